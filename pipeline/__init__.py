@@ -1,0 +1,1 @@
+"""ADD (Le & Woo, AAAI 2022) as a pipeline: everything that the scripts in stages/ do."""
