@@ -1,0 +1,245 @@
+"""The schema of params.yaml: every number of the pipeline, its meaning and its bounds.
+
+Unknown keys are refused, so that a misspelt `-S` never passes in silence. `load()` is called once a stage.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipeline.errors import UserError
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(gt=0)]
+Weight = Annotated[float, Field(ge=0)]
+LayerWeights = tuple[Weight, Weight, Weight, Weight]  # one for each of the four stages (spec section 5)
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Split(Section):
+    buckets: Annotated[int, Field(ge=2)]
+    validation: Annotated[int, Field(ge=0)]
+    seed: int
+
+
+class SampleSource(Section):
+    clip_frames: Annotated[int, Field(ge=8)]
+    clips_per_person: Positive
+
+
+class Folder(Section):
+    path: str | None
+    people: str | None
+    fakes: str | None
+    clip_frames: Annotated[int, Field(ge=8)] | None  # None: whole videos
+    clips_per_video: Positive
+    max_side: Annotated[int, Field(ge=64)]  # px: larger videos are scaled down
+
+
+class Forge(Section):
+    reals: tuple[Name, ...]
+    manipulations: tuple[Name, ...]
+    per_target: Positive
+    face_width: dict[Name, Annotated[int, Field(ge=16)]]  # px
+    seed: int
+
+
+class Sample(Section):
+    frames: Positive
+    seed: int
+
+
+class Detect(Section):
+    sets: tuple[Name, ...]
+
+
+class Faces(Section):
+    max_side: Annotated[int, Field(ge=100)]  # px
+    enlarge: Annotated[float, Field(ge=1)]
+
+
+class Crop(Section):
+    size: Annotated[int, Field(ge=32)]  # px
+    shard_frames: Positive
+
+
+class Loader(Section):
+    workers: Annotated[int, Field(ge=0)]
+    cache_mb: Annotated[int, Field(ge=0)]
+
+
+class Grid(Section):
+    """Which cells are trained and reported: the product of these lists with `manipulations` and `folds`."""
+
+    compressions: tuple[Name, ...]
+    seeds: tuple[int, ...]
+    backbones: tuple[Name, ...]
+    baselines: tuple[Name, ...]
+    distilled: tuple[Name, ...]
+    distilled_backbones: tuple[Name, ...]
+    students: tuple[Name, ...]
+
+
+class Ablation(Section):
+    methods: tuple[Name, ...]
+    manipulations: tuple[Name, ...]
+    compressions: tuple[Name, ...]
+    backbones: tuple[Name, ...]
+
+
+class Model(Section):
+    image_size: Annotated[int, Field(ge=32)]
+    pretrained: bool
+
+
+class Train(Section):
+    """The recipe (spec section 6). A method's own `train` holds what differs from this one."""
+
+    epochs: Positive
+    batch_size: Annotated[int, Field(ge=2)]
+    lr: Annotated[float, Field(gt=0)]  # the highest rate of the one-cycle schedule
+    betas: tuple[Fraction, Fraction]
+    eps: Annotated[float, Field(gt=0)]
+    weight_decay: Weight
+    schedule: Literal["one_cycle", "plateau", "constant"]
+    pct_start: Fraction  # share of the steps in which the one-cycle rate rises
+    cycle_momentum: bool  # True: the released code's beta1 between 0.85 and 0.95; False: the paper's 0.9
+    warmup_epochs: Annotated[int, Field(ge=0)]  # epochs that train the classifier alone, with L_FR off
+    validations_per_epoch: Positive
+    patience: Positive  # validations without improvement until training stops
+    select: Literal["best", "last"]  # the weights kept: best by validation accuracy, or the last
+    horizontal_flip: Fraction
+    freeze_stages: Annotated[int, Field(ge=0, le=4)]  # leading stages kept at their initial weights
+    amp: Literal["off", "bf16", "fp16"]
+    channels_last: bool
+
+
+class Teacher(Section):
+    seed: int
+    train: dict[str, Any]
+
+
+class Baseline(Section):
+    train: dict[str, Any]
+
+
+class Distill(Section):
+    weight: Weight
+    train: dict[str, Any]
+
+
+class Frequency(Section):
+    gamma: Weight
+    layer_weights: LayerWeights
+
+
+class MultiView(Section):
+    distance: Literal["histogram", "wasserstein", "released"]
+    directions: Positive
+    groups: Annotated[int, Field(ge=2)] | None  # None: half the layer's channels (the paper)
+    gamma: Weight
+    eta: Weight
+    margin: Weight
+    contrastive: bool
+    layer_weights: LayerWeights
+
+
+class Add(Section):
+    train: dict[str, Any]
+    frequency: Frequency
+    multiview: MultiView
+
+
+class Evaluation(Section):
+    batch_size: Positive
+    bootstrap: Annotated[int, Field(ge=100)]  # resamples behind each interval
+    seed: int
+
+
+class Tracking(Section):
+    enabled: bool
+    experiment: str
+
+
+class Params(Section):
+    alpha: Weight
+    beta: Weight
+    source: Literal["sample", "folder"]
+    published: tuple[Name, ...]
+    sets: tuple[Name, ...]
+    manipulations: Annotated[tuple[Name, ...], Field(min_length=1)]
+    compressions: tuple[Name, ...]
+    folds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    split: Split
+    sample_source: SampleSource
+    folder: Folder
+    forge: Forge
+    crf: dict[Name, Annotated[int, Field(ge=0, le=51)]]
+    sample: Sample
+    detect: Detect
+    faces: Faces
+    crop: Crop
+    loader: Loader
+    workers: Positive | None
+    grid: Grid
+    ablation: Ablation
+    model: Model
+    train: Train
+    teacher: Teacher
+    baselines: dict[Name, Baseline]
+    distill: dict[Name, Distill]
+    add: Add
+    evaluation: Evaluation
+    tracking: Tracking
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        wanted = {"original", *self.manipulations}
+        rules = [
+            (set(self.sets) == wanted, "sets", f"must hold original and every manipulation: {sorted(wanted)}"),
+            (set(self.published) | set(self.forge.manipulations) == wanted, "published",
+             "with forge.manipulations must make up sets: each set is either published by the source or forged"),
+            (set(self.compressions) <= set(self.crf), "crf", "needs a rate factor for each of compressions"),
+            (set(self.grid.compressions) <= set(self.compressions), "grid.compressions", "must be within compressions"),
+            (set(self.ablation.compressions) <= set(self.compressions), "ablation.compressions", "must be within compressions"),
+            (set(self.ablation.manipulations) <= set(self.manipulations), "ablation.manipulations", "must be within manipulations"),
+            (set(self.ablation.backbones) <= set(self.grid.backbones), "ablation.backbones", "must be within grid.backbones, which have teachers"),
+            (set(self.grid.distilled_backbones) <= set(self.grid.backbones), "grid.distilled_backbones", "must be within grid.backbones, which have teachers"),
+            (set(self.grid.baselines) <= set(self.baselines), "baselines", "needs an entry for each of grid.baselines"),
+            (set(self.grid.distilled) <= set(self.distill), "distill", "needs an entry for each of grid.distilled"),
+            (self.crop.size >= self.model.image_size, "crop.size", "must be at least model.image_size"),
+        ]  # fmt: skip
+        for holds, key, message in rules:
+            if not holds:
+                raise ValueError(f"{key} {message}")
+        for recipe in (self.teacher, self.add, *self.baselines.values(), *self.distill.values()):
+            self.recipe(recipe)
+        return self
+
+    def recipe(self, section: Teacher | Baseline | Distill | Add) -> Train:
+        """`train` with what the method's own section changes."""
+        return Train.model_validate(self.train.model_dump() | section.train)
+
+
+def load(path: Path | str = "params.yaml") -> Params:
+    """Read and check the params file.
+
+    Raises UserError naming the file and the key that is missing, unknown or out of bounds.
+    """
+    path = Path(path)
+    try:
+        return Params.model_validate(yaml.safe_load(path.read_text()))
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found; run from the repository's root") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{path}: {key + ': ' if key else ''}{first['msg'].removeprefix('Value error, ')}") from None
