@@ -1,0 +1,9 @@
+"""The two errors that the pipeline raises on purpose."""
+
+
+class UserError(Exception):
+    """Something a user can mend: one line that names the file or param, what is wrong and what to do."""
+
+
+class VideoError(Exception):
+    """Why one video cannot be used. It is listed with this cause in rejected.*, and the run goes on."""

@@ -1,0 +1,1 @@
+"""One script a stage: arguments, one call into pipeline, one outcome line."""
