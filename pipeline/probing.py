@@ -33,13 +33,13 @@ def parse_probe(packets: str, log: str) -> VideoInfo:
     """
     header = dict(re.findall(r"^#(\w+) 0: (.*)$", packets, re.MULTILINE))
     rows = [line.split(",") for line in packets.splitlines() if line.startswith("0,")]
-    problems = [line for line in log.splitlines() if SERIOUS.search(line) and DAMAGE.search(line)]
+    problem = first_complaint("\n".join(s for s in log.splitlines() if SERIOUS.search(s) and DAMAGE.search(s)))
     if "matches no streams" in log:
         raise VideoError("the file holds no video stream")
     if not rows or "dimensions" not in header:
-        raise VideoError(f"not readable as a video{_last(problems)}")
-    if problems:
-        raise VideoError(f"damaged or cut short{_last(problems)}")
+        raise VideoError(f"not readable as a video: {problem or 'no packets'}")
+    if problem:
+        raise VideoError(f"damaged or cut short: {problem}")
     width, height = (int(side) for side in header["dimensions"].split("x"))
     rotation = ROTATION.search(log)
     if rotation and round(float(rotation[1])) % 180 == 90:
@@ -49,8 +49,9 @@ def parse_probe(packets: str, log: str) -> VideoInfo:
     return VideoInfo(len(rows), fps, width, height, header["codec_id"], formats[0] if formats else "unknown", constant)
 
 
-def _last(problems: list[str]) -> str:
-    return ": " + re.sub(r"\[[^]]*\]\s*", "", problems[-1]).strip() if problems else ""
+def first_complaint(log: str) -> str:
+    """The first line of ffmpeg's log without its tags, whose addresses differ from run to run."""
+    return re.sub(r"\[[^]]*\]\s*", "", log.strip().partition("\n")[0]).strip()
 
 
 def _rate(rows: list[list[str]], tick: Fraction) -> tuple[Fraction, bool]:
