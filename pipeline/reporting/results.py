@@ -1,0 +1,136 @@
+"""Reading what evaluate left: the cells that the params name, and nothing else that lies in the folder."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any, Literal
+
+import pandas as pd
+
+from pipeline.cells import ABLATIONS, ADD, TEACHER, Cell, expected
+from pipeline.errors import UserError
+from pipeline.params import Params
+
+Level = Literal["frame", "video"]
+
+
+@dataclass(frozen=True, order=True)
+class Model:
+    """A method on a backbone: one row of the tables, over seeds."""
+
+    method: str
+    backbone: str
+
+    @property
+    def label(self) -> str:
+        return self.method if self.method == self.backbone else f"{self.method} ({self.backbone})"
+
+
+@dataclass(frozen=True, order=True)
+class Task:
+    """A manipulation at a compression: one block of the tables."""
+
+    manipulation: str
+    compression: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.manipulation} {self.compression}"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and standard deviation over n seeds; the deviation is NaN for one seed."""
+
+    mean: float
+    deviation: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Results:
+    """The cells of this run. `summaries` holds their json by cell, `missing` those that were not found."""
+
+    summaries: dict[Cell, dict[str, Any]]
+    scores: dict[Cell, pd.DataFrame]
+    missing: list[Cell]
+
+    @property
+    def cells(self) -> list[Cell]:
+        return [*self.summaries, *self.missing]
+
+    def models(self, ablations: bool = False) -> list[Model]:
+        """Every method and backbone of the run but the teachers, ADD last of its backbone; ablations on demand."""
+        found = dict.fromkeys(
+            Model(c.method, c.backbone) for c in sorted(self.cells, key=_order) if c.method != TEACHER
+        )
+        return [model for model in found if ablations or model.method not in ABLATIONS]
+
+    def tasks(self) -> list[Task]:
+        return sorted({Task(c.manipulation, c.compression) for c in self.cells if c.method != TEACHER})
+
+    def of(self, model: Model, task: Task) -> list[Cell]:
+        """The found cells of a model and a task, one a seed."""
+        wanted = (model.method, model.backbone, task.manipulation, task.compression)
+        return [c for c in self.summaries if (c.method, c.backbone, c.manipulation, c.compression) == wanted]
+
+    def named(self, model: Model, task: Task) -> bool:
+        """Whether the params name this cell at all, found or missing."""
+        wanted = (model.method, model.backbone, task.manipulation, task.compression)
+        return any((c.method, c.backbone, c.manipulation, c.compression) == wanted for c in self.cells)
+
+    def at(self, cell: Cell, quality: str) -> pd.DataFrame:
+        """The scores of a cell on crops of one quality."""
+        table = self.scores[cell]
+        return table[table["quality"] == quality]
+
+    def spread(self, model: Model, task: Task, level: Level, measure: str) -> Spread | None:
+        """A measure over seeds; None where no seed has it."""
+        found = (self.summaries[c]["results"].get(task.compression, {}) for c in self.of(model, task))
+        return spread(result[level].get(measure) for result in found if level in result)
+
+    def teacher(self, backbone: str, manipulation: str, quality: str, level: Level, measure: str) -> float | None:
+        """The raw teacher of a task, tested on crops of the given quality."""
+        for cell, summary in self.summaries.items():
+            if (cell.method, cell.backbone, cell.manipulation) == (TEACHER, backbone, manipulation):
+                value = summary["results"].get(quality, {}).get(level, {}).get(measure)
+                return None if value is None else float(value)
+        return None
+
+
+def spread(values: Iterable[float | None]) -> Spread | None:
+    """Mean and deviation of the values that exist."""
+    known = [float(value) for value in values if value is not None and value == value]
+    if not known:
+        return None
+    return Spread(fmean(known), stdev(known) if len(known) > 1 else float("nan"), len(known))
+
+
+def read(folder: Path, params: Params) -> Results:
+    """Read the cells that the params name. Other files in the folder are left alone.
+
+    Raises UserError where a file is damaged, or where not one cell is there.
+    """
+    summaries: dict[Cell, dict[str, Any]] = {}
+    scores: dict[Cell, pd.DataFrame] = {}
+    missing = []
+    for cell in expected(params):
+        summary, table = folder / f"{cell.name}.json", folder / f"{cell.name}.parquet"
+        if not (summary.exists() and table.exists()):
+            missing.append(cell)
+            continue
+        try:
+            summaries[cell] = json.loads(summary.read_text())
+            scores[cell] = pd.read_parquet(table)
+        except (ValueError, OSError) as error:
+            reason = str(error).partition("\n")[0]
+            raise UserError(f"{summary.with_suffix('')}: cannot be read ({reason}); run evaluate again") from None
+    if not summaries:
+        raise UserError(f"{folder}: holds none of the {len(missing)} cells that params.yaml names; run `dvc repro`")
+    return Results(summaries, scores, missing)
+
+
+def _order(cell: Cell) -> tuple[bool, bool, str]:
+    return cell.method in ABLATIONS, cell.method == ADD, cell.backbone if cell.method == ADD else ""
