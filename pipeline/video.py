@@ -107,24 +107,30 @@ def cut(
     *,
     start: float = 0.0,
     frames: int | None = None,
+    fps: Fraction | None = None,
     crop: tuple[int, int, int, int] | None = None,
+    size: tuple[int, int] | None = None,
     max_side: int | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> VideoInfo:
     """Leave a lossless clip of any video ffmpeg reads: constant frame rate, even sizes, upright, RGB once like a fake.
 
-    start: seconds; frames: how many at most; crop: (left, top, width, height) in pixels of the upright frame;
+    start: seconds; frames: how many at most; fps: frames are repeated or dropped to this rate (None: the video's own);
+    crop: (left, top, width, height) in pixels of the upright frame; size: (width, height) that this is scaled to;
     max_side: larger frames are scaled down to it, px.
     """
     info = probe(source)
-    filters = [] if info.constant else [f"fps={_rate(info.fps)}"]
+    rate = _rate(fps or info.fps)
+    filters = [] if info.constant and fps in (None, info.fps) else [f"fps={rate}"]
     if crop is not None:
         left, top, width, height = crop
         filters.append(f"crop={width}:{height}:{left}:{top}:exact=1")
+    if size is not None:
+        filters.append(f"scale=w={size[0]}:h={size[1]}:flags=bicubic+accurate_rnd+bitexact")
     if max_side is not None:
         bound = f"min(1\\,{max_side}/max(iw\\,ih))"
         filters.append(f"scale=w=trunc(iw*{bound}/2)*2:h=trunc(ih*{bound}/2)*2:flags=area+accurate_rnd+bitexact")
-    filters += [EVEN, TO_RGB, TO_YUV, "setsar=1", f"settb=1/({_rate(info.fps)})", "setpts=N"]
+    filters += [EVEN, TO_RGB, TO_YUV, "setsar=1", f"settb=1/({rate})", "setpts=N"]
     options: dict[str, Any] = {"map": "0:V:0", "map_metadata": -1, "fps_mode": "passthrough", "vf": ",".join(filters)}
     if frames is not None:
         options["frames:v"] = frames
