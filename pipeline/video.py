@@ -181,8 +181,9 @@ def _encoding(crf: int) -> dict[str, Any]:
     return {"format": "mp4", "vcodec": "libx264", "crf": crf, "pix_fmt": "yuv420p", "threads": 1, "an": None} | preset
 
 
-def _metadata(entries: Mapping[str, str] | None) -> dict[str, list[str]]:
-    return {"metadata": [f"{key}={value}" for key, value in sorted(entries.items())]} if entries else {}
+def _metadata(entries: Mapping[str, str] | None) -> dict[str, str]:
+    numbered = enumerate(sorted((entries or {}).items()))
+    return {f"metadata:g:{number}": f"{key}={value}" for number, (key, value) in numbered}
 
 
 def _rate(fps: Fraction | float) -> str:

@@ -1,0 +1,34 @@
+"""Find the largest face of each sampled frame of a set, on raw:
+python -m stages.detect --videos data/raw/original --frames data/frames/original.parquet --out data/boxes.parquet
+"""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline import detection, params
+from pipeline.errors import UserError
+from pipeline.files import whole
+from stages import _cli
+
+
+def main(arguments: argparse.Namespace) -> str:
+    settings = params.load()
+    frames = pd.read_parquet(arguments.frames)
+    faces = settings.faces
+    boxes = detection.find_boxes(arguments.videos, frames, faces.max_side, faces.enlarge, settings.workers)
+    found = int(boxes["size"].notna().sum())
+    if not found:
+        raise UserError(f"{arguments.videos}: no face in any of the {len(boxes)} sampled frames")
+    with whole(arguments.out) as part:
+        boxes.to_parquet(part, index=False)
+    return f"{arguments.videos.name}: a face in {found} of {len(boxes)} frames"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--videos", type=Path, required=True, help="folder of the set's raw videos")
+    parser.add_argument("--frames", type=Path, required=True, help="parquet file of the sampled frames")
+    parser.add_argument("--out", type=Path, required=True, help="parquet file to write")
+    _cli.run(parser, main)
