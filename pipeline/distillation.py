@@ -1,7 +1,6 @@
 """A student under a frozen teacher: named loss terms for one batch of paired crops."""
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from typing import Self
 
 import torch
@@ -11,14 +10,15 @@ from torch.nn.functional import cross_entropy
 from pipeline.backbones.base import Backbone
 from pipeline.losses.terms import Terms
 
-Distillers = Mapping[str, tuple[float, nn.Module]]  # name -> its weight in the objective, (Features, Features, labels) -> Terms
+# name -> (its weight in the objective, a module (student Features, teacher Features, labels) -> Terms)
+Distillers = Mapping[str, tuple[float, nn.Module]]
 
 
 class Distillation(nn.Module):
     """L = CE + sum over distillers of weight * their terms (Eq. 10: alpha * L_FR + beta * L_MV).
 
-    The student sees the crops of `quality`, the teacher the raw crops of the same frames, both after the same
-    window and flip. The teacher stays in eval mode and takes no gradient.
+    The student sees the crops of `quality`, the teacher the raw crops of the same frames, after the same window and
+    flip. The teacher stays in eval mode and takes no gradient.
     """
 
     def __init__(self, student: Backbone, teacher: Backbone, distillers: Distillers, quality: str) -> None:
@@ -28,29 +28,25 @@ class Distillation(nn.Module):
         self.weights = {name: weight for name, (weight, _) in distillers.items()}
         self.distillers = nn.ModuleDict({name: module for name, (_, module) in distillers.items()})
         self.quality = quality
-        self.qualities = ("raw", quality) if distillers else (quality,)
 
     def train(self, mode: bool = True) -> Self:
         super().train(mode)
         self.teacher.eval()
         return self
 
-    def forward(
-        self, images: Mapping[str, Tensor], labels: Tensor, autocast: AbstractContextManager[object], warmup: bool
-    ) -> Terms:
-        """Terms for images[quality] (B, 3, S, S) and labels (B,), each loss already times its weight.
+    def forward(self, images: Mapping[str, Tensor], labels: Tensor, warmup: bool = False) -> Terms:
+        """Terms for images {quality: (B, 3, S, S)} and labels (B,), each loss already times its weight.
 
-        In the warm-up L_FR is off: only the classifier trains, and the features cannot follow (released code).
+        In the warm-up only the classifier trains. No distillation term depends on it, so none is computed then (the
+        released code computes L_MV there, without effect on the classifier).
         """
-        with autocast:
-            student = self.student(images[self.quality])
-            if self.distillers:
-                with torch.no_grad():
-                    teacher = self.teacher(images["raw"])
+        student = self.student(images[self.quality])
         terms = Terms({"cross_entropy": cross_entropy(student.logits.float(), labels)})
+        if warmup or not self.distillers:
+            return terms
+        with torch.no_grad():
+            teacher = self.teacher(images["raw"])
         for name, distiller in self.distillers.items():
-            if warmup and name == "frequency":
-                continue
             found = distiller(student, teacher, labels)
             terms.losses |= {term: self.weights[name] * value for term, value in found.losses.items()}
             terms.measures |= found.measures

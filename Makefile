@@ -1,0 +1,40 @@
+# make repro: the whole experiment, environment included. make test: tests, lint and types. make help: the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+# An activated environment of DVC's stages: they are started as `python -m stages.x`.
+export PATH := $(BIN):$(PATH)
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+STAMP := $(VENV)/.synced
+
+.DEFAULT_GOAL := help
+.PHONY: help setup repro test lint
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(STAMP)  ## make the environment in .venv from requirements.lock (uv is found, or installed into .uv)
+
+$(STAMP): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	@UV=$$(command -v uv || echo .uv/bin/uv); \
+	if ! [ -x "$$UV" ]; then \
+		$(PYTHON) -m venv .uv || { echo "no uv, and no python3-venv to install it with: install either"; exit 1; }; \
+		.uv/bin/python -m pip install --quiet --disable-pip-version-check uv; \
+	fi; \
+	[ -x $(VENV)/bin/python ] || "$$UV" venv --quiet --python $(PYTHON) $(VENV); \
+	echo "installing the environment (5 GB, a minute or two)"; \
+	"$$UV" pip sync --quiet --require-hashes --python $(VENV)/bin/python requirements.lock
+	@touch $@
+
+repro: setup  ## download, forge, compress, crop, train, evaluate, report: reports/report.html
+	$(BIN)/python -m pipeline.jobs --first crop $(if $(JOBS),--jobs $(JOBS))
+
+lint: setup  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: setup lint  ## lint, types, unit tests, then the real graph end to end
+	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m slow
