@@ -1,0 +1,135 @@
+"""Fakes of a set of real videos: who lends to whom, and the making of each clip."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline.errors import UserError, VideoError
+from pipeline.forging import faceswap, reenactment
+from pipeline.forging.donors import Clip, Donor, choose, generator, pose
+from pipeline.forging.tracks import Track
+from pipeline.forging.warping import Patches, cut_patches, face_width, paste
+from pipeline.video import probe, read_frames, write_video
+
+Image = NDArray[np.uint8]
+MIN_FRAMES = 8  # with a face: a shorter appearance is not worth a fake
+NO_LANDMARKS = f"fewer than {MIN_FRAMES} frames with a face"
+
+
+@dataclass(frozen=True)
+class Manipulation:
+    """How a manipulation makes its faces: (target, donor, rng) -> images (n, P, P, 3), masks (n, P, P)."""
+
+    forge: Callable[[Patches, Patches, np.random.Generator], tuple[Image, NDArray[np.float32]]]
+    other_person: bool  # the donor must show somebody else
+
+
+MANIPULATIONS = {
+    "faceswap": Manipulation(faceswap.forge, faceswap.OTHER_PERSON),
+    "reenactment": Manipulation(reenactment.forge, reenactment.OTHER_PERSON),
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One fake to make."""
+
+    manipulation: str
+    target: str
+    donor: Donor
+    tracks: tuple[Track, Track]  # of the target, of the donor
+    width: int  # px: the resolution of the forged face
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.target}__{self.donor.video}"
+
+
+def plan(
+    manifest: pd.DataFrame,
+    tracks: Mapping[str, Track],
+    manipulation: str,
+    *,
+    per_target: int,
+    width: int,
+    seed: int,
+) -> tuple[list[Job], dict[str, str]]:
+    """The fakes to make of the videos in the manifest, and the cause for each video of which none is made.
+
+    Raises: UserError where the manipulation is unknown.
+    """
+    if manipulation not in MANIPULATIONS:
+        known = ", ".join(MANIPULATIONS)
+        raise UserError(f"forge.manipulations: {manipulation} is none of those that can be made here: {known}")
+    rejected, clips = {}, []
+    for row in manifest.itertuples():
+        track = tracks.get(row.video)
+        if track is None or len(track.usable) < MIN_FRAMES:
+            rejected[row.video] = NO_LANDMARKS
+        else:
+            yaw = float(pose(track.points[track.usable])[:, 0].mean())
+            clips.append(Clip(row.video, row.person, row.bucket, yaw))
+    jobs = []
+    other_person = MANIPULATIONS[manipulation].other_person
+    for clip in clips:
+        rng = generator(seed, manipulation, clip.video)
+        donors = choose(clip, clips, per_target, other_person, rng)
+        if not donors:
+            rejected[clip.video] = f"no donor: bucket {clip.bucket} holds no other {'person' if other_person else 'clip'}"
+        for donor in donors:
+            pair = (tracks[clip.video], tracks[donor.video])
+            jobs.append(Job(manipulation, clip.video, donor, pair, width, seed))
+    return jobs, rejected
+
+
+def make(job: Job, videos: Path, out: Path) -> dict[str, object]:
+    """Make one fake from `videos` into the folder `out`; frames of the target without a face stay as they are.
+
+    Returns the columns of its manifest row that differ from the target's. Raises: VideoError.
+    """
+    ours, theirs = job.tracks
+    source, path = videos / f"{job.target}.mp4", out / f"{job.name}.mp4"
+    info = probe(source)
+    if info.frames != len(ours.found):
+        raise VideoError(f"{info.frames} frames, but landmarks of {len(ours.found)}: run the landmarks stage again")
+    points = ours.points[ours.usable]
+    width = min(job.width, round(float(np.median(face_width(points)))))  # enlarging a small face would gain nothing
+    target = cut_patches(_frames(source, ours.usable), points, width)
+    donor = cut_patches(
+        _frames(videos / f"{job.donor.video}.mp4", theirs.usable), theirs.points[theirs.usable], width
+    )
+    if job.donor.mirrored:
+        donor = donor.mirrored()
+    rng = generator(job.seed, job.manipulation, job.target, job.donor.video)
+    faces, masks = MANIPULATIONS[job.manipulation].forge(target, donor, rng)
+    place = {int(frame): position for position, frame in enumerate(ours.usable)}
+
+    def frames() -> Iterator[Image]:
+        for index, frame in read_frames(source):
+            at = place.get(index)
+            yield frame if at is None else paste(frame, faces[at], masks[at], target.matrices[at])
+
+    comment = f"synthetic: {job.manipulation} of {job.target} with {job.donor.video}"
+    made = write_video(path, frames(), info.fps, (info.width, info.height), metadata={"comment": comment})
+    if (made.frames, Fraction(made.fps)) != (info.frames, Fraction(info.fps)):
+        raise VideoError(f"{info.frames} frames at {info.fps} became {made.frames} at {made.fps}")
+    settings = {"face_width": width, "mirrored": job.donor.mirrored, "seed": job.seed}
+    settings["yaw_difference"] = job.donor.yaw_difference
+    return {
+        "video": job.name,
+        "label": 1,
+        "target": job.target,
+        "donor": job.donor.video,
+        "parameters": json.dumps(settings, sort_keys=True, separators=(",", ":")),
+    }
+
+
+def _frames(video: Path, wanted: NDArray[np.intp]) -> Iterator[Image]:
+    return (image for _, image in read_frames(video, wanted.tolist()))
