@@ -9,9 +9,10 @@ import pandas as pd
 
 from pipeline.cells import ABLATIONS, ADD
 from pipeline.errors import UserError
+from pipeline.metrics import by_video
 from pipeline.params import Evaluation
 from pipeline.reporting.results import Level, Model, Results, Task
-from pipeline.reporting.statistics import Difference, Floats, Scored, draw, holm, interval, paired, per_video
+from pipeline.reporting.statistics import Difference, Floats, Scored, draw, holm, interval, paired
 
 MEASURES: dict[str, Callable[[Scored, Floats], Floats]] = {"auc": Scored.auc, "acc": Scored.acc}
 MEAN = "all (mean)"  # in place of a manipulation: the mean of a measure over the manipulations
@@ -101,7 +102,7 @@ class Comparisons:
         key = (model, task, level)
         if key not in self._scored:
             runs = [self._results.at(cell, task.compression) for cell in self._results.of(model, task)]
-            runs = [per_video(run) for run in runs] if level == "video" else runs
+            runs = [by_video(run).assign(frame=0) for run in runs] if level == "video" else runs
             try:
                 self._scored[key] = Scored.of(runs) if runs else None
             except ValueError as error:
@@ -114,8 +115,11 @@ class Comparisons:
             scored = [self._results.at(cell, compression) for cell in self._results.summaries]
             videos = pd.concat(scored)[["set", "video", "person"]].drop_duplicates(["set", "video"])
             videos = videos.sort_values(["set", "video"], ignore_index=True)
-            clusters = videos["person"] if unit == "person" else videos["set"] + "/" + videos["video"]
-            draws = draw(clusters, self._evaluation.bootstrap, self._evaluation.seed)
+            resamples, seed = self._evaluation.bootstrap, self._evaluation.seed
+            if unit == "person":  # a person has reals and fakes: never drawn apart
+                draws = draw(None, videos["person"], resamples, seed)
+            else:
+                draws = draw(videos["set"], videos["set"] + "/" + videos["video"], resamples, seed)
             self._draws[compression, unit] = pd.DataFrame(
                 draws, columns=pd.MultiIndex.from_frame(videos[["set", "video"]])
             )

@@ -1,7 +1,8 @@
 """Intervals and paired tests by bootstrap over videos (or people): frames of one video are not independent.
 
 A resample is a vector of how often each video was drawn. AUC is then a quadratic form in those counts, so that a
-thousand resamples of a thousand frames cost a thousand small matrix products, not a thousand sorts.
+thousand resamples cost one matrix product of the size of the videos, and the paper's whole grid takes seconds where
+weighing each frame (pipeline.metrics, which the tests hold this to) takes many minutes.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from pipeline.metrics import THRESHOLD
 
 Floats = NDArray[np.float64]
 
@@ -34,7 +37,7 @@ class Scored:
     outranks: Floats
 
     @classmethod
-    def of(cls, runs: Sequence[pd.DataFrame], threshold: float = 0.5) -> "Scored":
+    def of(cls, runs: Sequence[pd.DataFrame], threshold: float = THRESHOLD) -> "Scored":
         """Per-frame scores (columns set, video, person, frame, label, score), one table a seed, of the same frames."""
         tables = [run.sort_values(["set", "video", "frame"], ignore_index=True) for run in runs]
         first = tables[0]
@@ -49,7 +52,7 @@ class Scored:
         outranks = np.zeros((count, count))
         for table in tables:
             score = table["score"].to_numpy(float)
-            correct += np.bincount(number, (score > threshold) == (label == 1), count) / len(tables)
+            correct += np.bincount(number, (score >= threshold) == (label == 1), count) / len(tables)
             outranks += _outranks(score, label, number, count) / len(tables)
         fakes, reals = (np.bincount(number[label == k], minlength=count).astype(float) for k in (1, 0))
         return cls(videos, fakes, reals, correct, outranks)
@@ -66,20 +69,21 @@ class Scored:
             return (draws @ self.correct) / (draws @ (self.fakes + self.reals))
 
 
-def per_video(frames: pd.DataFrame) -> pd.DataFrame:
-    """One row a (set, video): its mean score over its frames."""
-    keys = ["set", "video", "person", "label"]
-    return frames.groupby(keys, as_index=False)["score"].mean().assign(frame=0)
-
-
-def draw(clusters: pd.Series, resamples: int, seed: int) -> Floats:
+def draw(strata: pd.Series | None, clusters: pd.Series, resamples: int, seed: int) -> Floats:
     """How often each row was drawn when its clusters are drawn with replacement: (resamples + 1, rows).
 
+    Clusters are drawn within their stratum (of reals and of fakes apart), or all together where strata is None.
     The first row is the sample itself, all ones.
     """
-    names, number = np.unique(clusters.to_numpy(str), return_inverse=True)
-    counts = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), resamples)
-    return np.vstack([np.ones((1, len(number))), counts[:, number]]).astype(float)
+    random = np.random.default_rng(seed)
+    counts = np.ones((resamples + 1, len(clusters)))
+    groups = np.zeros(len(clusters), int) if strata is None else np.unique(strata.to_numpy(str), return_inverse=True)[1]
+    for group in np.unique(groups):
+        rows = np.flatnonzero(groups == group)
+        names, number = np.unique(clusters.to_numpy(str)[rows], return_inverse=True)
+        drawn = random.multinomial(len(names), np.full(len(names), 1 / len(names)), resamples)
+        counts[1:, rows] = drawn[:, number]
+    return counts
 
 
 def interval(values: Floats) -> tuple[float, float]:
