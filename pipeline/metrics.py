@@ -133,9 +133,7 @@ def resample(frames: pd.DataFrame, unit: list[str], resamples: int, seed: int) -
     return counts[:, units]
 
 
-def knn_recall(
-    query: Array, query_labels: Array, gallery: Array, gallery_labels: Array, block: int = 1024
-) -> float:
+def knn_recall(query: Array, query_labels: Array, gallery: Array, gallery_labels: Array, block: int = 1024) -> float:
     """knn R@1: the share of queries (Q, D) whose nearest gallery vector (G, D) has their label.
 
     Squared Euclidean, not normalised, in blocks of queries: the whole distance matrix of FaceForensics++ is 34 GB.

@@ -51,5 +51,7 @@ def load(folder: Path) -> tuple[Backbone, Card]:
     except FileNotFoundError as error:
         raise UserError(f"{folder}: {Path(str(error.filename)).name} is missing; train the model again") from None
     except (ValidationError, ValueError, RuntimeError) as error:
-        raise UserError(f"{folder}: not a model of this version: {str(error).splitlines()[0]}; train it again") from None
+        raise UserError(
+            f"{folder}: not a model of this version: {str(error).splitlines()[0]}; train it again"
+        ) from None
     return model.eval(), card

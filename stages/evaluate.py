@@ -1,0 +1,33 @@
+"""Score the test people with a trained model, fold by fold, and write what the scores amount to."""
+
+import argparse
+from pathlib import Path
+
+from pipeline.params import load
+from stages import _cli
+
+
+def main(arguments: argparse.Namespace) -> str:
+    from pipeline.evaluation import evaluate
+    from pipeline.tracking import flat, track
+
+    params = load()
+    summary = evaluate(
+        arguments.model, params.folds, params.compressions, arguments.shards, params.evaluation, arguments.out
+    )
+    tags = {key: summary[key] for key in ("method", "backbone", "manipulation", "compression", "seed")}
+    settings = {"evaluation": params.evaluation.model_dump(), "folds": params.folds}
+    with track(params.tracking, f"evaluate {arguments.out.name}", settings, {"stage": "evaluate", **tags}) as run:
+        for quality, result in summary["results"].items():
+            found = flat({level: result[level] for level in ("frame", "video")})
+            run.metrics({f"{quality}.{name}": value for name, value in found})
+    found = ", ".join(f"{quality} {result['frame']['auc']:.3f}" for quality, result in summary["results"].items())
+    return f"{arguments.out.name}: AUC per frame {found} on {summary['counts']['persons']} people"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, required=True, help="folder with the models of all folds")
+    parser.add_argument("--shards", type=Path, required=True, help="folder of the sets' shards")
+    parser.add_argument("--out", type=Path, required=True, help="files to write, without suffix")
+    _cli.run(parser, main)

@@ -1,0 +1,31 @@
+"""Train the teacher of a task: plain cross-entropy on raw crops."""
+
+import argparse
+from pathlib import Path
+
+from pipeline.params import load
+from stages import _cli
+
+
+def main(arguments: argparse.Namespace) -> str:
+    from pipeline.backbones import build
+    from pipeline.classification import Classification
+    from pipeline.fitting import Cell, fit
+    from pipeline.training import seed_everything
+
+    params = load()
+    cell = Cell("teacher", arguments.backbone, arguments.manipulation, "raw", params.teacher.seed, arguments.fold)
+    seed_everything(cell.seed)
+    task = Classification(build(cell.backbone, params.model.pretrained), cell.quality)
+    settings = {"model": params.model.model_dump()}
+    return fit(task, cell, params.recipe(params.teacher), settings, params, arguments.shards, arguments.out)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--backbone", required=True)
+    parser.add_argument("--manipulation", required=True)
+    parser.add_argument("--fold", type=int, required=True)
+    parser.add_argument("--shards", type=Path, required=True, help="folder of the sets' shards")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the model")
+    _cli.run(parser, main)

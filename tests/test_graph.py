@@ -1,0 +1,110 @@
+"""dvc.yaml against the code: DVC does not follow imports, so the modules behind a result must stand in `deps`."""
+
+import ast
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.jobs import Graph, side_by_side, upstream
+from pipeline.params import load
+
+ROOT = Path(__file__).parent.parent
+# They move, show, log or check, and cannot change a result; params are tracked by value.
+NEUTRAL = {
+    "pipeline/__init__.py", "pipeline/errors.py", "pipeline/files.py", "pipeline/params.py", "pipeline/progress.py",
+    "pipeline/tracking.py", "pipeline/checkpoint.py", "stages/__init__.py", "stages/_cli.py",
+}  # fmt: skip
+GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+
+
+@cache
+def imports(module: str) -> frozenset[str]:
+    """The project's files that a file imports, also inside functions and under TYPE_CHECKING."""
+    tree = ast.parse((ROOT / module).read_text())
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("pipeline."):
+            names.add(node.value)  # import_module("pipeline....")
+    files = set()
+    for name in names:
+        if name.split(".")[0] in ("pipeline", "stages"):
+            path = Path(*name.split("."))
+            files |= {str(f) for f in (path.with_suffix(".py"), path / "__init__.py") if (ROOT / f).is_file()}
+    return frozenset(files)
+
+
+def closure(module: str) -> set[str]:
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        file = waiting.pop()
+        if file not in found:
+            found.add(file)
+            waiting += imports(file) - found
+    return found
+
+
+@pytest.mark.parametrize("name", GRAPH)
+def test_deps_hold_the_import_closure(name: str) -> None:
+    stage = GRAPH[name]
+    script = stage["cmd"].split()[2].replace(".", "/") + ".py"
+    assert script in stage["deps"]
+    missing = {
+        file
+        for file in closure(script) - NEUTRAL
+        if not any(file == dep or file.startswith(f"{dep}/") for dep in stage["deps"])
+    }
+    assert not missing, f"add to the deps of {name}: {sorted(missing)}"
+
+
+@pytest.mark.parametrize("name", GRAPH)
+def test_deps_exist_and_are_used(name: str) -> None:
+    stage = GRAPH[name]
+    script = stage["cmd"].split()[2].replace(".", "/") + ".py"
+    used = closure(script)
+    for dep in stage["deps"]:
+        if dep.startswith(("pipeline/", "stages/")):
+            assert (ROOT / dep).exists(), dep
+            assert any(file == dep or file.startswith(f"{dep}/") for file in used), f"{name} does not import {dep}"
+
+
+def test_params_and_presets_are_valid() -> None:
+    for file in [ROOT / "params.yaml", *sorted((ROOT / "presets").glob("*.yaml"))]:
+        load(file)
+
+
+def test_a_stage_starts_after_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph: Graph = {"a": set(), "b": {"a"}, "c": {"a"}, "d": {"b", "c"}, "z": set()}
+    order: list[str] = []
+    monkeypatch.setattr("pipeline.jobs.dvc", lambda *args: order.extend(args[4:]) or 0)
+    assert side_by_side(graph, {"z"}, 2) == 0
+    assert sorted(order) == ["a", "b", "c", "d"] and order[0] == "a" and order[-1] == "d"
+
+
+def test_after_a_failure_nothing_new_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    monkeypatch.setattr("pipeline.jobs.dvc", lambda *args: order.extend(args[4:]) or 1)
+    assert side_by_side({"a": set(), "b": {"a"}}, set(), 2) == 1
+    assert order == ["a"]
+
+
+def test_upstream_is_the_whole_way_back() -> None:
+    assert upstream({"a": set(), "b": {"a"}, "c": {"b"}, "d": set()}, ["c"]) == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [("stages.sample", "torch"), ("stages.crop", "torch"), ("stages.forge", "torch"), ("stages.download", "torch"),
+     ("stages.compress", "pandas.plotting"), ("stages.teacher", "mlflow"), ("stages.report", "torch")],
+)  # fmt: skip
+def test_stages_start_without_what_they_do_not_need(module: str, heavy: str) -> None:
+    code = f"import sys, {module}; sys.exit('{heavy}' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
