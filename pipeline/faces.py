@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import dlib
@@ -98,7 +98,7 @@ def square_box(face: Face, width: int, height: int, enlarge: float = 1.3) -> tup
     return left, top, size
 
 
-def _largest(grey: Image, upsample: int) -> Face | None:
+def _largest(grey: NDArray[Any], upsample: int) -> Face | None:
     found = _detector()(grey, upsample)
     if not found:
         return None
@@ -127,4 +127,6 @@ def _predictor(model: str) -> "dlib.shape_predictor":
     try:
         return dlib.shape_predictor(model)
     except RuntimeError as error:
-        raise UserError(f"{model}: cannot be read as dlib's landmark model ({error}); delete it and run again") from error
+        raise UserError(
+            f"{model}: cannot be read as dlib's landmark model ({error}); delete it and run again"
+        ) from error

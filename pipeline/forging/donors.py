@@ -1,7 +1,7 @@
 """Who lends a face or an expression: another clip of the same bucket, as near as can be in the turn of the head."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,14 +36,20 @@ def generator(*key: object) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:8], "big"))
 
 
-def choose(target: Clip, clips: Sequence[Clip], count: int, other_person: bool, rng: np.random.Generator) -> list[Donor]:
+def choose(
+    target: Clip, clips: Sequence[Clip], count: int, other_person: bool, rng: np.random.Generator
+) -> list[Donor]:
     """At most `count` donors of the target's bucket, nearest in yaw, none twice and of different people if there are.
 
     other_person: the donor may not show the target's person. Empty where the bucket has nobody to lend a face.
     """
     pool = []
     for clip in sorted(clips, key=lambda clip: clip.video):
-        if clip.bucket != target.bucket or clip.video == target.video or (other_person and clip.person == target.person):
+        if (
+            clip.bucket != target.bucket
+            or clip.video == target.video
+            or (other_person and clip.person == target.person)
+        ):
             continue
         turned = abs(clip.yaw + target.yaw) + YAW_TIE < abs(clip.yaw - target.yaw)  # a flip moves partings and moles
         difference = abs(clip.yaw + target.yaw) if turned else abs(clip.yaw - target.yaw)
@@ -106,11 +112,6 @@ def swing(start: int, count: int, length: int) -> NDArray[np.intp]:
         return np.zeros(count, dtype=np.intp)
     phase = (start + np.arange(count)) % (2 * (length - 1))
     return np.minimum(phase, 2 * (length - 1) - phase)
-
-
-def mean_yaw(clips: Mapping[str, Floats]) -> dict[str, float]:
-    """The mean yaw of each video's known landmarks (n, 68, 2)."""
-    return {video: float(pose(points)[:, 0].mean()) for video, points in clips.items()}
 
 
 def _shifted(total: Floats, step: int) -> Floats:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.forging.donors import follow, pose
-from pipeline.forging.warping import BROWS, JAW, Patches, match_colours, soft_mask, triangulate, warp
+from pipeline.forging.warping import BROWS, JAW, Patches, match_colours, part_lips, soft_mask, triangulate, warp
 
 Floats = NDArray[np.float64]
 
@@ -19,7 +19,7 @@ def forge(target: Patches, donor: Patches, rng: np.random.Generator) -> tuple[ND
     Of the donor's frames those alike in pose and mouth are taken. rng: unused, the match leaves nothing to chance.
     """
     donor = donor.take(follow(pose(target.points), pose(donor.points)))
-    theirs, ours = _with_forehead(donor.points), _with_forehead(target.points)
+    theirs, ours = _with_forehead(part_lips(donor.points)), _with_forehead(part_lips(target.points))
     triangles = triangulate(ours)
     faces = np.array([warp(*parts, triangles) for parts in zip(donor.images, theirs, ours, strict=True)])
     side = faces.shape[1]

@@ -1,9 +1,9 @@
-"""Fakes of a set of real videos: who lends to whom, and the making of each clip."""
+"""Fakes of a set of real videos: who lends to whom, the making of each clip, and what is written of it."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +11,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError, VideoError
+from pipeline.files import whole_folder
 from pipeline.forging import faceswap, reenactment
 from pipeline.forging.donors import Clip, Donor, choose, generator, pose
-from pipeline.forging.tracks import Track
+from pipeline.forging.tracks import Track, from_rows
 from pipeline.forging.warping import Patches, cut_patches, face_width, paste
+from pipeline.manifests import read_manifest, write_manifest, write_rejected
+from pipeline.parallel import Rejected, map_videos
 from pipeline.video import probe, read_frames, write_video
 
 Image = NDArray[np.uint8]
 MIN_FRAMES = 8  # with a face: a shorter appearance is not worth a fake
-NO_LANDMARKS = f"fewer than {MIN_FRAMES} frames with a face"
+KEPT = "no face in the target's frame, left as it is"
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,51 @@ class Job:
         return f"{self.target}__{self.donor.video}"
 
 
+def forge_set(
+    manipulation: str,
+    videos: Path,
+    landmarks: Path,
+    out: Path,
+    *,
+    per_target: int,
+    width: int,
+    seed: int,
+    workers: int | None = None,
+) -> tuple[int, int]:
+    """Make the fakes of every video in videos/manifest.csv, with their manifest.csv and rejected.csv, in `out`.
+
+    landmarks: the parquet file of the landmarks stage; per_target: fakes of each video, each with another donor;
+    width: px, see warping. rejected.csv lists videos without a fake, and frames of fakes that are their target's.
+    Returns the numbers of fakes and of rejected videos. Raises: UserError where no fake can be made.
+    """
+    manifest = read_manifest(videos)
+    tracks = {str(video): from_rows(rows) for video, rows in pd.read_parquet(landmarks).groupby("video")}
+    jobs, causes = plan(manifest, tracks, manipulation, per_target=per_target, width=width, seed=seed)
+    targets = _rows(manifest)
+    made: list[dict[str, object]] = []
+    rejected: list[dict[str, object]] = [
+        {"video": video, "frame": "", "cause": cause} for video, cause in causes.items()
+    ]
+    with whole_folder(out) as part:
+        work = partial(make, videos=videos, out=part)
+        results = map_videos(work, jobs, workers=workers, what=f"forge {manipulation}", name=lambda job: job.name)
+        for job, result in zip(jobs, results, strict=True):
+            if isinstance(result, Rejected):
+                rejected.append({"video": job.name, "frame": "", "cause": result.cause})
+            else:
+                made.append(targets[job.target] | result)
+                kept = sorted(set(range(len(job.tracks[0].points))) - set(job.tracks[0].usable.tolist()))
+                rejected += [{"video": job.name, "frame": str(frame), "cause": KEPT} for frame in kept]
+        if not made:
+            causes_seen = {str(row["cause"]): None for row in rejected}
+            raise UserError(
+                f"{videos}: no {manipulation} can be made: {'; '.join(causes_seen) or 'there are no videos'}"
+            )
+        write_manifest(part, made)
+        write_rejected(part, [row | {"set": manipulation, "stage": "forge"} for row in rejected])
+    return len(made), sum(row["frame"] == "" for row in rejected)
+
+
 def plan(
     manifest: pd.DataFrame,
     tracks: Mapping[str, Track],
@@ -68,21 +116,24 @@ def plan(
     if manipulation not in MANIPULATIONS:
         known = ", ".join(MANIPULATIONS)
         raise UserError(f"forge.manipulations: {manipulation} is none of those that can be made here: {known}")
-    rejected, clips = {}, []
-    for row in manifest.itertuples():
-        track = tracks.get(row.video)
+    rejected: dict[str, str] = {}
+    clips: list[Clip] = []
+    for video, row in _rows(manifest).items():
+        track = tracks.get(video)
         if track is None or len(track.usable) < MIN_FRAMES:
-            rejected[row.video] = NO_LANDMARKS
+            rejected[video] = f"fewer than {MIN_FRAMES} frames with a face"
         else:
             yaw = float(pose(track.points[track.usable])[:, 0].mean())
-            clips.append(Clip(row.video, row.person, row.bucket, yaw))
+            clips.append(Clip(video, str(row["person"]), str(row["bucket"]), yaw))
     jobs = []
     other_person = MANIPULATIONS[manipulation].other_person
     for clip in clips:
         rng = generator(seed, manipulation, clip.video)
         donors = choose(clip, clips, per_target, other_person, rng)
         if not donors:
-            rejected[clip.video] = f"no donor: bucket {clip.bucket} holds no other {'person' if other_person else 'clip'}"
+            rejected[clip.video] = (
+                f"no donor: bucket {clip.bucket} holds no other {'person' if other_person else 'clip'}"
+            )
         for donor in donors:
             pair = (tracks[clip.video], tracks[donor.video])
             jobs.append(Job(manipulation, clip.video, donor, pair, width, seed))
@@ -102,9 +153,7 @@ def make(job: Job, videos: Path, out: Path) -> dict[str, object]:
     points = ours.points[ours.usable]
     width = min(job.width, round(float(np.median(face_width(points)))))  # enlarging a small face would gain nothing
     target = cut_patches(_frames(source, ours.usable), points, width)
-    donor = cut_patches(
-        _frames(videos / f"{job.donor.video}.mp4", theirs.usable), theirs.points[theirs.usable], width
-    )
+    donor = cut_patches(_frames(videos / f"{job.donor.video}.mp4", theirs.usable), theirs.points[theirs.usable], width)
     if job.donor.mirrored:
         donor = donor.mirrored()
     rng = generator(job.seed, job.manipulation, job.target, job.donor.video)
@@ -118,10 +167,14 @@ def make(job: Job, videos: Path, out: Path) -> dict[str, object]:
 
     comment = f"synthetic: {job.manipulation} of {job.target} with {job.donor.video}"
     made = write_video(path, frames(), info.fps, (info.width, info.height), metadata={"comment": comment})
-    if (made.frames, Fraction(made.fps)) != (info.frames, Fraction(info.fps)):
+    if (made.frames, made.fps) != (info.frames, info.fps):
         raise VideoError(f"{info.frames} frames at {info.fps} became {made.frames} at {made.fps}")
-    settings = {"face_width": width, "mirrored": job.donor.mirrored, "seed": job.seed}
-    settings["yaw_difference"] = job.donor.yaw_difference
+    settings = {
+        "face_width": width,
+        "mirrored": job.donor.mirrored,
+        "seed": job.seed,
+        "yaw_difference": job.donor.yaw_difference,
+    }
     return {
         "video": job.name,
         "label": 1,
@@ -129,6 +182,11 @@ def make(job: Job, videos: Path, out: Path) -> dict[str, object]:
         "donor": job.donor.video,
         "parameters": json.dumps(settings, sort_keys=True, separators=(",", ":")),
     }
+
+
+def _rows(manifest: pd.DataFrame) -> dict[str, dict[str, object]]:
+    """The manifest's rows by their videos."""
+    return {str(row["video"]): {str(key): value for key, value in row.items()} for row in manifest.to_dict("records")}
 
 
 def _frames(video: Path, wanted: NDArray[np.intp]) -> Iterator[Image]:

@@ -5,15 +5,21 @@ time, never across a cut or a jump to another face. Short gaps are bridged; in l
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import pairwise
+from math import dist
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from pipeline.errors import UserError
 from pipeline.faces import Face, detect, detect_near, landmarks
-from pipeline.forging.tracks import Track
+from pipeline.forging.tracks import Track, to_rows
+from pipeline.manifests import read_manifest
+from pipeline.parallel import Rejected, map_videos
 from pipeline.video import read_frames
 
 BOX_SIGMA, POINT_SIGMA = 2.0, 1.0  # frames
@@ -21,6 +27,22 @@ MAX_GAP = 5  # frames without a detection that are bridged: a missed blur or bli
 MIN_RUN = 3  # frames: a shorter run is a false alarm of the detector
 JUMP = 0.5  # face widths a frame: a faster face is another face, or the other side of a cut
 REDETECT = 12  # frames between searches of the whole frame, where the largest face may have become another one
+
+
+def track_set(videos: Path, max_side: int, model: Path, workers: int | None = None) -> tuple[pd.DataFrame, list[str]]:
+    """The tracks of every video in videos/manifest.csv as rows (see tracks.to_rows), and the videos that cannot be
+    read, each with its cause. Raises: UserError where none can."""
+    names = list(read_manifest(videos)["video"])
+    work = partial(_track, videos=videos, max_side=max_side, model=model)
+    tables, unread = [], []
+    for name, result in zip(names, map_videos(work, names, workers=workers, what="landmarks"), strict=True):
+        if isinstance(result, Rejected):
+            unread.append(f"{name} ({result.cause})")
+        else:
+            tables.append(to_rows(name, result))
+    if not tables:
+        raise UserError(f"{videos}: no video could be read: {'; '.join(unread) or 'there are none'}")
+    return pd.concat(tables, ignore_index=True), unread
 
 
 def track(video: Path, max_side: int, model: Path) -> Track:
@@ -61,6 +83,10 @@ def smooth(values: NDArray[np.float64], frames: NDArray[np.intp], sigma: float) 
     return np.asarray(gaussian_filter1d(dense, sigma, axis=0, mode="nearest")).reshape(len(every), *values.shape[1:])
 
 
+def _track(name: str, videos: Path, max_side: int, model: Path) -> Track:
+    return track(videos / f"{name}.mp4", max_side, model)
+
+
 def _follow(video: Path, max_side: int) -> Iterator[Face | None]:
     """The detector's box of the face in each frame."""
     anchor: Face | None = None  # its size sets the scale of the search: one that followed each box would swing
@@ -80,6 +106,6 @@ def _follow(video: Path, max_side: int) -> Iterator[Face | None]:
 def _broken(faces: Sequence[Face | None], a: int, b: int) -> bool:
     first, second = faces[a], faces[b]
     assert first is not None and second is not None
-    distance = np.hypot(*(p - q for p, q in zip(first.centre, second.centre, strict=True)))
+    distance = dist(first.centre, second.centre)
     grown = max(first.width, second.width) / min(first.width, second.width)
     return b - a - 1 > MAX_GAP or distance > JUMP * first.width * min(b - a, 2) or grown > 2

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.forging.donors import pose, swing
-from pipeline.forging.warping import INNER_LIPS, JAW, MOUTH, Patches, soft_mask, triangulate, warp
+from pipeline.forging.warping import INNER_LIPS, JAW, MOUTH, Patches, part_lips, soft_mask, triangulate, warp
 
 Floats = NDArray[np.float64]
 Image = NDArray[np.uint8]
@@ -26,6 +26,7 @@ SHARE[3:14, 0] = [0.1, 0.25, 0.5, 0.8, 1, 1, 1, 0.8, 0.5, 0.25, 0.1]
 REACH, RING = 1.1, 1.45  # the mask ends, and the warp fades out, this many times as far from the nose as the jaw is
 FEATHER = 0.05  # of the face's width
 LIP_FEATHER = 0.7  # px of the patch
+LIGHT = (0.75, 1.25)  # bounds of the change of light in the mouth: teeth are much alike, whatever the skin
 
 
 def forge(target: Patches, donor: Patches, rng: np.random.Generator) -> tuple[Image, NDArray[np.float32]]:
@@ -43,7 +44,7 @@ def forge(target: Patches, donor: Patches, rng: np.random.Generator) -> tuple[Im
     side, width = target.images.shape[1], np.ptp(target.points[0, :, 0])
     outlines = (_outline(*pair) for pair in zip(target.points, moved, strict=True))
     masks = np.array([soft_mask(outline, side, 0, FEATHER * width) for outline in outlines])
-    light = _mean_colour(target.images, masks) / _mean_colour(donor.images, masks)
+    light = np.clip(_mean_colour(target.images, masks) / _mean_colour(donor.images, masks), *LIGHT)
     mouths = zip(faces, moved, donor.images, donor.points, strict=True)
     return np.array([_fill_mouth(*mouth, light) for mouth in mouths]), masks
 
@@ -57,15 +58,8 @@ def expression(points: Floats) -> Floats:
 def transfer(points: Floats, expressions: Floats) -> Floats:
     """Give the face at `points` (n, 68, 2) other expressions, by SHARE; its own ones are taken out likewise."""
     rest = _rest(points)
-    posed = np.array(
-        [_apply(_fit(rest[RIGID], p[RIGID]), rest + e) for p, e in zip(points, expressions, strict=True)]
-    )
-    moved = points + SHARE * (posed - points)
-    for upper, lower in ((61, 67), (62, 66), (63, 65)):  # lips touch, but never pass through each other
-        crossed = moved[:, upper, 1] > moved[:, lower, 1]
-        middle = (moved[crossed, upper] + moved[crossed, lower]) / 2
-        moved[crossed, upper] = moved[crossed, lower] = middle
-    return moved
+    posed = np.array([_apply(_fit(rest[RIGID], p[RIGID]), rest + e) for p, e in zip(points, expressions, strict=True)])
+    return part_lips(points + SHARE * (posed - points))
 
 
 def _rest(points: Floats) -> Floats:
@@ -75,7 +69,7 @@ def _rest(points: Floats) -> Floats:
 
 def _fit(source: Floats, target: Floats) -> Floats:
     """The affine map (3, 2) that takes the points `source` (K, 2) nearest to `target`."""
-    return np.linalg.lstsq(np.column_stack([source, np.ones(len(source))]), target, rcond=None)[0]
+    return np.asarray(np.linalg.lstsq(np.column_stack([source, np.ones(len(source))]), target, rcond=None)[0], float)
 
 
 def _apply(matrix: Floats, points: Floats) -> Floats:

@@ -21,10 +21,11 @@ JAW, BROWS, NOSE, EYES = range(17), range(17, 27), range(27, 36), range(36, 48)
 MOUTH, INNER_LIPS = range(48, 68), range(60, 68)
 COLOUR_SIGMA = 5.0  # frames over which colour statistics are smoothed, or the face flickers
 # Landmark i of a face is landmark MIRROR[i] of its mirror image.
-MIRROR = np.array(
-    [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1), 45, 44, 43, 42, 47, 46, 39, 38, 37, 36]
-    + [41, 40, *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), 67, 66, 65]
-)
+MIRROR = np.concatenate((
+    [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1)],  # jaw, brows, nose
+    [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40],  # eyes
+    [*range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), 67, 66, 65],  # outer and inner lips
+))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,16 @@ def paste(frame: Image, patch: Image, mask: NDArray[np.float32], matrix: Floats)
     return result
 
 
+def part_lips(points: Floats) -> Floats:
+    """(n, 68, 2) -> (n, 68, 2): lips that have passed through each other meet in the middle."""
+    result = points.copy()
+    for upper, lower in ((61, 67), (62, 66), (63, 65)):
+        crossed = result[:, upper, 1] > result[:, lower, 1]
+        middle = (result[crossed, upper] + result[crossed, lower]) / 2
+        result[crossed, upper] = result[crossed, lower] = middle
+    return result
+
+
 def triangulate(points: Floats) -> NDArray[np.int32]:
     """One Delaunay triangulation for a clip, (T, 3): of the mean of its points (n, K, 2). A new one for each frame
     would make the texture flip from one diagonal to the other."""
@@ -89,16 +100,19 @@ def triangulate(points: Floats) -> NDArray[np.int32]:
 
 
 def warp(image: Image, source: Floats, target: Floats, triangles: NDArray[np.int32]) -> Image:
-    """Move the triangles at `source` (K, 2) to `target` (K, 2), each by its affine map; outside them the image stays."""
+    """Move the triangles at `source` (K, 2) to `target` (K, 2), each by its affine map; the image stays outside."""
     side = image.shape[0]
     label = np.full((side, side), len(triangles), np.int16)
     corners = target[triangles]  # (T, 3, 2)
-    for number, corner in enumerate(np.rint(corners * 16).astype(np.int32)):
-        cv2.fillConvexPoly(label, corner, number, shift=4)
+    drawn = np.rint(corners * 16).astype(np.int32)
+    # A polygon is drawn with its edges, even a flat one: the largest last, or closed lips show a line of teeth.
+    for number in np.argsort(np.abs(_area(corners)), kind="stable"):
+        cv2.fillConvexPoly(label, drawn[number], int(number), shift=4)
     maps = np.concatenate([_affine(corners, source[triangles]), np.eye(2, 3)[None]])[label]  # (P, P, 2, 3)
     y, x = np.mgrid[:side, :side]
     where = maps[..., 0] * x[..., None] + maps[..., 1] * y[..., None] + maps[..., 2]
-    return cv2.remap(image, where.astype(np.float32), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    x, y = np.moveaxis(where.astype(np.float32), 2, 0)
+    return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
 def soft_mask(points: Floats, side: int, erode: float, feather: float) -> NDArray[np.float32]:
@@ -109,7 +123,7 @@ def soft_mask(points: Floats, side: int, erode: float, feather: float) -> NDArra
     if erode > 0:
         size = 2 * round(erode) + 1
         mask = cv2.erode(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
-    return cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), feather)
+    return np.asarray(cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), feather), np.float32)
 
 
 def match_colours(faces: Image, targets: Image, masks: NDArray[np.float32]) -> Image:
@@ -134,16 +148,22 @@ def _cut(frame: Image, matrix: Floats, side: int) -> Image:
     right, bottom = np.clip(high, 1, frame.shape[1::-1])
     region = np.ascontiguousarray(frame[top:bottom, left:right])
     if scale < 1:  # or the fine pattern of skin and hair folds over into coarse noise
-        region = cv2.GaussianBlur(region, (0, 0), 0.5 * float(np.sqrt(scale**-2 - 1)))
+        region = np.asarray(cv2.GaussianBlur(region, (0, 0), 0.5 * float(np.sqrt(scale**-2 - 1))), np.uint8)
     to_patch = matrix.copy()
     to_patch[:, 2] += scale * np.array([left, top])
-    return cv2.warpAffine(region, to_patch, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    patch = cv2.warpAffine(region, to_patch, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(patch, np.uint8)
+
+
+def _area(corners: Floats) -> Floats:
+    """(T, 3, 2) -> (T,): the signed area of each triangle."""
+    return np.asarray(np.linalg.det(corners[:, 1:] - corners[:, :1]) / 2)
 
 
 def _affine(source: Floats, target: Floats) -> Floats:
     """The maps (T, 2, 3) that take each triangle of `source` (T, 3, 2) to that of `target`."""
     edges = source[:, 1:] - source[:, :1]
-    flat = np.abs(np.linalg.det(edges)) < 1e-6  # it covers no pixel
+    flat = np.abs(_area(source)) < 1e-6  # it covers no pixel
     edges[flat] = np.eye(2)
     linear = np.linalg.solve(edges, target[:, 1:] - target[:, :1]).transpose(0, 2, 1)
     shift = target[:, 0] - np.einsum("tij,tj->ti", linear, source[:, 0])
@@ -151,7 +171,7 @@ def _affine(source: Floats, target: Floats) -> Floats:
 
 
 def _lab(image: Image) -> NDArray[np.float32]:
-    return cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    return np.asarray(cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
 
 
 def _statistics(images: list[NDArray[np.float32]], masks: NDArray[np.float32]) -> Floats:

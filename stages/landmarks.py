@@ -1,0 +1,28 @@
+"""Find the face and its 68 landmarks in every frame of a set, for the forge:
+python -m stages.landmarks --videos data/raw/original --out data/landmarks/original.parquet
+"""
+
+import argparse
+from pathlib import Path
+
+from pipeline import params
+from pipeline.files import whole
+from pipeline.forging.landmarks import track_set
+from pipeline.weights import fetch
+from stages import _cli
+
+
+def main(arguments: argparse.Namespace) -> str:
+    settings = params.load()
+    rows, unread = track_set(arguments.videos, settings.faces.max_side, fetch("landmarks"), settings.workers)
+    with whole(arguments.out) as part:
+        rows.to_parquet(part, index=False)
+    outcome = f"{rows['video'].nunique()} videos, a face in {rows['found'].sum()} of {len(rows)} frames"
+    return f"{outcome}; cannot be read: {'; '.join(unread)}" if unread else outcome
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--videos", type=Path, required=True, help="folder of videos with manifest.csv")
+    parser.add_argument("--out", type=Path, required=True, help="parquet file to write")
+    _cli.run(parser, main)
