@@ -10,7 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.forging.donors import pose, swing
-from pipeline.forging.warping import INNER_LIPS, JAW, MOUTH, Patches, part_lips, soft_mask, triangulate, warp
+from pipeline.forging.warping import (
+    INNER_LIPS,
+    JAW,
+    MOUTH,
+    Patches,
+    match_light,
+    part_lips,
+    soft_mask,
+    triangulate,
+    warp,
+)
 
 Floats = NDArray[np.float64]
 Image = NDArray[np.uint8]
@@ -26,7 +36,6 @@ SHARE[3:14, 0] = [0.1, 0.25, 0.5, 0.8, 1, 1, 1, 0.8, 0.5, 0.25, 0.1]
 REACH, RING = 1.1, 1.45  # the mask ends, and the warp fades out, this many times as far from the nose as the jaw is
 FEATHER = 0.05  # of the face's width
 LIP_FEATHER = 0.7  # px of the patch
-LIGHT = (0.75, 1.25)  # bounds of the change of light in the mouth: teeth are much alike, whatever the skin
 
 
 def forge(target: Patches, donor: Patches, rng: np.random.Generator) -> tuple[Image, NDArray[np.float32]]:
@@ -44,9 +53,8 @@ def forge(target: Patches, donor: Patches, rng: np.random.Generator) -> tuple[Im
     side, width = target.images.shape[1], np.ptp(target.points[0, :, 0])
     outlines = (_outline(*pair) for pair in zip(target.points, moved, strict=True))
     masks = np.array([soft_mask(outline, side, 0, FEATHER * width) for outline in outlines])
-    light = np.clip(_mean_colour(target.images, masks) / _mean_colour(donor.images, masks), *LIGHT)
-    mouths = zip(faces, moved, donor.images, donor.points, strict=True)
-    return np.array([_fill_mouth(*mouth, light) for mouth in mouths]), masks
+    mouths = zip(faces, moved, match_light(donor.images, target.images, masks), donor.points, strict=True)
+    return np.array([_fill_mouth(*mouth) for mouth in mouths]), masks
 
 
 def expression(points: Floats) -> Floats:
@@ -88,14 +96,9 @@ def _outline(target: Floats, moved: Floats) -> Floats:
     return np.concatenate([target[30] + REACH * (jaw - target[30]), target[29:30]])
 
 
-def _mean_colour(images: Image, masks: NDArray[np.float32]) -> Floats:
-    """(3,): the clip's mean of each channel under the masks."""
-    return np.asarray(np.einsum("npqc,npq->c", images.astype(np.float32), masks, dtype=float) / masks.sum() + 1e-3)
-
-
-def _fill_mouth(face: Image, points: Floats, lender: Image, theirs: Floats, gain: Floats) -> Image:
-    """Show the lender's open mouth between the lips at `points`, its channels times `gain`."""
+def _fill_mouth(face: Image, points: Floats, lender: Image, theirs: Floats) -> Image:
+    """Show the lender's open mouth between the lips at `points`."""
     mask = soft_mask(points[list(INNER_LIPS)], len(face), 0, LIP_FEATHER)[..., None]
     to_lender = _fit(points[list(MOUTH)], theirs[list(MOUTH)]).T
     inside = cv2.warpAffine(lender, to_lender, face.shape[1::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-    return np.rint(face + mask * ((inside * gain).clip(0, 255) - face)).astype(np.uint8)
+    return np.rint(face + mask * (inside.astype(np.float32) - face)).astype(np.uint8)

@@ -20,6 +20,7 @@ MARGIN = 1.75  # side of a patch in face widths: forehead, neck and background a
 JAW, BROWS, NOSE, EYES = range(17), range(17, 27), range(27, 36), range(36, 48)
 MOUTH, INNER_LIPS = range(48, 68), range(60, 68)
 COLOUR_SIGMA = 5.0  # frames over which colour statistics are smoothed, or the face flickers
+BRIGHTER = (0.8, 1.25)
 # Landmark i of a face is landmark MIRROR[i] of its mirror image.
 MIRROR = np.concatenate((
     [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1)],  # jaw, brows, nose
@@ -133,11 +134,18 @@ def match_colours(faces: Image, targets: Image, masks: NDArray[np.float32]) -> I
     ours = _statistics(lab, masks)
     theirs = _statistics([_lab(target) for target in targets], masks)
     gain = np.clip(theirs[:, 1] / np.maximum(ours[:, 1], 1e-3), 0.6, 1.5)  # a shadow or glasses must not blow up skin
-    shifted = [
-        (face - ours[i, 0].astype(np.float32)) * gain[i].astype(np.float32) + theirs[i, 0].astype(np.float32)
-        for i, face in enumerate(lab)
-    ]
-    return np.array([np.rint(cv2.cvtColor(s, cv2.COLOR_LAB2RGB).clip(0, 1) * 255) for s in shifted]).astype(np.uint8)
+    return _rgb((face - ours[i, 0]) * gain[i] + theirs[i, 0] for i, face in enumerate(lab))
+
+
+def match_light(faces: Image, targets: Image, masks: NDArray[np.float32]) -> Image:
+    """Put the faces (n, P, P, 3) under the targets' light, as it is on the skin under the masks: its tint wholly, its
+    brightness within BRIGHTER, for of that a part is the skin's own, and teeth are much alike."""
+    lab = [_lab(face) for face in faces]
+    ours = _statistics(lab, masks)[:, 0].mean(axis=0)
+    theirs = _statistics([_lab(target) for target in targets], masks)[:, 0].mean(axis=0)
+    gain = np.array([np.clip(theirs[0] / max(ours[0], 1e-3), *BRIGHTER), 1, 1])
+    shift = np.array([0, *(theirs - ours)[1:]])
+    return _rgb(face * gain + shift for face in lab)
 
 
 def _cut(frame: Image, matrix: Floats, side: int) -> Image:
@@ -172,6 +180,11 @@ def _affine(source: Floats, target: Floats) -> Floats:
 
 def _lab(image: Image) -> NDArray[np.float32]:
     return np.asarray(cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
+
+
+def _rgb(images: Iterable[Floats]) -> Image:
+    rgb = [cv2.cvtColor(image.astype(np.float32), cv2.COLOR_LAB2RGB) for image in images]
+    return np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
 
 
 def _statistics(images: list[NDArray[np.float32]], masks: NDArray[np.float32]) -> Floats:
