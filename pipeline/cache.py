@@ -87,7 +87,7 @@ def fetch_members(archive: Archive, members: Sequence[Member], folder: Path) -> 
 def fetch_url(url: Callable[[], str], sha256: str, path: Path, advice: str) -> Path:
     """`path`, fetched from the https address that `url` gives where it is missing.
 
-    Raises: UserError where it cannot be had, ending in `advice`.
+    sha256: whole, or its leading digits. Raises: UserError where it cannot be had, ending in `advice`.
     """
     if not _holds(path, sha256):
         with _alone(path):
@@ -207,11 +207,11 @@ def _member(archive: Path, path: str) -> Iterator[IO[bytes]]:
 
 
 def _holds(path: Path, sha256: str) -> bool:
-    return path.is_file() and _sha256(path) == sha256
+    return path.is_file() and _sha256(path).startswith(sha256)
 
 
 def _check(path: Path, sha256: str, what: str) -> None:
-    if (found := _sha256(path)) != sha256:
+    if not (found := _sha256(path)).startswith(sha256):
         raise _Unavailable(f"{what} is not the file expected: sha256 {found}, not {sha256}")
 
 

@@ -19,7 +19,7 @@ class Packaged:
 
 @dataclass(frozen=True)
 class Published:
-    """A model at its authors' https address."""
+    """A model at its authors' https address. sha256: whole, or its leading digits where they publish no more."""
 
     url: Callable[[], str]
     file: str
@@ -80,11 +80,40 @@ WEIGHTS: dict[str, Packaged | Published] = {
         "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec",
         "torchvision's ResNet-18, ImageNet-1k (IMAGENET1K_V1)",
     ),
+    "resnet34": Published(
+        partial(_torchvision, "ResNet34_Weights.IMAGENET1K_V1"),
+        "resnet34-b627a593.pth",
+        "b627a593bcbe140c234610266fe4f8ae95ea42fc881d091c9b6052e6b1d0590f",
+        "torchvision's ResNet-34, ImageNet-1k (IMAGENET1K_V1)",
+    ),
     "resnet50": Published(
         partial(_torchvision, "ResNet50_Weights.IMAGENET1K_V1"),
         "resnet50-0676ba61.pth",
         "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
         "torchvision's ResNet-50, ImageNet-1k (IMAGENET1K_V1)",
+    ),
+    "efficientnet_b0": Published(
+        partial(_torchvision, "EfficientNet_B0_Weights.IMAGENET1K_V1"),
+        "efficientnet_b0_rwightman-7f5810bc.pth",
+        "7f5810bc96def8f7552d5b7e68d53c4786f81167d28291b21c0d90e1fca14934",
+        "torchvision's EfficientNet-B0, ImageNet-1k (IMAGENET1K_V1)",
+    ),
+    "xception": Published(
+        partial(
+            str,
+            "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-cadene/xception-43020ad28.pth",
+        ),
+        "xception-43020ad28.pth",
+        "43020ad28",  # all that is published of it: the digits in the file's name
+        "timm's legacy_xception, ImageNet-1k (tf_in1k)",
+    ),
+    "inception_resnet_v1": Published(
+        partial(
+            str, "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/20180402-114759-vggface2.pt"
+        ),
+        "20180402-114759-vggface2.pt",
+        "281cebca8662831adb987a874bdcb36e73f5b1c6dc5ee5878f305e985625d99b",
+        "facenet-pytorch's InceptionResnetV1, VGGFace2",
     ),
 }
 

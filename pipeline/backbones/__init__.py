@@ -17,6 +17,9 @@ FAMILIES = {
     "resnet34": "resnet",
     "resnet50": "resnet",
     "efficientnet_b0": "efficientnet",
+    "xception": "xception",
+    "inception_resnet_v1": "inception_resnet_v1",
+    "f3net": "f3net",
 }
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pipeline.backbones.features import Features
 from pipeline.errors import UserError
+from pipeline.weights import fetch
 
 
 class Backbone(nn.Module, ABC):
@@ -80,8 +81,6 @@ def load_published(net: nn.Module, weights: str, head: str) -> None:
 
     Raises UserError where the file cannot be had, or where its parameters are not those of `net`.
     """
-    from pipeline.weights import fetch  # only pretrained networks need what fetches files
-
     path = fetch(weights)
     state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     state = {key: tensor for key, tensor in state.items() if not key.startswith(f"{head}.")}
