@@ -13,13 +13,14 @@ import torch
 from pipeline import splits
 from pipeline.backbones.base import Backbone
 from pipeline.checkpoint import Checkpoint
+from pipeline.history import Outcome, Row
 from pipeline.index import buckets
 from pipeline.loader import TrainingLoader, evaluation_loader
 from pipeline.models import Card, save
 from pipeline.params import Params, Train
 from pipeline.scoring import score
 from pipeline.tracking import Run, track
-from pipeline.training import Outcome, Row, Trainer, device
+from pipeline.training import Trainer, device
 
 HISTORY, SUMMARY = "history.csv", "training.json"
 MEAN = STD = 0.5  # inputs are scaled to -1..1 (spec section 6)

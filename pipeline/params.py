@@ -18,6 +18,9 @@ LayerWeights = tuple[Weight, Weight, Weight, Weight]  # one for each of the four
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 
 
+TEACHERS = "must be within grid.backbones, which have teachers"
+
+
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -209,8 +212,8 @@ class Params(Section):
             (set(self.grid.compressions) <= set(self.compressions), "grid.compressions", "must be within compressions"),
             (set(self.ablation.compressions) <= set(self.compressions), "ablation.compressions", "must be within compressions"),
             (set(self.ablation.manipulations) <= set(self.manipulations), "ablation.manipulations", "must be within manipulations"),
-            (set(self.ablation.backbones) <= set(self.grid.backbones), "ablation.backbones", "must be within grid.backbones, which have teachers"),
-            (set(self.grid.distilled_backbones) <= set(self.grid.backbones), "grid.distilled_backbones", "must be within grid.backbones, which have teachers"),
+            (set(self.ablation.backbones) <= set(self.grid.backbones), "ablation.backbones", TEACHERS),
+            (set(self.grid.distilled_backbones) <= set(self.grid.backbones), "grid.distilled_backbones", TEACHERS),
             (set(self.grid.baselines) <= set(self.baselines), "baselines", "needs an entry for each of grid.baselines"),
             (set(self.grid.distilled) <= set(self.distill), "distill", "needs an entry for each of grid.distilled"),
             (self.crop.size >= self.model.image_size, "crop.size", "must be at least model.image_size"),

@@ -55,7 +55,7 @@ class Run:
 
 @contextmanager
 def track(settings: Tracking, name: str, params: Mapping[str, Any], tags: Mapping[str, object]) -> Iterator[Run]:
-    """A run named `name` with params (nested ones by dotted names) and tags; the commit and DVC experiment are added."""
+    """A run named `name` with params (nested ones by dotted names) and tags; commit and experiment are added."""
     run = _start(settings, name, params, tags) if settings.enabled else Run()
     try:
         yield run
