@@ -3,6 +3,7 @@
 Unknown keys are refused, so that a misspelt `-S` never passes in silence. `load()` is called once a stage.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -16,9 +17,6 @@ Positive = Annotated[int, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0)]
 LayerWeights = tuple[Weight, Weight, Weight, Weight]  # one for each of the four stages (spec section 5)
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
-
-
-TEACHERS = "must be within grid.backbones, which have teachers"
 
 
 class Section(BaseModel):
@@ -203,24 +201,26 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        wanted = {"original", *self.manipulations}
-        rules = [
-            (set(self.sets) == wanted, "sets", f"must hold original and every manipulation: {sorted(wanted)}"),
-            (set(self.published) | set(self.forge.manipulations) == wanted, "published",
-             "with forge.manipulations must make up sets: each set is either published by the source or forged"),
-            (set(self.compressions) <= set(self.crf), "crf", "needs a rate factor for each of compressions"),
-            (set(self.grid.compressions) <= set(self.compressions), "grid.compressions", "must be within compressions"),
-            (set(self.ablation.compressions) <= set(self.compressions), "ablation.compressions", "must be within compressions"),
-            (set(self.ablation.manipulations) <= set(self.manipulations), "ablation.manipulations", "must be within manipulations"),
-            (set(self.ablation.backbones) <= set(self.grid.backbones), "ablation.backbones", TEACHERS),
-            (set(self.grid.distilled_backbones) <= set(self.grid.backbones), "grid.distilled_backbones", TEACHERS),
-            (set(self.grid.baselines) <= set(self.baselines), "baselines", "needs an entry for each of grid.baselines"),
-            (set(self.grid.distilled) <= set(self.distill), "distill", "needs an entry for each of grid.distilled"),
-            (self.crop.size >= self.model.image_size, "crop.size", "must be at least model.image_size"),
-        ]  # fmt: skip
-        for holds, key, message in rules:
-            if not holds:
-                raise ValueError(f"{key} {message}")
+        if set(self.sets) != (wanted := {"original", *self.manipulations}):
+            raise ValueError(f"sets must hold original and every manipulation: {sorted(wanted)}")
+        if set(self.published) | set(self.forge.manipulations) != wanted:
+            raise ValueError("published and forge.manipulations together must make up sets: each is one or the other")
+        if self.crop.size < self.model.image_size:
+            raise ValueError("crop.size must be at least model.image_size")
+        # Each of these lists holds only what the other one has.
+        within: list[tuple[str, Collection[str], str, Collection[str]]] = [
+            ("compressions", self.compressions, "crf", self.crf),
+            ("grid.compressions", self.grid.compressions, "compressions", self.compressions),
+            ("grid.distilled_backbones", self.grid.distilled_backbones, "grid.backbones", self.grid.backbones),
+            ("grid.baselines", self.grid.baselines, "baselines", self.baselines),
+            ("grid.distilled", self.grid.distilled, "distill", self.distill),
+            ("ablation.manipulations", self.ablation.manipulations, "manipulations", self.manipulations),
+            ("ablation.compressions", self.ablation.compressions, "compressions", self.compressions),
+            ("ablation.backbones", self.ablation.backbones, "grid.backbones", self.grid.backbones),
+        ]
+        for key, names, other, allowed in within:
+            if extra := sorted(set(names) - set(allowed)):
+                raise ValueError(f"{key} holds {', '.join(extra)}, which {other} does not have")
         for recipe in (self.teacher, self.add, *self.baselines.values(), *self.distill.values()):
             self.recipe(recipe)
         return self
