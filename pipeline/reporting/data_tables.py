@@ -82,7 +82,7 @@ def people(results: Results) -> Table:
     """AUC per frame of each tested person, over seeds: gains often come from few people."""
     models = results.models()
     add = next((model for model in models if model.method == ADD), None)
-    baseline = next((m for m in models if add and m.method == m.backbone == add.backbone), None)
+    baseline = next((m for m in models if add and m.is_baseline and m.backbone == add.backbone), None)
     values: list[dict[str, Any]] = []
     for task in results.tasks():
         cells = {model: results.of(model, task) for model in models}
@@ -93,12 +93,12 @@ def people(results: Results) -> Table:
             record = {"manipulation": task.manipulation, "compression": task.compression, "person": person}
             record |= {"videos": size["videos"], "frames": size["frames"]}
             found = {m: spread(run.get(person, {}).get("auc") for run in runs) for m, runs in tested.items()}
-            record |= {model.label: None if s is None else s.mean for model, s in found.items()}
+            record |= {results.label(model): None if s is None else s.mean for model, s in found.items()}
             if add and baseline:
                 first, second = found[add], found[baseline]
                 record["difference"] = None if first is None or second is None else first.mean - second.mean
             values.append(record)
-    labels = [model.label for model in models]
+    labels = [results.label(model) for model in models]
     table = pd.DataFrame(values, columns=None if values else ["manipulation", "compression", "person"])
     gain = ["difference"] if add and baseline else []
     hint = "AUC per frame of each tested person, mean over seeds"

@@ -43,7 +43,12 @@ def main(results: Results, comparisons: Comparisons) -> Table:
         for number, (model, found) in enumerate(block.items()):
             seeds = len(results.of(model, task))
             record: dict[str, Any] = _key(task, model) | {"seeds": seeds}
-            row = [Entry(task.manipulation), Entry(task.compression), Entry(model.label), Entry(str(seeds or MISSING))]
+            row = [
+                Entry(task.manipulation),
+                Entry(task.compression),
+                Entry(results.label(model)),
+                Entry(str(seeds or MISSING)),
+            ]
             for (level, name), spread, mark in zip(MAIN, found, marks, strict=True):
                 row.append(Entry(_show(name, spread), mark[number]))
                 record |= _values(level, name, spread)
@@ -74,7 +79,7 @@ def more(results: Results) -> Table:
         for model in (model for model in results.models(ablations=True) if results.named(model, task)):
             found = [results.spread(model, task, *column) for column in MORE]
             shown = [Entry(_show(name, spread)) for (_, name), spread in zip(MORE, found, strict=True)]
-            rows.append([Entry(task.manipulation), Entry(task.compression), Entry(model.label), *shown])
+            rows.append([Entry(task.manipulation), Entry(task.compression), Entry(results.label(model)), *shown])
             record: dict[str, Any] = _key(task, model)
             for (level, name), spread in zip(MORE, found, strict=True):
                 record |= _values(level, name, spread)
@@ -125,13 +130,13 @@ def gap(results: Results, compressions: tuple[str, ...]) -> Table:
     )
 
 
-def tests(comparisons: Comparisons) -> Table:
+def tests(results: Results, comparisons: Comparisons) -> Table:
     """ADD against each other method, paired over the same videos."""
     rows, values = [], []
     for c in comparisons.against_add:
         digits, scale = (3, 1.0) if c.measure == "auc" else (1, 100.0)
         first, second = (decimal(v) if c.measure == "auc" else percent(v) for v in c.values)
-        words = [c.task.manipulation, c.task.compression, c.other.label, NAMES[c.measure], first, second]
+        words = [c.task.manipulation, c.task.compression, results.label(c.other), NAMES[c.measure], first, second]
         numbers = [
             signed(c.videos.value, digits, scale),
             between(c.videos.low, c.videos.high, digits, scale),

@@ -25,7 +25,12 @@ class Model:
 
     @property
     def label(self) -> str:
-        return self.method if self.method == self.backbone else f"{self.method} ({self.backbone})"
+        return self.method if self.is_baseline else f"{self.method} ({self.backbone})"
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is a plain classifier, trained on compressed crops without a teacher."""
+        return self.method == self.backbone
 
 
 @dataclass(frozen=True, order=True)
@@ -67,6 +72,11 @@ class Results:
             Model(c.method, c.backbone) for c in sorted(self.cells, key=_order) if c.method != TEACHER
         )
         return [model for model in found if ablations or model.method not in ABLATIONS]
+
+    def label(self, model: Model) -> str:
+        """The model's short name: with its backbone only where the method runs on several."""
+        several = len({cell.backbone for cell in self.cells if cell.method == model.method}) > 1
+        return model.label if several else model.method
 
     def tasks(self) -> list[Task]:
         return sorted({Task(c.manipulation, c.compression) for c in self.cells if c.method != TEACHER})

@@ -1,0 +1,150 @@
+"""From the cells of a run to everything that the report stage leaves."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.cells import ABLATIONS, ADD
+from pipeline.files import whole
+from pipeline.params import Params
+from pipeline.reporting import crops, curves, data_tables, figures, paper_tables, plots, result_tables
+from pipeline.reporting.comparison import Comparisons
+from pipeline.reporting.page import Note, Page, Section
+from pipeline.reporting.provenance import provenance, shown_params
+from pipeline.reporting.results import Results, read
+from pipeline.reporting.tables import Table
+from pipeline.reporting.verdict import verdict
+
+MEANINGS = {
+    "teacher": "a detector trained on raw crops; ADD and the other distilled methods learn from it",
+    "plain": "the plain baseline: the same network, trained on compressed crops alone",
+    "warm_start": "a control that the paper lacks: plain training on compressed crops from the teacher's weights",
+    ADD: "this paper: frequency attention and multi-view attention distillation (Eq. 10)",
+    "add_fr": "ADD with the frequency attention distillation alone",
+    "add_mv_plain": "ADD with the multi-view attention distillation alone, without its contrastive term",
+    "add_mv": "ADD with the multi-view attention distillation alone",
+    "fitnet": "FitNet (Romero et al. 2014): the student's last features match the teacher's",
+    "at": "attention transfer (Zagoruyko & Komodakis 2016)",
+    "nl": "non-local attention of the features (Wang et al. 2018), matched to the teacher's",
+    "xception": "Xception (Rössler et al. 2019), no teacher",
+    "inception_resnet_v1": "InceptionResnetV1 pretrained on VGGFace2 (Dogonadze et al. 2020), no teacher",
+    "f3net": "F3Net (Qian et al. 2020): frequency-aware decomposition and local frequency statistics, no teacher",
+}
+SUBTITLE = (
+    "{people} people, {reals} real and {fakes} fake videos, {frames} frames; source: {source}; {folds} over people."
+)
+
+
+def build(cells: Path, shards: Path, originals: Path, out: Path, params: Params) -> str:
+    """Write report.html, report.md, metrics.json, tables/, figures/ and plots/ into `out`; return the outcome.
+
+    Nothing is written before everything that can fail has been read. Raises UserError.
+    """
+    results = read(cells, params)
+    comparisons = Comparisons(results, params.evaluation)
+    index = data_tables.indexes(shards, params.sets, "index")
+    rejected = data_tables.indexes(shards, params.sets, "rejected")
+    histories = curves.histories(results)
+    sections = [
+        _results(results, comparisons, params),
+        _paper(results, params),
+        _data(shards, index, rejected, params),
+        _training(histories),
+        Section("Credits", [data_tables.credits(originals)]),
+    ]
+    folders = {name: _fresh(out / name) for name in ("tables", "figures", "plots")}
+    blocks = [block for section in sections for block in section.blocks]
+    for table in (block for block in blocks if isinstance(block, Table)):
+        table.write(folders["tables"])
+    pictures = {b.name: b.write(folders["figures"]) for b in blocks if isinstance(b, figures.Figure)}
+    for name, curve in {
+        "auc": plots.per_task(results),
+        "roc": plots.roc(results),
+        "training": plots.training(histories),
+    }.items():
+        curve.to_csv(folders["plots"] / f"{name}.csv", index=False, lineterminator="\n")
+    said = verdict(results, comparisons, params)
+    page = Page(said, _subtitle(index, params), sections, provenance(params), shown_params(params), pictures)
+    _write(out / "metrics.json", json.dumps(plots.metrics(results, comparisons, params), indent=2) + "\n")
+    _write(out / "report.md", page.markdown())
+    _write(out / "report.html", page.html())
+    missing = f", {len(results.missing)} missing" if results.missing else ""
+    return f"{len(results.summaries)} cells{missing}; {said.headline} -> {out / 'report.html'}"
+
+
+def _results(results: Results, comparisons: Comparisons, params: Params) -> Section:
+    used = {cell.method: "plain" if cell.is_baseline else cell.method for cell in results.cells}
+    terms = [(method, MEANINGS.get(method, MEANINGS.get(kind, ""))) for method, kind in used.items()]
+    return Section(
+        "Results",
+        [
+            figures.overview(results, comparisons),
+            result_tables.main(results, comparisons),
+            Note("The methods:", [(name, meaning) for name, meaning in terms if meaning]),
+            result_tables.gap(results, params.compressions),
+            result_tables.tests(results, comparisons),
+            data_tables.people(results),
+            result_tables.more(results),
+        ],
+    )
+
+
+def _paper(results: Results, params: Params) -> Section:
+    tables = paper_tables.build(results)
+    shared = [name for name in paper_tables.manipulations() if name in params.manipulations]
+    text = "The paper's Tables 1 to 3 concern FaceForensics++ with its five manipulations"
+    if not shared:
+        text += ", none of which is in this run: there is nothing to set beside them."
+    elif params.source in ("sample", "folder"):
+        text += (
+            "; this run's data are not FaceForensics++ but only share the names, so the differences below say nothing "
+            "about the paper."
+        )
+    else:
+        text += "; each cell below has ours, the paper's and the difference in percentage points."
+    if any(cell.method in ABLATIONS for cell in results.cells) and not shared:
+        text += " The table of ADD's parts has the layout of Table 2, on this run's own tasks."
+    return Section("Beside the paper", [Note(text), *tables])
+
+
+def _data(shards: Path, index: pd.DataFrame, rejected: pd.DataFrame, params: Params) -> Section:
+    qualities = ("raw", *params.compressions)
+    sheets = [crops.sheet(shards, index, name, qualities) for name in params.manipulations]
+    strongest = max(params.compressions, key=lambda name: params.crf[name], default=None)
+    spectra = [crops.spectra(shards, index, params.sets, strongest)] if strongest else []
+    tables = [data_tables.counts(index, rejected, params.sets), data_tables.rejects(rejected)]
+    return Section("Data", [*tables, *(sheet for sheet in sheets if sheet), *spectra])
+
+
+def _training(histories: pd.DataFrame) -> Section:
+    if not len(histories):
+        return Section("Training", [Note("The cells hold no training history.")])
+    inside = curves.diagnostics(histories)
+    measures = [curves.final_measures(histories)] if inside else []
+    return Section("Training", [*inside, *measures, *curves.training(histories)])
+
+
+def _subtitle(index: pd.DataFrame, params: Params) -> str:
+    videos = index.groupby(["set", "video"])["label"].first()
+    return SUBTITLE.format(
+        people=index["person"].nunique(),
+        reals=int((videos == 0).sum()),
+        fakes=int((videos == 1).sum()),
+        frames=f"{len(index):,}",
+        source=params.source,
+        folds=f"{len(params.folds)} fold{'s' * (len(params.folds) > 1)}",
+    )
+
+
+def _fresh(folder: Path) -> Path:
+    """An empty folder: files of an earlier run with other params would look like this run's."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _write(path: Path, text: str) -> None:
+    with whole(path) as part:
+        part.write_text(text, encoding="utf-8")

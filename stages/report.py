@@ -1,0 +1,25 @@
+"""Tables, figures and the page.
+
+python -m stages.report --cells reports/cells --shards data/shards --originals data/raw/original/manifest.csv
+  --out reports
+"""
+
+import argparse
+from pathlib import Path
+
+from pipeline import params
+from pipeline.reporting.build import build
+from stages import _cli
+
+
+def work(args: argparse.Namespace) -> str:
+    return build(args.cells, args.shards, args.originals, args.out, params.load())
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cells", type=Path, required=True, help="folder with the cells that evaluate left")
+    parser.add_argument("--shards", type=Path, required=True, help="folder with one folder of shards a set")
+    parser.add_argument("--originals", type=Path, required=True, help="manifest.csv of the real videos: the credits")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the report")
+    _cli.run(parser, work)
