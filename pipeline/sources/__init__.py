@@ -1,0 +1,62 @@
+"""Where videos come from. A source names the sets that it has and the clips of each; the rest is the same for all.
+
+A new source is a class like `Source`, listed in SOURCES.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from operator import attrgetter
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.errors import UserError
+from pipeline.files import whole_folder
+from pipeline.manifests import write_manifest, write_rejected
+from pipeline.parallel import Rejected, map_videos
+from pipeline.params import Params
+from pipeline.sources.clips import Clip, Refused, store
+from pipeline.sources.folder import FolderSource
+from pipeline.sources.sample import SampleSource
+
+
+class Source(Protocol):
+    """What a source must have; it is made from the params."""
+
+    sets: tuple[str, ...]  # original, and the manipulations that it publishes
+
+    def clips(self, name: str) -> tuple[list[Clip], list[Refused]]:
+        """The clips of a set, with people and buckets that are the same for all its sets, and what it cannot offer."""
+
+
+SOURCES: dict[str, Callable[[Params], Source]] = {"sample": SampleSource, "folder": FolderSource}
+
+
+def download(params: Params, name: str, out: Path) -> str:
+    """Leave the set `name` of the source in `out`: <video>.mp4, manifest.csv and rejected.csv; it is whole or absent.
+
+    Returns a line that tells what there is. Raises: UserError where the source has no such set or no usable video.
+    """
+    source = SOURCES[params.source](params)
+    if name not in source.sets:
+        has = ", ".join(source.sets)
+        raise UserError(f"params.yaml: published: the source {params.source} has {has}, but no {name}")
+    clips, refused = source.clips(name)
+    with whole_folder(out) as folder:
+        work = partial(store, folder=folder)
+        stored = map_videos(work, clips, workers=params.workers, what=f"cut {name}", name=attrgetter("video"))
+        rows: list[dict[str, object]] = []
+        for result in stored:
+            if isinstance(result, Rejected):
+                refused.append(Refused(result.item.video, result.cause))
+            else:
+                rows.append(result)
+        if not rows:
+            first = f"; the first: {refused[0].video}: {refused[0].cause}" if refused else ""
+            raise UserError(f"{name}: the source {params.source} has no usable video{first}")
+        write_manifest(folder, rows)
+        common = {"set": name, "frame": "", "stage": "download"}
+        write_rejected(folder, [{**common, "video": one.video, "cause": one.cause} for one in refused])
+    people = {str(row["person"]): str(row["bucket"]) for row in rows}
+    sizes = ", ".join(f"{bucket} {count}" for bucket, count in sorted(Counter(people.values()).items()))
+    return f"{name}: {len(rows)} videos of {len(people)} people ({sizes}), {len(refused)} rejected"

@@ -1,0 +1,200 @@
+"""A user's own videos: reals at any depth of a folder and, where a table maps them to their targets, fakes.
+
+dvc exp run -S source=folder -S folder.path=/videos/of/mine
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipeline import splits
+from pipeline.errors import UserError
+from pipeline.parallel import Rejected, map_videos
+from pipeline.params import Params
+from pipeline.probing import VideoInfo
+from pipeline.sources.clips import Clip, Refused, spread
+from pipeline.sources.tables import located, read_table, unique_names
+from pipeline.video import probe
+
+MIN_FRAMES = 8  # fewer are a photo, or a slip of the recorder
+OWN = "the user's own video"
+
+
+@dataclass(frozen=True)
+class Real:
+    """A usable video; file: its path in the folder, bucket: that of its person."""
+
+    name: str
+    file: str
+    path: Path
+    person: str
+    info: VideoInfo
+    bucket: str = ""
+
+
+@dataclass(frozen=True)
+class Fake:
+    """A row of the table of fakes; target and donor: paths of reals in the folder."""
+
+    name: str
+    file: str
+    path: Path
+    manipulation: str
+    target: str
+    donor: str
+
+
+class FolderSource:
+    """The videos under params.folder.path, by person, and the fakes that params.folder.fakes lists.
+
+    Raises: UserError where the folder or a table is not there or says what cannot be.
+    """
+
+    def __init__(self, params: Params) -> None:
+        self.options, self.split, self.workers = params.folder, params.split, params.workers
+        if self.options.path is None:
+            raise UserError("params.yaml: folder.path is not set; -S folder.path=... names the folder of your videos")
+        self.root = located(self.options.path)
+        if not self.root.is_dir():
+            raise UserError(f"folder.path: {self.root} is not a folder")
+        self.fakes = self._read_fakes()
+        self.sets: tuple[str, ...] = ("original", *sorted({fake.manipulation for fake in self.fakes}))
+
+    def clips(self, name: str) -> tuple[list[Clip], list[Refused]]:
+        """Look into every video; the clips to cut for the set, and the videos that cannot be used."""
+        reals, refused = self._reals()
+        if name != "original":
+            return self._fake_clips(name, reals)
+        clips = []
+        for real in reals.values():
+            common = Clip(real.name, real.path, real.person, real.bucket, OWN, "", parameters={"file": real.file})
+            clips += [self._part(common, real, k) for k in range(len(self._stretches(real.info)))]
+        return clips, refused
+
+    def _reals(self) -> tuple[dict[str, Real], list[Refused]]:
+        """The usable videos by their path in the folder, with buckets: the same ones for every set."""
+        fakes = {fake.path.resolve() for fake in self.fakes}
+        paths = [path for path in sorted(self.root.rglob("*")) if path.is_file() and path.resolve() not in fakes]
+        files = [path.relative_to(self.root).as_posix() for path in paths]
+        files = [file for file in files if not _aside(file)]
+        names = unique_names(str(Path(file).with_suffix("")) for file in files)
+        people = self._people(files)
+        paths = [self.root / file for file in files]
+        usable: list[Real] = []
+        refused: list[Refused] = []
+        infos = map_videos(probe, paths, workers=self.workers, what="look into the videos")
+        for path, file, name, info in zip(paths, files, names, infos, strict=True):
+            if isinstance(info, Rejected):
+                refused.append(Refused(name, info.cause))
+            elif info.frames < MIN_FRAMES:
+                refused.append(Refused(name, f"only {info.frames} frames; at least {MIN_FRAMES} are needed"))
+            elif file not in people:
+                refused.append(Refused(name, f"{file} is not listed in folder.people"))
+            else:
+                usable.append(Real(name, file, path, people[file], info))
+        if not usable:
+            why = f"; the first of {len(refused)}: {refused[0].cause}" if refused else ""
+            raise UserError(f"folder.path: no usable video in {self.root}{why}")
+        clips = Counter(real.person for real in usable for _ in self._stretches(real.info))
+        buckets = splits.assign(clips, self.split.buckets, self.split.seed, clips)
+        return {real.file: replace(real, bucket=buckets[real.person]) for real in usable}, refused
+
+    def _people(self, files: Sequence[str]) -> dict[str, str]:
+        """file -> person: one a file, one a folder, or as the table says."""
+        persons: Sequence[str]
+        if self.options.people is None:
+            persons = [str(Path(file).with_suffix("")) for file in files]
+        elif self.options.people == "folders":
+            persons = [Path(file).parent.as_posix() for file in files]
+        else:
+            table = read_table(located(self.options.people), "folder.people", ["file", "person"])
+            if unknown := sorted(set(table["file"]) - set(files)):
+                raise UserError(f"folder.people: {unknown[0]} is not a file in {self.root}")
+            files, persons = list(table["file"]), list(table["person"])
+        if self.options.people is None:  # two files of one name in two formats are still two people
+            return dict(zip(files, unique_names(persons), strict=True))
+        distinct = sorted(set(persons))
+        names = dict(zip(distinct, unique_names(distinct), strict=True))
+        return {file: names[person] for file, person in zip(files, persons, strict=True)}
+
+    def _stretches(self, info: VideoInfo) -> list[tuple[int, int]]:
+        """(first frame, number of frames) of each clip of a video."""
+        if self.options.clip_frames is None:
+            return [(0, info.frames)]
+        chosen = spread([info.frames], self.options.clip_frames, self.options.clips_per_video)
+        return [(first, frames) for _, first, frames in chosen]
+
+    def _part(self, whole: Clip, timing: Real, k: int) -> Clip:
+        """The k-th clip of a video, or of a fake made from it: at the same frames."""
+        first, frames = self._stretches(timing.info)[k]
+        # Half a frame early, so that clocks of coarser containers do not lose the first frame.
+        start = round(float((first - 0.5) / timing.info.fps), 4) if first else 0.0
+        return replace(
+            whole,
+            video=whole.video + self._suffix(k),
+            start=start,
+            frames=None if self.options.clip_frames is None else frames,
+            max_side=self.options.max_side,
+            exact=timing.info.constant,
+            parameters=whole.parameters | {"first_frame": first},
+        )
+
+    def _suffix(self, k: int) -> str:
+        return "" if self.options.clip_frames is None else f"_{k:02d}"
+
+    def _read_fakes(self) -> list[Fake]:
+        if self.options.fakes is None:
+            return []
+        path = located(self.options.fakes)
+        table = read_table(path, "folder.fakes", ["file", "manipulation", "target"], ["donor"])
+        for word in table["manipulation"]:
+            if not word.replace("_", "").isalnum() or word == "original":
+                raise UserError(f"folder.fakes: the manipulation {word!r} must be a name of letters, digits and _")
+        names = unique_names(str(Path(file).with_suffix("")) for file in table["file"])
+        rows = zip(names, table["file"], table["manipulation"], table["target"], table["donor"], strict=True)
+        return [Fake(name, file, path.parent / file, kind, target, donor) for name, file, kind, target, donor in rows]
+
+    def _fake_clips(self, manipulation: str, reals: dict[str, Real]) -> tuple[list[Clip], list[Refused]]:
+        fakes = [fake for fake in self.fakes if fake.manipulation == manipulation]
+        paths = [fake.path for fake in fakes]
+        clips: list[Clip] = []
+        refused: list[Refused] = []
+        infos = map_videos(probe, paths, workers=self.workers, what=f"look into {manipulation}")
+        for fake, info in zip(fakes, infos, strict=True):
+            if cause := info.cause if isinstance(info, Rejected) else _mismatch(fake, info, reals):
+                refused.append(Refused(fake.name, cause))
+                continue
+            target, donor = reals[fake.target], reals.get(fake.donor)
+            lenders = len(self._stretches(donor.info)) if donor else 0
+            common = Clip(
+                fake.name, fake.path, target.person, target.bucket, OWN, "", 1, parameters={"file": fake.file}
+            )
+            for k in range(len(self._stretches(target.info))):
+                lender = f"{donor.name}{self._suffix(min(k, lenders - 1))}" if donor else ""
+                part = self._part(common, target, k)
+                clips.append(replace(part, target=target.name + self._suffix(k), donor=lender))
+        return clips, refused
+
+
+def _mismatch(fake: Fake, info: VideoInfo, reals: dict[str, Real]) -> str | None:
+    """Why a fake cannot stand beside its target: every frame of one is compared with the same frame of the other."""
+    target = reals.get(fake.target)
+    if target is None:
+        return f"its target {fake.target} is not among the usable real videos"
+    if (info.width, info.height, info.frames) != (target.info.width, target.info.height, target.info.frames):
+        have, want = (f"{i.width}x{i.height} px, {i.frames} frames" for i in (info, target.info))
+        return f"{have}, but its target has {want}"
+    if info.fps != target.info.fps:
+        return f"{float(info.fps):g} frames a second, but its target has {float(target.info.fps):g}"
+    if fake.donor:
+        donor = reals.get(fake.donor)
+        if donor is None:
+            return f"its donor {fake.donor} is not among the usable real videos"
+        if donor.bucket != target.bucket:
+            return f"target and donor are people of different buckets ({target.bucket}, {donor.bucket})"
+    return None
+
+
+def _aside(file: str) -> bool:
+    return file.lower().endswith(".csv") or any(part.startswith(".") for part in Path(file).parts)
