@@ -131,8 +131,8 @@ def write_shards(folder: Path, sets: Iterable[str], compressions: Iterable[str],
                         _add(tar, f"{row['key']}.{quality}.png", _png(_face(row, quality, size)))
                     _add(tar, f"{row['key']}.json", json.dumps({"video": row["video"]}).encode())
         table.to_parquet(folder / group / "index.parquet", index=False)
-        rejected = pd.DataFrame({"set": [group] * 3, "video": ["x", "y-0", "y-0"], "frame": [None, 5, 10],
-                                 "stage": ["download", "crop", "crop"], "cause": ["no_face in video", *["no face found"] * 2]})  # fmt: skip
+        lost = [("x", None, "download", "no_face in video"), *(("y-0", n, "crop", "no face found") for n in (5, 10))]
+        rejected = pd.DataFrame(lost, columns=["video", "frame", "stage", "cause"]).assign(set=group)
         rejected["frame"] = rejected["frame"].astype("Int64")
         rejected.to_parquet(folder / group / "rejected.parquet", index=False)
 

@@ -80,10 +80,11 @@ def _compared(results: Results, rows: Sequence[Comparison]) -> Iterator[str]:
             continue
         where = f"{row.task.compression}, mean over manipulations" if row.task.manipulation == MEAN else row.task.label
         name = f"{'the plain baseline ' * row.other.is_baseline}{results.label(row.other)}"
+        change = f"{row.videos.value:+.3f} [{row.videos.low:+.3f}, {row.videos.high:+.3f}]"
         judged = "stands out" if told_apart(row) else "cannot be told from zero"
         yield (
             f"At {where}, {results.label(row.add)} has an AUC of {row.values[0]:.3f} against {row.values[1]:.3f} "
-            f"of {name}: the difference of {row.videos.value:+.3f} [{row.videos.low:+.3f}, {row.videos.high:+.3f}] {judged} "
+            f"of {name}: the difference of {change} {judged} "
             f"(p = {row.corrected:.3f} after Holm's correction)."
         ).replace("-0.", "−0.")
 
