@@ -16,6 +16,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0)]
 LayerWeights = tuple[Weight, Weight, Weight, Weight]  # one for each of the four stages (spec section 5)
+STAGED = ("at", "nl")  # the distillations over all four stages, besides ADD
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 
 
@@ -132,11 +133,13 @@ class Baseline(Section):
 
 class Distill(Section):
     weight: Weight
+    layer_weights: LayerWeights | None = None  # of the methods over the four stages, and of these alone
     train: dict[str, Any]
 
 
 class Frequency(Section):
     gamma: Weight
+    gamma_by_backbone: dict[Name, Weight] = {}  # where a backbone needs another (the paper: 1e-3 for EfficientNet-B0)
     layer_weights: LayerWeights
 
 
@@ -221,7 +224,12 @@ class Params(Section):
         for key, names, other, allowed in within:
             if extra := sorted(set(names) - set(allowed)):
                 raise ValueError(f"{key} holds {', '.join(extra)}, which {other} does not have")
-        for recipe in (self.teacher, self.add, *self.baselines.values(), *self.distill.values()):
+        for method, section in self.distill.items():
+            if (section.layer_weights is None) == (method in STAGED):
+                reason = "is missing" if method in STAGED else f"belongs to {' and '.join(STAGED)} alone"
+                raise ValueError(f"distill.{method}.layer_weights {reason}")
+        recipes: list[Teacher | Baseline | Distill | Add] = [self.teacher, self.add]
+        for recipe in (*recipes, *self.baselines.values(), *self.distill.values()):
             self.recipe(recipe)
         return self
 

@@ -25,7 +25,7 @@ def main(arguments: argparse.Namespace) -> str:
     student = build(cell.backbone, params.model.pretrained and not warm)
     if warm:
         student.load_state_dict(teacher.state_dict())
-    distillers = losses.build(method, params, student.channels, teacher.channels, cell.seed)
+    distillers = losses.build(method, cell.backbone, params, student.channels, teacher.channels, cell.seed)
     task = Distillation(student, teacher, distillers, cell.quality)
     settings = {"model": params.model.model_dump(), **losses.settings(method, params)}
     weights = arguments.teacher / models.WEIGHTS

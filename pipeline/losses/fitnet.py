@@ -1,6 +1,6 @@
 """FitNets (Romero et al., ICLR 2015): the student's last feature, regressed onto the teacher's, is a hint.
 
-    L = mean over (B, C, H, W) of ( r(A_S) - A_T )^2                                       (their Eq. 3, without the 1/2)
+    L = mean over (B, C, H, W) of ( r(A_S) - A_T )^2        (their Eq. 3, without the 1/2)
 
 r is a 1x1 convolution that trains with the student. It sees the student alone: the target stays the teacher's, so the
 loss cannot fall by making both sides small. The paper of ADD hints at the penultimate layer, not in the middle; its

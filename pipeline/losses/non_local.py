@@ -7,9 +7,9 @@ Eq. 3 as its affinity, queries and keys of C/8 channels.
 
 Trained jointly, as in ADD's released code, the embeddings are free to make both sides alike whatever the student does
 (a null space shared by all features ends the loss), so here nothing of the block is trained: P has orthonormal rows
-drawn at random once, serves as query and as key, for student and teacher alike. By the lemma of Johnson and Lindenstrauss
-<P x, P y> is C/8 / C of <x, y> up to a small error, so the block is their plain Gaussian form (Eq. 2), which they find to
-do as well as the trained one (section 5.1), at an eighth of the cost.
+drawn at random once, and serves as query and as key, for student and teacher alike. By the lemma of Johnson and
+Lindenstrauss <P x, P y> is close to <x, y> / 8, so the block approximates their plain Gaussian form (Eq. 2), which does
+as well as the trained one in their comparison (section 5.1).
 """
 
 from collections.abc import Sequence
