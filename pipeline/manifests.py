@@ -1,12 +1,16 @@
 """The tables that go with a folder of videos: manifest.csv (what is in it) and rejected.csv (what is not, and why)."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from pipeline.errors import UserError
 from pipeline.files import whole
+
+if TYPE_CHECKING:
+    import pandas as pd  # loaded where it is used: workers that only encode start half a second earlier
 
 MANIFEST = [
     "video", "person", "bucket", "label", "target", "donor", "frames", "fps", "width", "height", "parameters", "source",
@@ -38,6 +42,8 @@ def write_rejected(folder: Path, rows: Iterable[dict[str, object]]) -> None:
 
 
 def _read(path: Path, columns: list[str]) -> pd.DataFrame:
+    import pandas as pd
+
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError:
@@ -50,6 +56,8 @@ def _read(path: Path, columns: list[str]) -> pd.DataFrame:
 
 
 def _write(path: Path, rows: Iterable[dict[str, object]], columns: list[str], order: list[str]) -> None:
+    import pandas as pd
+
     rows = list(rows)
     for row in rows:
         if set(row) != set(columns):
