@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from pipeline.errors import UserError, VideoError
 from pipeline.files import whole_folder
 from pipeline.forging import faceswap, reenactment
+from pipeline.forging.blending import paste
 from pipeline.forging.donors import Clip, Donor, choose, generator, pose
 from pipeline.forging.tracks import Track, from_rows
-from pipeline.forging.warping import Patches, cut_patches, face_width, paste
+from pipeline.forging.warping import Patches, cut_patches, face_width
 from pipeline.manifests import read_manifest, write_manifest, write_rejected
 from pipeline.parallel import Rejected, map_videos
 from pipeline.video import probe, read_frames, write_video

@@ -2,25 +2,15 @@
 
 After Face2Face (Thies et al. 2016) in the plane: the donor's landmarks, freed of pose, tell how far mouth and jaw have
 moved from their rest; the target's are moved as far from theirs, and its lower face is warped to them. What shows
-between the lips is the donor's.
+between the lips is the donor's where its mouth is open more nearly as wanted than the target's own.
 """
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.forging.blending import fill_mouth, match_light, soft_mask
 from pipeline.forging.donors import pose, swing
-from pipeline.forging.warping import (
-    INNER_LIPS,
-    JAW,
-    MOUTH,
-    Patches,
-    match_light,
-    part_lips,
-    soft_mask,
-    triangulate,
-    warp,
-)
+from pipeline.forging.warping import JAW, MOUTH, Patches, face_width, fit_affine, part_lips, triangulate, warp
 
 Floats = NDArray[np.float64]
 Image = NDArray[np.uint8]
@@ -34,8 +24,8 @@ SHARE = np.zeros((68, 1))
 SHARE[list(MOUTH)] = 1
 SHARE[3:14, 0] = [0.1, 0.25, 0.5, 0.8, 1, 1, 1, 0.8, 0.5, 0.25, 0.1]
 REACH, RING = 1.1, 1.45  # the mask ends, and the warp fades out, this many times as far from the nose as the jaw is
+LIMIT = 0.15  # face widths that a landmark moves at most: beyond, a warp in the plane makes a grimace
 FEATHER = 0.05  # of the face's width
-LIP_FEATHER = 0.7  # px of the patch
 
 
 def forge(target: Patches, donor: Patches, rng: np.random.Generator) -> tuple[Image, NDArray[np.float32]]:
@@ -53,31 +43,39 @@ def forge(target: Patches, donor: Patches, rng: np.random.Generator) -> tuple[Im
     side, width = target.images.shape[1], np.ptp(target.points[0, :, 0])
     outlines = (_outline(*pair) for pair in zip(target.points, moved, strict=True))
     masks = np.array([soft_mask(outline, side, 0, FEATHER * width) for outline in outlines])
-    mouths = zip(faces, moved, match_light(donor.images, target.images, masks), donor.points, strict=True)
-    return np.array([_fill_mouth(*mouth) for mouth in mouths]), masks
+    lent = match_light(donor.images, target.images, masks)
+    mouths = zip(faces, moved, lent, donor.points, _lending(target.points, moved, donor.points), strict=True)
+    return np.array([fill_mouth(*mouth) for mouth in mouths]), masks
 
 
 def expression(points: Floats) -> Floats:
     """(n, 68, 2) -> (n, 68, 2): how far each landmark is from the face at rest, the head's pose taken out."""
     rest = _rest(points)
-    return np.array([_apply(_fit(p[RIGID], rest[RIGID]), p) for p in points]) - rest
+    return np.array([_apply(fit_affine(p[RIGID], rest[RIGID]), p) for p in points]) - rest
 
 
 def transfer(points: Floats, expressions: Floats) -> Floats:
     """Give the face at `points` (n, 68, 2) other expressions, by SHARE; its own ones are taken out likewise."""
     rest = _rest(points)
-    posed = np.array([_apply(_fit(rest[RIGID], p[RIGID]), rest + e) for p, e in zip(points, expressions, strict=True)])
-    return part_lips(points + SHARE * (posed - points))
+    posed = np.array(
+        [_apply(fit_affine(rest[RIGID], p[RIGID]), rest + e) for p, e in zip(points, expressions, strict=True)]
+    )
+    move = SHARE * (posed - points)
+    limit = LIMIT * face_width(points)[:, None, None]
+    farthest = np.linalg.norm(move, axis=2).max(axis=1)[:, None, None] + 1e-6
+    return part_lips(points + move * limit * np.tanh(farthest / limit) / farthest)
+
+
+def _lending(points: Floats, moved: Floats, theirs: Floats) -> Floats:
+    """(n,): how much of the mouth's inside the donor lends: the more, the nearer its mouth is to being open as wide as
+    wanted, and the less near the target's own is."""
+    ours, wanted, lent = (pose(each)[:, 2] for each in (points, moved, theirs))
+    return np.square(ours - wanted) / (np.square(ours - wanted) + np.square(lent - wanted) + 1e-6)
 
 
 def _rest(points: Floats) -> Floats:
     opening = pose(points)[:, 2]
     return points[np.argsort(opening, kind="stable")[: max(round(REST * len(points)), 1)]].mean(axis=0)
-
-
-def _fit(source: Floats, target: Floats) -> Floats:
-    """The affine map (3, 2) that takes the points `source` (K, 2) nearest to `target`."""
-    return np.asarray(np.linalg.lstsq(np.column_stack([source, np.ones(len(source))]), target, rcond=None)[0], float)
 
 
 def _apply(matrix: Floats, points: Floats) -> Floats:
@@ -94,11 +92,3 @@ def _outline(target: Floats, moved: Floats) -> Floats:
     """The lower face, before and after, from the bridge of the nose to a little beyond the jaw."""
     jaw = np.concatenate([target[2:15], moved[2:15]])
     return np.concatenate([target[30] + REACH * (jaw - target[30]), target[29:30]])
-
-
-def _fill_mouth(face: Image, points: Floats, lender: Image, theirs: Floats) -> Image:
-    """Show the lender's open mouth between the lips at `points`."""
-    mask = soft_mask(points[list(INNER_LIPS)], len(face), 0, LIP_FEATHER)[..., None]
-    to_lender = _fit(points[list(MOUTH)], theirs[list(MOUTH)]).T
-    inside = cv2.warpAffine(lender, to_lender, face.shape[1::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-    return np.rint(face + mask * (inside.astype(np.float32) - face)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Faces as small patches: cut from frames, warped piecewise, matched in colour, and put back under a soft mask.
+"""Faces as small patches: cut from frames and warped, triangle by triangle.
 
 Generators render a face at a fixed, low resolution and enlarge it into the frame. So does the forge: all work is done
 on square patches in which the face is `width` pixels wide, and the patch's matrix leads back to the frame.
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import Delaunay
 
 Image = NDArray[np.uint8]
@@ -19,8 +18,6 @@ Floats = NDArray[np.float64]
 MARGIN = 1.75  # side of a patch in face widths: forehead, neck and background around the landmarks
 JAW, BROWS, NOSE, EYES = range(17), range(17, 27), range(27, 36), range(36, 48)
 MOUTH, INNER_LIPS = range(48, 68), range(60, 68)
-COLOUR_SIGMA = 5.0  # frames over which colour statistics are smoothed, or the face flickers
-BRIGHTER = (0.8, 1.25)
 # Landmark i of a face is landmark MIRROR[i] of its mirror image.
 MIRROR = np.concatenate((
     [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1)],  # jaw, brows, nose
@@ -64,26 +61,6 @@ def cut_patches(frames: Iterable[Image], points: Floats, width: int) -> Patches:
     return Patches(np.array(images), scales[:, None, None] * points + offsets[:, None], matrices)
 
 
-def paste(frame: Image, patch: Image, mask: NDArray[np.float32], matrix: Floats) -> Image:
-    """A copy of the frame with the enlarged patch blended in. mask: (P, P), 0 keeps the frame, 1 takes the patch."""
-    scale, side = matrix[0, 0], len(patch)
-    corners = (np.array([[0, 0], [side - 1, side - 1]]) - matrix[:, 2]) / scale
-    left, top = np.maximum(np.floor(corners[0]).astype(int), 0)
-    right, bottom = np.minimum(np.ceil(corners[1]).astype(int) + 1, frame.shape[1::-1])
-    if right <= left or bottom <= top:
-        return frame
-    to_patch = matrix.copy()
-    to_patch[:, 2] += scale * np.array([left, top])
-    size = (int(right - left), int(bottom - top))
-    flags = cv2.WARP_INVERSE_MAP
-    face = cv2.warpAffine(patch, to_patch, size, flags=flags | cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    weight = cv2.warpAffine(mask, to_patch, size, flags=flags | cv2.INTER_LINEAR)[..., None]
-    result = frame.copy()
-    region = result[top:bottom, left:right]
-    region[:] = np.rint(region + weight * (face.astype(np.float32) - region)).astype(np.uint8)
-    return result
-
-
 def part_lips(points: Floats) -> Floats:
     """(n, 68, 2) -> (n, 68, 2): lips that have passed through each other meet in the middle."""
     result = points.copy()
@@ -116,36 +93,9 @@ def warp(image: Image, source: Floats, target: Floats, triangles: NDArray[np.int
     return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
-def soft_mask(points: Floats, side: int, erode: float, feather: float) -> NDArray[np.float32]:
-    """The convex hull of the points (K, 2) as a mask (side, side) from 0 to 1: shrunk by `erode` px and blurred by a
-    Gaussian of `feather` px."""
-    hull = cv2.convexHull(np.rint(points * 16).astype(np.int32))
-    mask = cv2.fillConvexPoly(np.zeros((side, side), np.uint8), hull, 255, cv2.LINE_AA, shift=4)
-    if erode > 0:
-        size = 2 * round(erode) + 1
-        mask = cv2.erode(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
-    return np.asarray(cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), feather), np.float32)
-
-
-def match_colours(faces: Image, targets: Image, masks: NDArray[np.float32]) -> Image:
-    """Give the faces (n, P, P, 3) the mean and spread, under the masks, of each Lab channel of the targets (Reinhard et
-    al. 2001), smoothed over time."""
-    lab = [_lab(face) for face in faces]
-    ours = _statistics(lab, masks)
-    theirs = _statistics([_lab(target) for target in targets], masks)
-    gain = np.clip(theirs[:, 1] / np.maximum(ours[:, 1], 1e-3), 0.6, 1.5)  # a shadow or glasses must not blow up skin
-    return _rgb((face - ours[i, 0]) * gain[i] + theirs[i, 0] for i, face in enumerate(lab))
-
-
-def match_light(faces: Image, targets: Image, masks: NDArray[np.float32]) -> Image:
-    """Put the faces (n, P, P, 3) under the targets' light, as it is on the skin under the masks: its tint wholly, its
-    brightness within BRIGHTER, for of that a part is the skin's own, and teeth are much alike."""
-    lab = [_lab(face) for face in faces]
-    ours = _statistics(lab, masks)[:, 0].mean(axis=0)
-    theirs = _statistics([_lab(target) for target in targets], masks)[:, 0].mean(axis=0)
-    gain = np.array([np.clip(theirs[0] / max(ours[0], 1e-3), *BRIGHTER), 1, 1])
-    shift = np.array([0, *(theirs - ours)[1:]])
-    return _rgb(face * gain + shift for face in lab)
+def fit_affine(source: Floats, target: Floats) -> Floats:
+    """The affine map (3, 2) that takes the points `source` (K, 2) nearest to `target`: [x, y, 1] @ map."""
+    return np.asarray(np.linalg.lstsq(np.column_stack([source, np.ones(len(source))]), target, rcond=None)[0], float)
 
 
 def _cut(frame: Image, matrix: Floats, side: int) -> Image:
@@ -176,22 +126,3 @@ def _affine(source: Floats, target: Floats) -> Floats:
     linear = np.linalg.solve(edges, target[:, 1:] - target[:, :1]).transpose(0, 2, 1)
     shift = target[:, 0] - np.einsum("tij,tj->ti", linear, source[:, 0])
     return np.concatenate([linear, shift[..., None]], axis=2)
-
-
-def _lab(image: Image) -> NDArray[np.float32]:
-    return np.asarray(cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
-
-
-def _rgb(images: Iterable[Floats]) -> Image:
-    rgb = [cv2.cvtColor(image.astype(np.float32), cv2.COLOR_LAB2RGB) for image in images]
-    return np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
-
-
-def _statistics(images: list[NDArray[np.float32]], masks: NDArray[np.float32]) -> Floats:
-    """(n, 2, 3): weighted mean and standard deviation of each channel, smoothed over the frames."""
-    values = []
-    for image, mask in zip(images, masks, strict=True):
-        weight = mask[..., None] / max(float(mask.sum()), 1e-6)
-        mean = (image * weight).sum(axis=(0, 1))
-        values.append([mean, np.sqrt((np.square(image - mean) * weight).sum(axis=(0, 1)))])
-    return np.asarray(gaussian_filter1d(np.array(values, dtype=float), COLOUR_SIGMA, axis=0, mode="nearest"))
