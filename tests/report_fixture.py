@@ -2,7 +2,6 @@
 
 import io
 import json
-import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from PIL import Image
 from pipeline import metrics
 from pipeline.cells import ADD, TEACHER, Cell, expected
 from pipeline.params import Params, load
+from pipeline.shards import ShardWriter
 
 ROOT = Path(__file__).parent.parent
 PEOPLE = [f"person_{letter}" for letter in "abcdefghi"]
@@ -120,17 +120,13 @@ def write_shards(folder: Path, sets: Iterable[str], compressions: Iterable[str],
     for group in sets:
         table = frames(group if group != "original" else "none")
         table = table[table["set"] == group].reset_index(drop=True)
-        table["key"] = [f"{v}-{f:06d}" for v, f in zip(table["video"], table["frame"], strict=True)]
-        table["shard"] = table["bucket"] + "-000000.tar"
-        table = table.assign(left=3, top=4, size=size, donor="")
-        (folder / group).mkdir(parents=True)
-        for shard, block in table.groupby("shard"):
-            with tarfile.open(folder / group / str(shard), "w") as tar:
-                for row in block.to_dict("records"):
-                    for quality in qualities:
-                        _add(tar, f"{row['key']}.{quality}.png", _png(_face(row, quality, size)))
-                    _add(tar, f"{row['key']}.json", json.dumps({"video": row["video"]}).encode())
-        table.to_parquet(folder / group / "index.parquet", index=False)
+        table = table.assign(left=3, top=4, size=size, donor="").sort_values(["bucket", "video", "frame"])
+        with ShardWriter(folder / group, shard_frames=10) as writer:
+            for row in table.to_dict("records"):
+                files = {f"{quality}.png": _png(_face(row, quality, size)) for quality in qualities}
+                row.pop("fold")
+                bucket, key = row.pop("bucket"), f"{row['video']}-{row['frame']:06d}"
+                writer.write(bucket, key, files | {"json": json.dumps(row).encode()}, row)
         lost = [("x", None, "download", "no_face in video"), *(("y-0", n, "crop", "no face found") for n in (5, 10))]
         rejected = pd.DataFrame(lost, columns=["video", "frame", "stage", "cause"]).assign(set=group)
         rejected["frame"] = rejected["frame"].astype("Int64")
@@ -166,9 +162,3 @@ def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "png")
     return buffer.getvalue()
-
-
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.size = len(content)
-    tar.addfile(entry, io.BytesIO(content))

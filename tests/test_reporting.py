@@ -255,14 +255,6 @@ def test_counts_and_rejects(report: Path) -> None:
     assert rejects.query("cause == 'no face found'")["frames"].sum() == 6
 
 
-def test_same_run_same_bytes(run: tuple[Path, Params], report: Path, tmp_path: Path) -> None:
-    folder, params = run
-    build(folder / "cells", folder / "shards", folder / "manifest.csv", tmp_path, params)
-    files = [path for path in report.rglob("*") if path.is_file() and not path.name.startswith("report.")]
-    assert len(files) > 20
-    assert [p.name for p in files if p.read_bytes() != (tmp_path / p.relative_to(report)).read_bytes()] == []
-
-
 def test_paper_tables_show_ours_the_papers_and_the_difference(tmp_path: Path) -> None:
     grid = {"compressions": ["c40"], "seeds": [0], "backbones": ["resnet50", "resnet18"], "students": ["add"]}
     grid |= {"baselines": ["resnet50", "resnet18"], "distilled": [], "distilled_backbones": []}
@@ -313,17 +305,19 @@ def test_spectrum_difference_of_a_known_filter() -> None:
         spectrum_difference([])
 
 
-def test_stage_prints_one_line_and_loads_no_torch(run: tuple[Path, Params], tmp_path: Path) -> None:
+def test_stage_repeats_the_same_bytes_and_loads_no_torch(
+    run: tuple[Path, Params], report: Path, tmp_path: Path
+) -> None:
     code = "import sys, runpy; runpy.run_module('stages.report', run_name='__main__', alter_sys=True)"
     code += "; print({'torch', 'torchvision', 'mlflow'} & set(sys.modules))"
-    names = ("cells", "shards", "manifest.csv", "out")
-    places = [str(run[0] / name) for name in names[:3]] + [str(tmp_path / "out")]
-    arguments = [
-        part for pair in zip(("--cells", "--shards", "--originals", "--out"), places, strict=True) for part in pair
-    ]
-    command = [sys.executable, "-c", code, *arguments]
+    places = {"cells": "cells", "shards": "shards", "originals": "manifest.csv", "out": str(tmp_path)}
+    arguments = [part for name, place in places.items() for part in (f"--{name}", str(run[0] / place))]
     environment = {"PYTHONPATH": str(made_up.ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", code, *arguments]
     result = subprocess.run(command, cwd=run[0], env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     line, modules = result.stdout.strip().splitlines()
     assert line.startswith("report: 13 cells, 1 missing; ") and modules == "set()"
+    files = [path for path in report.rglob("*") if path.is_file() and not path.name.startswith("report.")]
+    assert len(files) > 20
+    assert [p.name for p in files if p.read_bytes() != (tmp_path / p.relative_to(report)).read_bytes()] == []

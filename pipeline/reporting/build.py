@@ -16,6 +16,7 @@ from pipeline.reporting.provenance import provenance, shown_params
 from pipeline.reporting.results import Results, read
 from pipeline.reporting.tables import Table
 from pipeline.reporting.verdict import verdict
+from pipeline.shards import read_index
 
 MEANINGS = {
     "teacher": "a detector trained on raw crops; ADD and the other distilled methods learn from it",
@@ -44,13 +45,13 @@ def build(cells: Path, shards: Path, originals: Path, out: Path, params: Params)
     """
     results = read(cells, params)
     comparisons = Comparisons(results, params.evaluation)
-    index = data_tables.indexes(shards, params.sets, "index")
-    rejected = data_tables.indexes(shards, params.sets, "rejected")
+    index = read_index([shards / name for name in params.sets])
+    rejected = data_tables.read_rejected([shards / name for name in params.sets])
     histories = curves.histories(results)
     sections = [
         _results(results, comparisons, params),
         _paper(results, params),
-        _data(shards, index, rejected, params),
+        _data(index, rejected, params),
         _training(histories),
         Section("Credits", [data_tables.credits(originals)]),
     ]
@@ -109,11 +110,11 @@ def _paper(results: Results, params: Params) -> Section:
     return Section("Beside the paper", [Note(text), *tables])
 
 
-def _data(shards: Path, index: pd.DataFrame, rejected: pd.DataFrame, params: Params) -> Section:
+def _data(index: pd.DataFrame, rejected: pd.DataFrame, params: Params) -> Section:
     qualities = ("raw", *params.compressions)
-    sheets = [crops.sheet(shards, index, name, qualities) for name in params.manipulations]
+    sheets = [crops.sheet(index, name, qualities) for name in params.manipulations]
     strongest = max(params.compressions, key=lambda name: params.crf[name], default=None)
-    spectra = [crops.spectra(shards, index, params.sets, strongest)] if strongest else []
+    spectra = [crops.spectra(index, params.sets, strongest)] if strongest else []
     tables = [data_tables.counts(index, rejected, params.sets), data_tables.rejects(rejected)]
     return Section("Data", [*tables, *(sheet for sheet in sheets if sheet), *spectra])
 

@@ -1,9 +1,7 @@
 """Pictures made of crops: contact sheets, and what compression removes from them by frequency (Fig. 1)."""
 
 import io
-import tarfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -13,6 +11,7 @@ from PIL import Image
 
 from pipeline.errors import UserError
 from pipeline.reporting.figures import COLOURS, STYLE, Figure, styled
+from pipeline.shards import read_sample
 from pipeline.spectrum import SpectrumDifference, spectrum_difference
 
 Crop = NDArray[np.uint8]
@@ -21,30 +20,25 @@ FRAMES = 256  # of each class behind the spectrum: more changes nothing that can
 SIZE = 256  # px: about a crop's side on a sheet; at least twice its own
 
 
-def read_crops(
-    shards: Path, rows: pd.DataFrame, qualities: Sequence[str]
-) -> Iterator[tuple[tuple[str, str], dict[str, Crop]]]:
-    """((set, key), crops by quality) of rows of the index, shard by shard; a crop is (S, S, 3) RGB.
+def read_crops(row: pd.Series, qualities: Sequence[str]) -> dict[str, Crop]:
+    """The crops of one row of the index by quality, each (S, S, 3) RGB.
 
     Raises UserError naming the shard where a crop is missing or damaged.
     """
-    for (group, shard), block in rows.groupby(["set", "shard"], sort=True):
-        path = shards / str(group) / str(shard)
-        try:
-            with tarfile.open(path) as tar:  # once a shard: finding a member reads all headers before it
-                for key in block["key"]:
-                    yield (str(group), str(key)), {q: _picture(tar, f"{key}.{q}.png") for q in qualities}
-        except (OSError, KeyError, tarfile.TarError) as error:
-            raise UserError(f"{path}: cannot be read ({error}); run the crop stage again") from None
+    try:
+        sample = read_sample(row["path"], row["offset"], row["bytes"])
+        return {q: np.asarray(Image.open(io.BytesIO(sample[f"{q}.png"])).convert("RGB")) for q in qualities}
+    except (OSError, KeyError) as error:
+        raise UserError(f"{row['path']}: {row['key']}: no crop ({error}); run the crop stage again") from None
 
 
-def sheet(shards: Path, index: pd.DataFrame, manipulation: str, qualities: Sequence[str]) -> Figure | None:
+def sheet(index: pd.DataFrame, manipulation: str, qualities: Sequence[str]) -> Figure | None:
     """The same frames of targets and their fakes, of different people, in every quality; None without a pair."""
     pairs = list(_pairs(index, manipulation))
     if not pairs:
         return None
-    crops = dict(read_crops(shards, pd.DataFrame([row for pair in pairs for row in pair]), qualities))
-    size = len(next(iter(crops.values()))[qualities[0]])
+    crops = [[read_crops(row, qualities) for row in pair] for pair in pairs]
+    size = len(crops[0][0][qualities[0]])
     side = max(2, -(-SIZE // size)) * size  # whole multiples: each pixel is a square block
     gap, head = 6, 26
     width, height = len(qualities) * (side + gap) + 30, len(pairs) * (2 * (side + gap) + 14) + head
@@ -63,7 +57,7 @@ def sheet(shards: Path, index: pd.DataFrame, manipulation: str, qualities: Seque
                 top = head + number * (2 * (side + gap) + 14) + line * (side + gap)
                 words = f"{label} · {row['person']}, frame {row['frame']}"
                 ax.text(14, top + side / 2, words, rotation=90, ha="center", va="center", fontsize=9)
-                for column, crop in enumerate(crops[row["set"], row["key"]].values()):
+                for column, crop in enumerate(crops[number][line].values()):
                     left = 30 + column * (side + gap)
                     # Blocks of one colour: a smooth enlargement would hide what compression does.
                     ax.imshow(crop, extent=(left, left + side, top + side, top), interpolation="nearest")
@@ -79,14 +73,14 @@ def sheet(shards: Path, index: pd.DataFrame, manipulation: str, qualities: Seque
     )
 
 
-def spectra(shards: Path, index: pd.DataFrame, sets: Sequence[str], compression: str) -> Figure:
+def spectra(index: pd.DataFrame, sets: Sequence[str], compression: str) -> Figure:
     """Fig. 1: the normalised difference of the DFT spectra of raw and compressed crops, set by set."""
     found: dict[str, SpectrumDifference] = {}
     for name in sets:
         mine = index[index["set"] == name].sort_values("key", ignore_index=True)
         chosen = mine.iloc[np.unique(np.linspace(0, len(mine) - 1, min(len(mine), FRAMES)).astype(int))]
-        crops = read_crops(shards, chosen, ("raw", compression))
-        found[name] = spectrum_difference((pair["raw"], pair[compression]) for _, pair in crops)
+        crops = (read_crops(row, ("raw", compression)) for _, row in chosen.iterrows())
+        found[name] = spectrum_difference((pair["raw"], pair[compression]) for pair in crops)
     columns = min(len(found) + 1, 4)
     rows = -(-(len(found) + 1) // columns)
     drawing, axes = styled(rows, columns, 3.0 * columns, 3.0 * rows)
@@ -123,10 +117,3 @@ def _pairs(index: pd.DataFrame, manipulation: str) -> Iterator[tuple[pd.Series, 
     for place in np.unique(np.linspace(0, len(one) - 1, min(PAIRS, len(one))).astype(int)):
         fake = one[place]
         yield reals.loc[(fake["target"], fake["frame"])], fake
-
-
-def _picture(tar: tarfile.TarFile, name: str) -> Crop:
-    file = tar.extractfile(name)
-    if file is None:
-        raise KeyError(f"{name} is no file")
-    return np.asarray(Image.open(io.BytesIO(file.read())).convert("RGB"))

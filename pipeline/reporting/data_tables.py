@@ -15,17 +15,17 @@ PEOPLE = 40  # more would make a table that nobody reads; the CSV holds all
 CAUSES = 25
 
 
-def indexes(shards: Path, sets: Sequence[str], name: str) -> pd.DataFrame:
-    """The index.parquet or rejected.parquet of every set, one under the other.
+def read_rejected(folders: Sequence[Path]) -> pd.DataFrame:
+    """The rejected.parquet of every folder of shards, one under the other.
 
     Raises UserError naming the file that is missing.
     """
-    paths = [shards / folder / f"{name}.parquet" for folder in sets]
+    paths = [folder / "rejected.parquet" for folder in folders]
     for path in paths:
         if not path.exists():
             raise UserError(f"{path}: not found; run the crop stage again")
-    tables = [table for table in map(pd.read_parquet, paths) if len(table)]
-    return pd.concat(tables, ignore_index=True) if tables else pd.read_parquet(paths[0])
+    tables = [pd.read_parquet(path) for path in paths]
+    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
 
 
 def counts(index: pd.DataFrame, rejected: pd.DataFrame, sets: Sequence[str]) -> Table:
