@@ -110,7 +110,7 @@ class FolderSource:
         else:
             table = read_table(located(self.options.people), "folder.people", ["file", "person"])
             if unknown := sorted(set(table["file"]) - set(files)):
-                raise UserError(f"folder.people: {unknown[0]} is not a file in {self.root}")
+                raise UserError(f"folder.people: {unknown[0]} is not a real video in {self.root}")
             files, persons = list(table["file"]), list(table["person"])
         if self.options.people is None:  # two files of one name in two formats are still two people
             return dict(zip(files, unique_names(persons), strict=True))
