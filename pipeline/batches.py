@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from pipeline.errors import UserError
-from pipeline.parallel import cores
 from pipeline.shards import read_index, read_sample
 
 MEAN = STD = 0.5  # the released code's normalisation (spec section 6)
@@ -101,7 +100,7 @@ class Crops(Dataset[dict[str, Tensor]]):
             for quality, image in zip(self.qualities, self._decode(row), strict=True):
                 cache[quality][row] = image
 
-        with ThreadPoolExecutor(cores()) as pool:  # cv2 decodes outside the interpreter's lock
+        with ThreadPoolExecutor() as pool:  # cv2 decodes outside the interpreter's lock
             list(pool.map(keep, range(len(self))))
         self._cache = cache
 

@@ -14,11 +14,11 @@ from pipeline import splits
 from pipeline.backbones.base import Backbone
 from pipeline.checkpoint import Checkpoint
 from pipeline.history import Outcome, Row
-from pipeline.index import buckets
 from pipeline.loader import TrainingLoader, evaluation_loader
 from pipeline.models import Card, save
 from pipeline.params import Params, Train
 from pipeline.scoring import score
+from pipeline.shards import buckets
 from pipeline.tracking import Run, track
 from pipeline.training import Trainer, device
 
