@@ -34,7 +34,7 @@ def histogram_masses(p: Tensor, t: Tensor, groups: int) -> Tensor:
 
 
 def released_masses(p: Tensor, t: Tensor, groups: int) -> Tensor:
-    """Spec 4, points 1 and 2: the ends of the bins on sorted t are applied to the raster order; the last bin is dropped."""
+    """The ends of the bins on sorted t are applied to the raster order, and the last bin is dropped: (B, g - 1)."""
     t = t.sort().values
     edges = t[0] + (t[-1] - t[0]) * torch.arange(1, groups, device=t.device) / groups
     ends = torch.searchsorted(t, edges)
@@ -51,7 +51,9 @@ def pick(values: Tensor, images: Tensor | None) -> Tensor:
     return values if images is None else values[images]
 
 
-def distances(kind: str, student: Tensor, teacher: Tensor, directions: Tensor, pairings: list[Pairing], groups: int) -> Tensor:
+def distances(
+    kind: str, student: Tensor, teacher: Tensor, directions: Tensor, pairings: list[Pairing], groups: int
+) -> Tensor:
     """What pipeline.losses.slices.DISTANCES[kind] returns: (P, K, B)."""
     rows = []
     for direction in directions:

@@ -1,7 +1,8 @@
 """Sums of a feature's energy over bins along random directions: `histogram` and `released` (Le & Woo, 2022, Fig. 4).
 
-Which bin a position falls in depends on the direction and the shape alone. So the masses of all images, directions and
-bins are one product of a sparse 0/1 matrix (K * g, N) with the energies (N, B), and the gradient one with its transpose.
+Which bin a position falls in depends on the direction and the shape alone. So the masses of all images, directions
+and bins are one product of a sparse 0/1 matrix (K * g, N) with the energies (N, B); the gradient is one with its
+transpose.
 """
 
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.losses.projection import is_channels_last, project
+from pipeline.losses.projection import LEAST_ENERGY, is_channels_last, project
 
 
 class Bins(NamedTuple):
@@ -75,4 +76,4 @@ def bin_masses(features: Tensor, bins: Bins, directions: int) -> Tensor:
     """The mass of each bin: features (B, C, H, W) -> (K, g, B); the g masses of a direction sum to 1."""
     rows = (features.permute(0, 2, 3, 1) if is_channels_last(features) else features).flatten(1)
     energy = _BinnedEnergy.apply(rows, *bins).unflatten(0, (directions, -1))  # (K, g, B)
-    return energy / energy[:1].sum(1, keepdim=True).clamp_min(torch.finfo(energy.dtype).tiny)
+    return energy / energy[:1].sum(1, keepdim=True).clamp_min(LEAST_ENERGY)

@@ -17,7 +17,7 @@ from pipeline.backbones.features import Features
 from pipeline.losses.projection import is_channels_last
 from pipeline.losses.terms import Terms
 
-# Up to this many positions a map's DFT is one matrix product: on a CPU 2.5 (8x8) to 6 (4x4) times faster than tiny FFTs.
+# Up to this many positions the DFT is a matrix product: on a CPU 2.5 (8x8) to 6 (4x4) times faster than tiny FFTs.
 MATMUL_POSITIONS = 64
 
 
@@ -30,7 +30,7 @@ def _impulse_spectra(height: int, width: int, dtype: torch.dtype, device: torch.
 
 
 def power_spectrum(maps: Tensor) -> Tensor:
-    """|DFT|^2 of real maps (B, C, H, W), scaled by 1/(HW), averaged over channels: (B, H, W//2 + 1), as rfft2 lays it out."""
+    """Mean over channels of |DFT / (HW)|^2 of real maps (B, C, H, W): (B, H, W//2 + 1), laid out as by rfft2."""
     height, width = maps.shape[-2:]
     if height * width <= MATMUL_POSITIONS:
         spectra = _impulse_spectra(height, width, maps.dtype, maps.device)
@@ -52,11 +52,11 @@ def frequency_attention_loss(
 
     student, teacher: (B, C, H, W), equal shapes; half precision is raised to float32, double stays double.
     gamma: gamma_FR of Eq. 3. weighted: False sets w = 1; then L_FR = sum_c mean_xy (A_S - A_T)^2 (Parseval).
-    Returns (the loss, a scalar with gradient to the student alone; max w over images and frequencies, a scalar without).
+    Returns two scalars: the loss, with gradient to the student alone; max w over images and frequencies, with none.
     Raises ValueError where the shapes differ.
     """
     if student.shape != teacher.shape:
-        raise ValueError(f"features of different shapes: student {tuple(student.shape)}, teacher {tuple(teacher.shape)}")
+        raise ValueError(f"features of unequal shapes: student {tuple(student.shape)}, teacher {tuple(teacher.shape)}")
     with torch.autocast(student.device.type, enabled=False):
         dtype = torch.promote_types(student.dtype, torch.float32)
         difference = student.to(dtype) - teacher.detach().to(dtype)  # the DFT is linear: one transform, not two
@@ -100,4 +100,3 @@ class FrequencyAttention(nn.Module):
         if w_maxima:
             measures["frequency_w_max"] = torch.stack(w_maxima).max()
         return Terms({"frequency": total}, measures)
-

@@ -1,6 +1,7 @@
-"""The explosion guard: distillation losses are known to blow up when switched on, so every step's terms are checked."""
+"""The explosion guard: distillation losses are known to blow up when switched on; training stops where one does."""
 
 import math
+import re
 
 import torch
 
@@ -11,21 +12,19 @@ from pipeline.losses.terms import Terms
 def check_finite(terms: Terms, step: int) -> None:
     """Raise UserError where a loss term is inf or NaN, naming the term, its layers if known, the step and max w.
 
-    One transfer from the device a call. The layers are those whose measures (`<term>..._stage<i>`) are not finite.
+    One transfer from the device a call. The layers are those whose measures, `<term>..._stage<i>`, are not finite.
     """
-    values = torch.stack([value.detach().float() for value in (*terms.losses.values(), *terms.measures.values())]).tolist()
-    losses = dict(zip(terms.losses, values, strict=False))
-    measures = dict(zip(terms.measures, values[len(losses) :], strict=True))
-    bad = [name for name, value in losses.items() if not math.isfinite(value)]
+    values = torch.stack([value.detach().float() for value in (*terms.losses.values(), *terms.measures.values())])
+    finite = dict(zip((*terms.losses, *terms.measures), values.isfinite().tolist(), strict=True))
+    bad = [name for name in terms.losses if not finite[name]]
     if not bad:
         return
-    family = bad[0].partition("_")[0]
-    layers = sorted({name.rpartition("_")[2] for name, value in measures.items()
-                     if name.startswith(family) and "_stage" in name and not math.isfinite(value)})
-    where = f" in {', '.join(layers)}" if layers else ""
-    w_max = measures.get("frequency_w_max")
-    weight = f", max w {w_max:.4g}" if w_max is not None else ""
+    families = {name.partition("_")[0] for name in bad}
+    suspects = [name for name in terms.measures if not finite[name] and name.partition("_")[0] in families]
+    layers = sorted({found[1] for name in suspects if (found := re.search(r"_(stage\d+)$", name))})
+    w_max = float(terms.measures.get("frequency_w_max", math.nan))
     raise UserError(
-        f"loss term {' and '.join(bad)} is {losses[bad[0]]}{where} at step {step}{weight}: training stopped, the last good "
-        "checkpoint is kept; lower train.lr, this loss's weight or, where max w is large, add.frequency.gamma"
+        f"loss {', '.join(bad)} is not finite{' in ' if layers else ''}{', '.join(layers)} at step {step}"
+        f"{'' if math.isnan(w_max) else f', max w {w_max:.4g}'}: the last good checkpoint is kept; lower train.lr or "
+        "the weight of this loss, and add.frequency.gamma where max w is large"
     )

@@ -41,7 +41,7 @@ class MultiViewAttention(nn.Module):
     each step and layer; the generator's state is part of state_dict().
 
     Losses, scaled so that their sum is L_MV: `multiview_match`, `multiview_positive`, `multiview_negative` (the hinge).
-    Measures, before any scaling: `multiview_swd`, `multiview_swd_positive`, `multiview_swd_negative` (means over images)
+    Measures, before any scaling: `multiview_swd`, `multiview_swd_positive`, `multiview_swd_negative` (mean over images)
     and `multiview_hinge_active` (share of hinges above 0), each also for one stage as `..._stage<i>`, else the mean
     over stages; `multiview_without_positive`, `multiview_without_negative`: images without such a partner. An image
     alone in its class has no positive, never itself; a batch of one class has no contrastive term at all.
@@ -107,7 +107,9 @@ class MultiViewAttention(nn.Module):
         Half precision is raised to float32, double stays double. Raises ValueError where the shapes differ.
         """
         if student.shape != teacher.shape:
-            raise ValueError(f"features of different shapes: student {tuple(student.shape)}, teacher {tuple(teacher.shape)}")
+            raise ValueError(
+                f"features of unequal shapes: student {tuple(student.shape)}, teacher {tuple(teacher.shape)}"
+            )
         with torch.autocast(student.device.type, enabled=False):
             dtype = torch.promote_types(student.dtype, torch.float32)
             student, teacher = student.to(dtype), teacher.detach().to(dtype)
@@ -152,6 +154,6 @@ def _classes(labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _mean_over(values: Tensor, images: Tensor) -> Tensor:
-    """Sum over dim 0 (the two ways of `released`), mean over directions and the chosen images: (n, K, B), (B,) -> ()."""
+    """Sum over the ways (two for `released`), mean over directions and the chosen images: (n, K, B), (B,) -> ()."""
     chosen = images.to(values.dtype)
     return (values.sum(0).mean(0) * chosen).sum() / chosen.sum().clamp_min(1)

@@ -6,6 +6,10 @@ from torch import Tensor
 # Which student image is compared with which teacher image: indices (B,), or None for each in its place.
 Pairing = tuple[Tensor | None, Tensor | None]
 
+# Least ||A||_F^2 that P = A^2 / ||A||_F^2 divides by, so that a feature without mass has finite gradients; the least
+# norm of torch.nn.functional.normalize, squared.
+LEAST_ENERGY = 1e-24
+
 
 def project(directions: Tensor, shape: torch.Size) -> Tensor:
     """t = <theta, (c, x, y)> of every position, x the column and y the row, shifted so that the least t is 0.

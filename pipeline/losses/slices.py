@@ -20,15 +20,13 @@ import torch
 from torch import Tensor
 
 from pipeline.losses.binning import bin_masses, equal_width_bins
-from pipeline.losses.projection import Pairing, is_channels_last, pick, project
+from pipeline.losses.projection import LEAST_ENERGY, Pairing, is_channels_last, pick, project
 from pipeline.losses.transport import Wasserstein
 
 Distance = Callable[[Tensor, Tensor, Tensor, Sequence[Pairing], int], Tensor]
 
 
-def histogram(
-    student: Tensor, teacher: Tensor, directions: Tensor, pairings: Sequence[Pairing], groups: int
-) -> Tensor:
+def histogram(student: Tensor, teacher: Tensor, directions: Tensor, pairings: Sequence[Pairing], groups: int) -> Tensor:
     """Squared L2 of bin masses, mass ordered by projection. Features (B, C, H, W), directions (K, 3): (P, K, B)."""
     return _binned(student, teacher, directions, pairings, groups, released=False)
 
@@ -41,7 +39,7 @@ def released(student: Tensor, teacher: Tensor, directions: Tensor, pairings: Seq
 def wasserstein(
     student: Tensor, teacher: Tensor, directions: Tensor, pairings: Sequence[Pairing], groups: int
 ) -> Tensor:
-    """The exact Wasserstein-1 distance of the projected densities, in units of position: (P, K, B). groups: not used."""
+    """The exact Wasserstein-1 distance of the projected densities, in positions: (P, K, B). groups: not used."""
     t = project(directions, student.shape[1:]).flatten(1)  # (K, N)
     ours, theirs = (_density(features.flatten(1)) for features in (student, teacher))
     distance: Tensor = Wasserstein.apply(ours, theirs, t, pairings)
@@ -65,4 +63,4 @@ def _binned(
 
 def _density(features: Tensor) -> Tensor:
     energy = features.square()  # (B, N)
-    return energy / energy.sum(1, keepdim=True).clamp_min(torch.finfo(energy.dtype).tiny)
+    return energy / energy.sum(1, keepdim=True).clamp_min(LEAST_ENERGY)

@@ -1,4 +1,4 @@
-"""Exact Wasserstein-1 distances of projected densities: `wasserstein` (Le & Woo, 2022, Eq. 5, 7, 8), forward and backward.
+"""Exact Wasserstein-1 distances of projected densities: `wasserstein` (Le & Woo, AAAI 2022, Eq. 5, 7, 8).
 
 On one line W1 is the area between the two distribution functions. The order of the positions is found once for all
 images, and kept for the backward pass; the distribution functions are computed again there, one direction at a time, so
