@@ -23,7 +23,7 @@ def face68(centre: tuple[float, float], width: float, opening: float = 0.0, yaw:
     inner_lower = np.stack([np.array([0.08, 0, -0.08]), np.full(3, 0.4 + half)], axis=1)
     mouth = [upper, lower, inner_upper, inner_lower]
     inside = np.concatenate([brow, (brow * flip)[::-1], bridge, base, eye, other_eye, *mouth])
-    return np.concatenate([jaw, inside + (yaw, 0)]) * width + centre
+    return np.concatenate([jaw, inside + np.array([yaw, 0])]) * width + centre
 
 
 def draw(points: NDArray[np.float64], size: tuple[int, int], skin: tuple[int, int, int]) -> NDArray[np.uint8]:

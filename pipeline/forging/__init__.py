@@ -1,0 +1,1 @@
+"""Fakes of real videos: landmarks, donors, warping, blending, and one module a manipulation."""
