@@ -15,6 +15,8 @@ from pipeline.reporting.results import Level, Model, Results, Task
 from pipeline.reporting.statistics import Difference, Floats, Scored, draw, holm, interval, paired
 
 MEASURES: dict[str, Callable[[Scored, Floats], Floats]] = {"auc": Scored.auc, "acc": Scored.acc}
+# p values come in steps of 2 / resamples, and Holm multiplies them by the size of the grid.
+FINER = 10
 MEAN = "all (mean)"  # in place of a manipulation: the mean of a measure over the manipulations
 
 
@@ -61,7 +63,7 @@ class Comparisons:
     def _compared(self) -> Iterator[Comparison]:
         tasks = self._results.tasks()
         models = self._results.models()
-        for compression in sorted({task.compression for task in tasks}):
+        for compression in dict.fromkeys(task.compression for task in tasks):
             block = [task for task in tasks if task.compression == compression]
             groups: list[tuple[Task, Sequence[Task]]] = [(task, [task]) for task in block]
             if len(block) > 1:
@@ -115,7 +117,7 @@ class Comparisons:
             scored = [self._results.at(cell, compression) for cell in self._results.summaries]
             videos = pd.concat(scored)[["set", "video", "person"]].drop_duplicates(["set", "video"])
             videos = videos.sort_values(["set", "video"], ignore_index=True)
-            resamples, seed = self._evaluation.bootstrap, self._evaluation.seed
+            resamples, seed = FINER * self._evaluation.bootstrap, self._evaluation.seed
             if unit == "person":  # a person has reals and fakes: never drawn apart
                 draws = draw(None, videos["person"], resamples, seed)
             else:

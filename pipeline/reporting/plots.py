@@ -18,7 +18,10 @@ POINTS = np.linspace(0, 1, 101)  # false alarm rates of the ROC curves
 
 
 def metrics(results: Results, comparisons: Comparisons, params: Params) -> dict[str, float]:
-    """Flat and small: per frame, each model's mean over manipulations, the teacher's gap, ADD against its baseline."""
+    """Flat and small, all per frame: each model's mean over manipulations, the teacher's gap, ADD beside its baseline.
+
+    The ACC of single tasks is there for ADD and its baseline alone: the sensitivity to alpha and beta reads it.
+    """
     found: dict[str, float] = {}
     tasks = results.tasks()
     for quality in ("raw", *params.grid.compressions):
@@ -34,6 +37,11 @@ def metrics(results: Results, comparisons: Comparisons, params: Params) -> dict[
                 spreads = [results.spread(model, task, "frame", measure) for task in block]
                 if None not in spreads:
                     found[f"{_stem(model, results)}_{compression}_{measure}"] = fmean(s.mean for s in spreads if s)
+    students = {model.backbone for model in results.models() if model.method == ADD}
+    for model in (model for model in results.models() if model.backbone in students):
+        for task in tasks if len(params.manipulations) > 1 and (model.method == ADD or model.is_baseline) else []:
+            if spread := results.spread(model, task, "frame", "acc"):
+                found[f"{_stem(model, results)}_{task.compression}_{task.manipulation}_acc"] = spread.mean
     for row in comparisons.against_add:
         alone = sum(task.compression == row.task.compression for task in tasks) == 1
         if row.measure == "auc" and row.other.is_baseline and (row.task.manipulation == MEAN or alone):

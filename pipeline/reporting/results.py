@@ -56,21 +56,20 @@ class Spread:
 
 @dataclass(frozen=True)
 class Results:
-    """The cells of this run. `summaries` holds their json by cell, `missing` those that were not found."""
+    """The cells of this run, in the order of the params; `summaries` and `scores` hold those that were found."""
 
+    cells: list[Cell]
     summaries: dict[Cell, dict[str, Any]]
     scores: dict[Cell, pd.DataFrame]
-    missing: list[Cell]
 
     @property
-    def cells(self) -> list[Cell]:
-        return [*self.summaries, *self.missing]
+    def missing(self) -> list[Cell]:
+        return [cell for cell in self.cells if cell not in self.summaries]
 
     def models(self, ablations: bool = False) -> list[Model]:
         """Every method and backbone of the run but the teachers, ADD last of its backbone; ablations on demand."""
-        found = dict.fromkeys(
-            Model(c.method, c.backbone) for c in sorted(self.cells, key=_order) if c.method != TEACHER
-        )
+        ordered = sorted(self.cells, key=lambda cell: (cell.method in ABLATIONS, cell.method == ADD))
+        found = dict.fromkeys(Model(c.method, c.backbone) for c in ordered if c.method != TEACHER)
         return [model for model in found if ablations or model.method not in ABLATIONS]
 
     def label(self, model: Model) -> str:
@@ -79,7 +78,7 @@ class Results:
         return model.label if several else model.method
 
     def tasks(self) -> list[Task]:
-        return sorted({Task(c.manipulation, c.compression) for c in self.cells if c.method != TEACHER})
+        return list(dict.fromkeys(Task(c.manipulation, c.compression) for c in self.cells if c.method != TEACHER))
 
     def of(self, model: Model, task: Task) -> list[Cell]:
         """The found cells of a model and a task, one a seed."""
@@ -125,11 +124,10 @@ def read(folder: Path, params: Params) -> Results:
     """
     summaries: dict[Cell, dict[str, Any]] = {}
     scores: dict[Cell, pd.DataFrame] = {}
-    missing = []
-    for cell in expected(params):
+    cells = expected(params)
+    for cell in cells:
         summary, table = folder / f"{cell.name}.json", folder / f"{cell.name}.parquet"
         if not (summary.exists() and table.exists()):
-            missing.append(cell)
             continue
         try:
             summaries[cell] = json.loads(summary.read_text())
@@ -138,9 +136,5 @@ def read(folder: Path, params: Params) -> Results:
             reason = str(error).partition("\n")[0]
             raise UserError(f"{summary.with_suffix('')}: cannot be read ({reason}); run evaluate again") from None
     if not summaries:
-        raise UserError(f"{folder}: holds none of the {len(missing)} cells that params.yaml names; run `dvc repro`")
-    return Results(summaries, scores, missing)
-
-
-def _order(cell: Cell) -> tuple[bool, bool, str]:
-    return cell.method in ABLATIONS, cell.method == ADD, cell.backbone if cell.method == ADD else ""
+        raise UserError(f"{folder}: holds none of the {len(cells)} cells that params.yaml names; run `dvc repro`")
+    return Results(cells, summaries, scores)

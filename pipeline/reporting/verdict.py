@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
-from pipeline.cells import ADD, TEACHER
+from pipeline.cells import ADD
 from pipeline.params import Params
 from pipeline.reporting.comparison import MEAN, Comparison, Comparisons
 from pipeline.reporting.results import Results
 from pipeline.reporting.statistics import LEVEL
 
+CONTROL = "warm_start"
 CLAIM = (
     "Under strong compression a detector trained with ADD (a teacher that saw the raw crops, and two attention "
     "distillations) tells fakes from real faces better than the same network trained without it."
@@ -27,28 +29,39 @@ def verdict(results: Results, comparisons: Comparisons, params: Params) -> Verdi
     """What this run says about the claim, by AUC per frame."""
     rows = [row for row in comparisons.against_add if row.measure == "auc"]
     details = [*_gap(results, params), *_compared(results, rows), *_power(rows), *_limits(results, params)]
-    return Verdict(_headline([row for row in rows if row.other.is_baseline and row.task.manipulation != MEAN]), details)
+    return Verdict(_headline(results, rows), details)
 
 
-def _headline(rows: Sequence[Comparison]) -> str:
-    if not any(row.videos.value == row.videos.value for row in rows):
+def _headline(results: Results, rows: Sequence[Comparison]) -> str:
+    """The mean over manipulations decides where there are several; the single tasks follow as counts."""
+    rows = [row for row in rows if row.other.is_baseline and row.other.backbone == row.add.backbone]
+    rows = [row for row in rows if row.videos.value == row.videos.value]
+    if not rows:
         return "Nothing can be said: ADD and a plain baseline of the same network are not both in this run."
-    better = [row.task.label for row in rows if told_apart(row) and row.videos.value > 0]
-    worse = [row.task.label for row in rows if told_apart(row) and row.videos.value < 0]
-    if not better and not worse:
-        return (
-            "Not shown here: ADD and the plain baseline cannot be told apart on any of the "
-            f"{len(rows)} tasks of this run."
-            if len(rows) > 1
-            else "Not shown here: ADD and the plain baseline cannot be told apart on the one task of this run."
-        )
-    parts = [f"ADD beats the plain baseline on {_some(better, len(rows))}"] if better else []
-    parts += [f"ADD falls short of the plain baseline on {_some(worse, len(rows))}"] if worse else []
-    rest = len(rows) - len(better) - len(worse)
-    parts += (
-        [f"the other {rest} cannot be told apart" if rest > 1 else "the other cannot be told apart"] if rest else []
-    )
-    return "; ".join(parts) + "."
+    means = [row for row in rows if row.task.manipulation == MEAN]
+    single = [row for row in rows if row not in means]
+    said = [f"{_place(row)}, {_name(results, row)} {_outcome(row)} the plain baseline" for row in means or single]
+    text = "; ".join(said) + "."
+    if means:
+        better = sum(told_apart(row) and row.videos.value > 0 for row in single)
+        worse = sum(told_apart(row) and row.videos.value < 0 for row in single)
+        text += f" One by one: better on {better}, worse on {worse} of {len(single)} tasks, undecided on the rest."
+    return text[0].upper() + text[1:]
+
+
+def _outcome(row: Comparison) -> str:
+    if not told_apart(row):
+        return "cannot be told from"
+    return "beats" if row.videos.value > 0 else "falls short of"
+
+
+def _place(row: Comparison) -> str:
+    pooled = row.task.manipulation == MEAN
+    return f"at {row.task.compression}, over all manipulations" if pooled else f"on {row.task.label}"
+
+
+def _name(results: Results, row: Comparison) -> str:
+    return "ADD" if results.label(row.add) == ADD else f"ADD on {row.add.backbone}"
 
 
 def told_apart(row: Comparison) -> bool:
@@ -56,37 +69,48 @@ def told_apart(row: Comparison) -> bool:
     return row.corrected < LEVEL
 
 
-def _some(tasks: Sequence[str], total: int) -> str:
-    listed = f" ({', '.join(tasks)})" if len(tasks) <= 4 else ""
-    return f"{len(tasks)} of {total} task{'s' if total > 1 else ''}{listed}"
-
-
 def _gap(results: Results, params: Params) -> Iterator[str]:
-    for cell in (cell for cell in results.summaries if cell.method == TEACHER):
-        qualities = [q for q in params.compressions if q in params.grid.compressions]
-        values = {q: results.teacher(cell.backbone, cell.manipulation, q, "frame", "auc") for q in ("raw", *qualities)}
-        found = ", ".join(f"{value:.3f} at {q}" for q, value in values.items() if q != "raw" and value is not None)
-        if values["raw"] is not None and found:
+    for backbone in params.grid.backbones:
+        means = {}
+        for quality in ("raw", *params.grid.compressions):
+            found = [results.teacher(backbone, name, quality, "frame", "auc") for name in params.manipulations]
+            if known := [value for value in found if value is not None]:
+                means[quality] = fmean(known)
+        if "raw" in means and len(means) > 1:
+            several = ", mean over the manipulations" if len(params.manipulations) > 1 else ""
+            worse = ", ".join(f"{value:.3f} at {quality}" for quality, value in means.items() if quality != "raw")
             yield (
-                f"The gap on {cell.manipulation} ({cell.backbone}): the teacher, trained on raw crops, has an AUC of "
-                f"{values['raw']:.3f} per frame on raw crops of unseen people and {found} on the same frames."
+                f"The gap: the teacher ({backbone}), trained on raw crops, has an AUC per frame of {means['raw']:.3f} "
+                f"on raw crops of unseen people and {worse} on the same frames{several}."
             )
 
 
 def _compared(results: Results, rows: Sequence[Comparison]) -> Iterator[str]:
-    pooled = {(row.add, row.other, row.task.compression) for row in rows if row.task.manipulation == MEAN}
-    for row in rows:  # the mean over manipulations says it at once, where there are several
-        if (row.add, row.other, row.task.compression) in pooled and row.task.manipulation != MEAN:
-            continue
-        where = f"{row.task.compression}, mean over manipulations" if row.task.manipulation == MEAN else row.task.label
+    """The baseline and the control in numbers, the other methods by name; over all manipulations where several."""
+    pooled = len({row.task.manipulation for row in rows}) > 1
+    rows = [row for row in rows if (row.task.manipulation == MEAN) == pooled and row.corrected == row.corrected]
+    near = [row for row in rows if row.other.method in (CONTROL, row.add.backbone)]
+    for row in near:
         name = f"{'the plain baseline ' * row.other.is_baseline}{results.label(row.other)}"
         change = f"{row.videos.value:+.3f} [{row.videos.low:+.3f}, {row.videos.high:+.3f}]"
         judged = "stands out" if told_apart(row) else "cannot be told from zero"
+        place = _place(row)
         yield (
-            f"At {where}, {results.label(row.add)} has an AUC of {row.values[0]:.3f} against {row.values[1]:.3f} "
-            f"of {name}: the difference of {change} {judged} "
-            f"(p = {row.corrected:.3f} after Holm's correction)."
+            f"{place[0].upper()}{place[1:]}, {results.label(row.add)} has an AUC of {row.values[0]:.3f} against "
+            f"{row.values[1]:.3f} of {name}: the difference of {change} {judged} (p = {row.corrected:.3f} after Holm's "
+            "correction)."
         ).replace("-0.", "−0.")
+    far = [row for row in rows if row not in near]
+    for compression, add in dict.fromkeys((row.task.compression, row.add) for row in far):
+        block = [row for row in far if (row.task.compression, row.add) == (compression, add)]
+        said = ", ".join(f"{results.label(row.other)} ({row.videos.value:+.3f}, {_word(row)})" for row in block)
+        yield f"AUC of {results.label(add)} less that of the other methods at {compression}: {said}.".replace(
+            "-0.", "−0."
+        )
+
+
+def _word(row: Comparison) -> str:
+    return ("better" if row.videos.value > 0 else "worse") if told_apart(row) else "undecided"
 
 
 def _power(rows: Sequence[Comparison]) -> Iterator[str]:
