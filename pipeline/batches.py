@@ -20,7 +20,7 @@ MEAN = STD = 0.5  # the released code's normalisation (spec section 6)
 META = ["key", "set", "video", "person", "bucket", "target", "donor", "frame", "label"]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Batch:
     """images: quality -> (B, 3, S, S) float32 in [-1, 1], channels last; labels: (B,) int64, 1 is fake; meta: META."""
 
@@ -53,9 +53,7 @@ class Crops(Dataset[dict[str, Tensor]]):
         self._cache: dict[str, NDArray[np.uint8]] | None = None
         self.stored = len(self._decode(0)[0])
         if self.stored < image_size:
-            raise UserError(
-                f"params.yaml: model.image_size is {image_size} px, but the crops have {self.stored} (crop.size)"
-            )
+            raise UserError(f"params.yaml: model.image_size {image_size} is larger than crop.size {self.stored}")
         self.cached = len(self) * len(self.qualities) * self.stored**2 * 3 <= cache_mb * 2**20
 
     def __len__(self) -> int:

@@ -122,6 +122,7 @@ def cut(
     info = probe(source)
     rate = _rate(fps or info.fps)
     filters = [] if info.constant and fps in (None, info.fps) else [f"fps={rate}"]
+    filters.append(TO_RGB)  # before the crop: in 4:2:0 an odd corner would move the colours against the brightness
     if crop is not None:
         left, top, width, height = crop
         filters.append(f"crop={width}:{height}:{left}:{top}:exact=1")
@@ -130,7 +131,7 @@ def cut(
     if max_side is not None:
         bound = f"min(1\\,{max_side}/max(iw\\,ih))"
         filters.append(f"scale=w=trunc(iw*{bound}/2)*2:h=trunc(ih*{bound}/2)*2:flags=area+accurate_rnd+bitexact")
-    filters += [EVEN, TO_RGB, TO_YUV, "setsar=1", f"settb=1/({rate})", "setpts=N"]
+    filters += [EVEN, TO_YUV, "setsar=1", f"settb=1/({rate})", "setpts=N"]
     options: dict[str, Any] = {"map": "0:V:0", "map_metadata": -1, "fps_mode": "passthrough", "vf": ",".join(filters)}
     if frames is not None:
         options["frames:v"] = frames

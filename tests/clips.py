@@ -1,0 +1,37 @@
+"""Made-up videos: a textured square that moves over a gradient, small enough to encode in a moment."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.manifests import write_manifest, write_rejected
+from pipeline.video import write_video
+
+WIDTH, HEIGHT = 96, 80
+
+
+def pictures(count: int, seed: int = 0) -> list[NDArray[np.uint8]]:
+    random = np.random.default_rng(seed)
+    texture = random.integers(0, 256, (6, 6, 3), dtype=np.uint8).repeat(6, 0).repeat(6, 1)
+    ground = np.linspace(40, 200, WIDTH)[None, :, None] + np.linspace(0, 40, HEIGHT)[:, None, None] * [1, 0.5, 0.2]
+    frames = []
+    for number in range(count):
+        image = ground.astype(np.uint8).copy()
+        image[20:56, 10 + 2 * number : 46 + 2 * number] = texture
+        frames.append(image)
+    return frames
+
+
+def raw_set(folder: Path, videos: Mapping[str, Mapping[str, object]], frames: int = 12) -> Path:
+    """Write the videos of a set with their manifest; each value overrides columns of its row."""
+    rows: list[dict[str, object]] = []
+    for number, (video, changes) in enumerate(sorted(videos.items())):
+        info = write_video(folder / f"{video}.mp4", pictures(frames, seed=number), 25, (WIDTH, HEIGHT))
+        size = {"frames": info.frames, "fps": float(info.fps), "width": info.width, "height": info.height}
+        row = {"video": video, "person": video, "bucket": "b0", "label": 0, "target": "", "donor": ""}
+        rows.append(row | size | {"parameters": "{}", "source": "made up", "licence": "none"} | dict(changes))
+    write_manifest(folder, rows)
+    write_rejected(folder, [])
+    return folder
