@@ -63,6 +63,7 @@ def fit(task: Any, cell: Cell, recipe: Train, settings: Mapping[str, Any], param
         seed=cell.seed,
         workers=params.loader.workers,
         cache_mb=params.loader.cache_mb,
+        device=where,
     )
     card = Card(
         **vars(cell), buckets={"train": roles.train, "val": roles.val, "test": roles.test},
@@ -71,11 +72,19 @@ def fit(task: Any, cell: Cell, recipe: Train, settings: Mapping[str, Any], param
     record = {"cell": vars(cell), "train": recipe.model_dump(), **settings}
     checkpoint = Checkpoint(record, [*(folder / "index.parquet" for folder in folders), *inputs])
 
+    unseen = () if not roles.val else evaluation_loader(
+        folders,
+        buckets=roles.val,
+        qualities=[cell.quality],
+        image_size=size,
+        batch_size=2 * batch,
+        workers=params.loader.workers,
+        cache_mb=params.loader.cache_mb,
+        device=where,
+    )
+
     def validate(model: Backbone) -> Row:
-        batches = evaluation_loader(
-            folders, buckets=roles.val, qualities=[cell.quality], image_size=size, batch_size=2 * batch
-        )
-        return validation(score(model, batches, cell.quality, on).frames)
+        return validation(score(model, unseen, cell.quality, on).frames)
 
     with track(params.tracking, str(cell), record, {"stage": "train", **vars(cell)}) as run:
         trainer = Trainer(task, recipe, loader, where)

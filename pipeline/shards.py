@@ -34,6 +34,8 @@ class ShardWriter:
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
+        for old in [self.folder / INDEX, *self.folder.glob("*.tar")]:
+            old.unlink(missing_ok=True)
         return self
 
     def write(self, bucket: str, key: str, files: Mapping[str, bytes], row: Mapping[str, Any]) -> None:
@@ -77,7 +79,8 @@ class ShardWriter:
 def read_index(folders: Sequence[Path], buckets: Iterable[str] | None = None) -> pd.DataFrame:
     """The rows of several folders of shards one after the other, with a column `path` of the shard's file.
 
-    Only those of the given buckets; None for all. Raises: UserError for a missing index or a bucket without frames.
+    Only those of the given buckets; None for all. Raises: UserError for a missing index, a bucket without frames, or a
+    person in two buckets, who could be trained on and tested.
     """
     tables = []
     for folder in folders:
@@ -87,6 +90,11 @@ def read_index(folders: Sequence[Path], buckets: Iterable[str] | None = None) ->
             raise UserError(f"{folder / INDEX}: not found; run `dvc repro` to make the shards") from None
         tables.append(table.assign(path=[str(folder / shard) for shard in table["shard"]]))
     table = pd.concat(tables, ignore_index=True)
+    spread = table.groupby("person")["bucket"].nunique()
+    if (spread > 1).any():
+        raise UserError(
+            f"{folders[0].parent}: {spread.idxmax()} is in more than one bucket; run the pipeline from download"
+        )
     if buckets is not None:
         wanted = list(buckets)
         if missing := sorted(set(wanted) - set(table["bucket"])):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -123,6 +124,11 @@ def test_evaluation_sees_every_frame_once_at_its_centre(folders: list[Path]) -> 
 
 def test_errors_name_what_to_mend(folders: list[Path], tmp_path: Path) -> None:
     assert buckets(folders) == ["b0", "b1"]
+    index = pd.read_parquet(folders[0] / "index.parquet")
+    (tmp_path / "crossed").mkdir()
+    index.assign(person="one").to_parquet(tmp_path / "crossed/index.parquet")
+    with pytest.raises(UserError, match="one is in more than one bucket"):
+        training([tmp_path / "crossed"])
     with pytest.raises(UserError, match=r"index\.parquet: not found"):
         training([tmp_path])
     with pytest.raises(UserError, match="no frames in bucket b7"):
