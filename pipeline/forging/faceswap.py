@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from pipeline.forging.blending import fill_mouth, match_colours, soft_mask
 from pipeline.forging.donors import follow, pose
-from pipeline.forging.warping import BROWS, JAW, Patches, part_lips, triangulate, warp
+from pipeline.forging.warping import BROWS, EYES, JAW, Patches, part_lips, triangulate, warp
 
 Floats = NDArray[np.float64]
 
@@ -35,6 +35,6 @@ def forge(target: Patches, donor: Patches, rng: np.random.Generator) -> tuple[ND
 
 def _with_forehead(points: Floats) -> Floats:
     """(n, 68, 2) -> (n, 78, 2): the brows once more, moved away from the eyes."""
-    brows, eyes = points[:, list(BROWS)], points[:, 36:48].mean(axis=1, keepdims=True)
+    brows, eyes = points[:, list(BROWS)], points[:, list(EYES)].mean(axis=1, keepdims=True)
     up = (brows.mean(axis=1, keepdims=True) - eyes) * LIFT
     return np.concatenate([points, brows + up], axis=1)

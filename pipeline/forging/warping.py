@@ -16,7 +16,7 @@ Image = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
 MARGIN = 1.75  # side of a patch in face widths: forehead, neck and background around the landmarks
-JAW, BROWS, NOSE, EYES = range(17), range(17, 27), range(27, 36), range(36, 48)
+JAW, BROWS, EYES = range(17), range(17, 27), range(36, 48)
 MOUTH, INNER_LIPS = range(48, 68), range(60, 68)
 # Landmark i of a face is landmark MIRROR[i] of its mirror image.
 MIRROR = np.concatenate((
