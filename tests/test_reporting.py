@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from pipeline import metrics
 from pipeline.cells import Cell, expected
 from pipeline.errors import UserError
 from pipeline.params import Params, load
-from pipeline.reporting import paper_tables, result_tables, statistics, tables
+from pipeline.reporting import paper_tables, result_tables, sensitivity, statistics, tables
 from pipeline.reporting.build import build
 from pipeline.reporting.comparison import Comparisons
 from pipeline.reporting.provenance import shown_params
@@ -283,6 +284,23 @@ def test_paper_tables_show_ours_the_papers_and_the_difference(tmp_path: Path) ->
     assert second.rows[1][5].text != "missing" and second.rows[2][5].text == "missing"
     assert third.values.set_index("compression").loc["c40", "resnet18_add_paper"] == 67.5
     assert "resnet34_ours" not in third.values
+
+
+def test_sensitivity_reads_the_runs_that_differ_in_alpha_and_beta_alone() -> None:
+    def entry(name: str | None, alpha: float, beta: float, acc: float, epochs: int = 6) -> dict[str, Any]:
+        params = {"params.yaml": {"data": {"alpha": alpha, "beta": beta, "train": {"epochs": epochs}}}}
+        found = {"add_c40_faceswap_acc": acc, "baseline_c40_faceswap_acc": 0.7, "teacher_on_raw_auc": 0.99}
+        data = {"params": params, "metrics": {"reports/metrics.json": {"data": found}}}
+        return {"rev": "workspace" if name is None else "0123456789", "name": name, "data": data, "experiments": None}
+
+    tried = [entry("b20", 1, 20, 0.8), entry("longer", 1, 24, 0.9, epochs=9), entry("same", 1, 16, 0.75)]
+    failed = {"rev": "89abcdef", "name": "failed", "data": None, "error": {"msg": "no metrics"}}
+    main = entry("main", 1, 16, 0.75) | {"experiments": [{"revs": [run]} for run in [*tried, failed]]}
+    found = sensitivity.runs([entry(None, 1, 16, 0.75), main])
+    assert found[["run", "alpha", "beta"]].values.tolist() == [["same", 1, 16], ["b20", 1, 20]]
+    assert found["add_c40_faceswap_acc"].tolist() == [0.75, 0.8] and "teacher_on_raw_auc" not in found
+    left, right = sensitivity.figure_of(found).drawing.axes
+    assert right.lines[0].get_xydata().tolist() == [[16, 75], [20, 80]] and len(left.lines[0].get_xydata()) == 1
 
 
 def test_the_papers_tables_are_the_papers() -> None:

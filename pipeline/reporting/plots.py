@@ -14,6 +14,7 @@ from pipeline.reporting.curves import CLOCK
 from pipeline.reporting.results import Model, Results, Task
 
 MEASURES = ("acc", "auc")
+BASELINE = "baseline"  # of ADD's own network, whatever its name
 POINTS = np.linspace(0, 1, 101)  # false alarm rates of the ROC curves
 
 
@@ -37,28 +38,29 @@ def metrics(results: Results, comparisons: Comparisons, params: Params) -> dict[
                 spreads = [results.spread(model, task, "frame", measure) for task in block]
                 if None not in spreads:
                     found[f"{_stem(model, results)}_{compression}_{measure}"] = fmean(s.mean for s in spreads if s)
-    students = {model.backbone for model in results.models() if model.method == ADD}
-    for model in (model for model in results.models() if model.backbone in students):
-        for task in tasks if len(params.manipulations) > 1 and (model.method == ADD or model.is_baseline) else []:
-            if spread := results.spread(model, task, "frame", "acc"):
-                found[f"{_stem(model, results)}_{task.compression}_{task.manipulation}_acc"] = spread.mean
+    for add in (model for model in results.models() if model.method == ADD):
+        ending = _stem(add, results).removeprefix(ADD)
+        for stem, model in ((ADD, add), (BASELINE, Model(add.backbone, add.backbone))):
+            for task in tasks:
+                if spread := results.spread(model, task, "frame", "acc"):
+                    found[f"{stem}{ending}_{task.compression}_{task.manipulation}_acc"] = spread.mean
     for row in comparisons.against_add:
         alone = sum(task.compression == row.task.compression for task in tasks) == 1
-        if row.measure == "auc" and row.other.is_baseline and (row.task.manipulation == MEAN or alone):
-            found[f"{_stem(row.add, results)}_minus_{row.other.method}_{row.task.compression}_auc"] = row.videos.value
+        near = row.measure == "auc" and row.other.method == row.add.backbone
+        if near and (row.task.manipulation == MEAN or alone):
+            found[f"{_stem(row.add, results)}_minus_{BASELINE}_{row.task.compression}_auc"] = row.videos.value
     return {key: round(value, 6) for key, value in found.items() if math.isfinite(value)}
 
 
 def per_task(results: Results) -> pd.DataFrame:
-    """ACC and AUC per frame of each model and task: for bars, and for the sensitivity to alpha and beta."""
+    """ACC and AUC per frame of each model and task, for bars."""
     rows = []
     for task in results.tasks():
         for model in results.models(ablations=True):
-            values = {m: results.spread(model, task, "frame", m) for m in MEASURES}
-            if all(values.values()):
-                keys = (results.label(model), task.manipulation, task.compression)
-                rows.append([*keys, *(round(s.mean, 6) for s in values.values() if s)])
-    return pd.DataFrame(rows, columns=["model", "manipulation", "compression", *MEASURES])
+            values = [results.spread(model, task, "frame", measure) for measure in MEASURES]
+            if all(values):
+                rows.append([f"{task.label} {results.label(model)}", *(round(s.mean, 6) for s in values if s)])
+    return pd.DataFrame(rows, columns=["cell", *MEASURES])
 
 
 def roc(results: Results) -> pd.DataFrame:

@@ -1,0 +1,136 @@
+"""Sensitivity of ACC to alpha and beta, from the experiments that were run (supplement of the paper).
+
+dvc exp run --queue -S 'beta=range(16,24)' && dvc queue start
+python -m pipeline.reporting.sensitivity --out reports/sensitivity
+
+It reads `dvc exp show --json`: the params and reports/metrics.json of every commit and experiment. Only runs that agree
+with the workspace in every other param are put beside each other.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+
+from pipeline.cells import ADD
+from pipeline.errors import UserError
+from pipeline.reporting.figures import COLOURS, STYLE, Figure, styled
+from pipeline.reporting.plots import BASELINE
+from pipeline.reporting.tables import Entry, Table, percent
+
+WEIGHTS = ("alpha", "beta")
+COMMAND = [sys.executable, "-m", "dvc", "exp", "show", "--json", "--all-commits"]
+
+
+def runs(shown: list[dict[str, Any]]) -> pd.DataFrame:
+    """One row a run that differs from the workspace in alpha and beta at most: run, alpha, beta, and its ACCs.
+
+    shown: what `dvc exp show --json` prints. The same alpha, beta and figures of several commits are one row.
+    """
+    found = [(name, *_content(data)) for name, data in _entries(shown) if data]
+    if not found:
+        raise UserError("dvc exp show: no runs; make one with `dvc exp run -S beta=20`")
+    same = _others(found[0][1])  # the workspace comes first
+    rows: list[dict[str, Any]] = [
+        {"run": name, **{weight: float(params[weight]) for weight in WEIGHTS}, **accuracies}
+        for name, params, metrics in found
+        if (accuracies := _accuracies(metrics)) and _others(params) == same
+    ]
+    table = pd.DataFrame(rows, columns=list(dict.fromkeys(["run", *WEIGHTS, *(key for row in rows for key in row)])))
+    return table.drop_duplicates([c for c in table.columns if c != "run"], keep="last").sort_values(
+        [*WEIGHTS], ignore_index=True
+    )
+
+
+def table_of(found: pd.DataFrame) -> Table:
+    """The table of the runs, ACC in percent."""
+    measures = [c for c in found.columns if c not in ("run", *WEIGHTS)]
+    rows = [
+        [Entry(str(row["run"])), *(Entry(f"{row[w]:g}") for w in WEIGHTS), *(Entry(percent(row[m])) for m in measures)]
+        for row in found.to_dict("records")
+    ]
+    header = ["run", *WEIGHTS, *(f"{m} %" for m in measures)]
+    return Table("sensitivity", "ACC by alpha and beta", "ACC per frame in percent.", header, rows, found)
+
+
+def figure_of(found: pd.DataFrame) -> Figure:
+    """ACC of ADD against alpha and against beta, with the plain baseline's as a dashed line.
+
+    Along one weight, the other is held at the value that most runs have.
+    """
+    measures = [column for column in found.columns if column.startswith(ADD) and _baseline(column) in found.columns]
+    drawing, axes = styled(1, 2, 9.6, 3.6, sharey=True)
+    with mpl.rc_context(STYLE):
+        for weight, other, ax in zip(WEIGHTS, reversed(WEIGHTS), axes.flat, strict=True):
+            held = found[other].mode().iloc[0]
+            line = found[found[other] == held].groupby(weight, as_index=False).mean(numeric_only=True)
+            for number, measure in enumerate(measures):
+                colour = COLOURS[number % len(COLOURS)]
+                ax.plot(line[weight], 100 * line[measure], marker="o", color=colour, label=measure)
+                ax.axhline(100 * found[_baseline(measure)].mean(), color=colour, linestyle="--", linewidth=1)
+            ax.set(xlabel=f"{weight} ({other} = {held:g})", ylabel="ACC per frame, %")
+        handles, labels = axes.flat[0].get_legend_handles_labels()
+        drawing.legend(handles, labels, loc="outside lower center", ncols=3)
+    hint = "Dashed: the plain baseline of the same network, which neither weight concerns."
+    return Figure("sensitivity", "ACC by alpha and beta", hint, drawing)
+
+
+def main(out: Path) -> str:
+    """Write sensitivity.csv, .md, .tex and .png into `out`; return the outcome in a line."""
+    result = subprocess.run(COMMAND, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise UserError(f"dvc exp show failed: {result.stderr.strip().splitlines()[-1]}")
+    found = runs(json.loads(result.stdout))
+    out.mkdir(parents=True, exist_ok=True)
+    table_of(found).write(out)
+    figure_of(found).write(out)
+    return f"{len(found)} runs -> {out / 'sensitivity.md'}"
+
+
+def _entries(shown: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    for commit in shown:
+        yield _name(commit), commit["data"]
+        for experiment in commit["experiments"] or []:
+            for run in experiment["revs"]:
+                yield _name(run), run["data"]
+
+
+def _name(entry: dict[str, Any]) -> str:
+    return str(entry["name"] or (entry["rev"] if entry["rev"] == "workspace" else entry["rev"][:7]))
+
+
+def _content(data: dict[str, Any]) -> tuple[dict[str, Any], dict[str, float]]:
+    params: dict[str, Any] = {}
+    for file in data["params"].values():
+        params |= file.get("data", {})
+    metrics: dict[str, float] = {}
+    for file in data["metrics"].values():
+        metrics |= file.get("data", {})
+    return params, metrics
+
+
+def _others(params: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in params.items() if key not in WEIGHTS}
+
+
+def _accuracies(metrics: dict[str, float]) -> dict[str, float]:
+    return {key: value for key, value in metrics.items() if key.startswith((ADD, BASELINE)) and key.endswith("_acc")}
+
+
+def _baseline(measure: str) -> str:
+    return BASELINE + measure.removeprefix(ADD)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the table and the figure")
+    try:
+        print(f"sensitivity: {main(parser.parse_args().out)}")
+    except UserError as error:
+        sys.exit(f"sensitivity: {error}")
