@@ -6,6 +6,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from pipeline.errors import VideoError
+from pipeline.ffmpeg_process import first_complaint
 
 STREAM = re.compile(r"Stream #\S+: Video: \w+(?: \([^)]*\))*, (\w+)")
 ROTATION = re.compile(r"rotation of (-?[\d.]+) degrees")
@@ -47,11 +48,6 @@ def parse_probe(packets: str, log: str) -> VideoInfo:
     formats = STREAM.findall(log.partition("Output #0")[2])
     fps, constant = _rate(rows, Fraction(header["tb"]))
     return VideoInfo(len(rows), fps, width, height, header["codec_id"], formats[0] if formats else "unknown", constant)
-
-
-def first_complaint(log: str) -> str:
-    """The first line of ffmpeg's log without its tags, whose addresses differ from run to run."""
-    return re.sub(r"\[[^]]*\]\s*", "", log.strip().partition("\n")[0]).strip()
 
 
 def _rate(rows: list[list[str]], tick: Fraction) -> tuple[Fraction, bool]:

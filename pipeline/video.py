@@ -1,27 +1,24 @@
-"""Videos through ffmpeg: the only module that knows it.
+"""Videos through ffmpeg: with its helpers probing.py and ffmpeg_process.py the only module that knows it.
 
 Every lossless clip, real or forged, leaves through `write_video` or `cut`: one conversion, one encoder, or the files
 would tell the classes apart. One thread a video: x264's output depends on the number of its threads.
 """
 
 import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from fractions import Fraction
-from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import IO, Any
 
 import ffmpeg
-import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import VideoError
+from pipeline.ffmpeg_process import command, executable, finish, running
 from pipeline.files import whole
-from pipeline.probing import VideoInfo, first_complaint, parse_probe
+from pipeline.probing import VideoInfo, parse_probe
 
 Image = NDArray[np.uint8]
 
@@ -43,8 +40,8 @@ def probe(path: Path) -> VideoInfo:
     if path.stat().st_size == 0:
         raise VideoError("the file is empty (0 bytes)")
     output = _input(path).output("pipe:", map="0:V:0", c="copy", format="framecrc")
-    command = _command(output.global_args("-loglevel", "level+info"))
-    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True)
+    arguments = command(output.global_args("-loglevel", "level+info"))
+    result = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True)
     return parse_probe(result.stdout.decode(), result.stderr.decode(errors="replace"))
 
 
@@ -62,7 +59,7 @@ def read_frames(path: Path, indices: Iterable[int] | None = None) -> Iterator[tu
     if wanted is not None:
         options |= {"vf": f"select='{_selection(wanted)}',{TO_RGB}", "frames:v": len(wanted)}
     count = 0
-    with _running(video.output("pipe:", **options), stdout=subprocess.PIPE) as process:
+    with running(video.output("pipe:", **options), stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         while (image := _read_ppm(process.stdout)) is not None:
             yield (count if wanted is None else wanted[count]), image
@@ -90,7 +87,7 @@ def write_video(
     source = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", r=_rate(fps))
     with whole(path) as part:
         output = source.output(_url(part), vf=TO_YUV, **_encoding(crf), **_metadata(metadata))
-        with _running(output, stdin=subprocess.PIPE) as process:
+        with running(output, stdin=subprocess.PIPE) as process:
             assert process.stdin is not None
             for image in frames:
                 if image.shape != (height, width, 3) or image.dtype != np.uint8:
@@ -137,7 +134,7 @@ def cut(
         options["frames:v"] = frames
     with whole(target) as part:
         video = _input(source, **({"ss": start} if start else {}))
-        _finish(video.output(_url(part), **options, **_encoding(0), **_metadata(metadata)))
+        finish(video.output(_url(part), **options, **_encoding(0), **_metadata(metadata)))
         result = probe(part)
     return result
 
@@ -149,7 +146,7 @@ def transcode(source: Path, target: Path, crf: int) -> VideoInfo:
     """
     before = probe(source)
     with whole(target) as part:
-        _finish(_input(source).output(_url(part), map="0:V:0", fps_mode="passthrough", **_encoding(crf)))
+        finish(_input(source).output(_url(part), map="0:V:0", fps_mode="passthrough", **_encoding(crf)))
         after = probe(part)
         if after.frames != before.frames:
             raise VideoError(f"{before.frames} frames became {after.frames} at crf {crf}")
@@ -158,13 +155,8 @@ def transcode(source: Path, target: Path, crf: int) -> VideoInfo:
 
 def version() -> str:
     """The first line of `ffmpeg -version`, for a report's provenance."""
-    result = subprocess.run([_executable(), "-version"], stdin=subprocess.DEVNULL, capture_output=True, check=True)
+    result = subprocess.run([executable(), "-version"], stdin=subprocess.DEVNULL, capture_output=True, check=True)
     return result.stdout.decode().splitlines()[0]
-
-
-@cache
-def _executable() -> str:
-    return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
 def _url(path: Path) -> str:
@@ -206,41 +198,3 @@ def _read_ppm(stream: IO[bytes]) -> Image | None:
     if len(data) < width * height * 3:
         return None
     return np.frombuffer(data, np.uint8).reshape(height, width, 3)
-
-
-def _command(output: Any) -> list[str]:
-    arguments = ffmpeg.compile(output.global_args("-nostdin"), cmd=_executable(), overwrite_output=True)
-    return [str(part) for part in arguments]
-
-
-def _finish(output: Any) -> None:
-    with _running(output):
-        pass
-
-
-@contextmanager
-def _running(
-    output: Any, stdin: int = subprocess.DEVNULL, stdout: int | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run ffmpeg; raise VideoError with its last line where it fails; stop it where the caller leaves early."""
-    with tempfile.TemporaryFile() as errors:
-        command = _command(output.global_args("-loglevel", "error"))
-        process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=errors)
-        left_early = True
-        try:
-            yield process
-            left_early = False
-        except BrokenPipeError:  # ffmpeg ended first: its own message says why
-            left_early = False
-        finally:
-            if left_early:
-                process.kill()
-            for stream in (process.stdin, process.stdout):
-                if stream is not None:
-                    with suppress(BrokenPipeError):
-                        stream.close()
-            status = process.wait()
-        if status != 0:
-            errors.seek(0)
-            complaint = first_complaint(errors.read().decode(errors="replace"))
-            raise VideoError(f"ffmpeg: {complaint or f'exit status {status}'}")
