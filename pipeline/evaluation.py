@@ -12,9 +12,8 @@ import torch
 from pipeline import metrics
 from pipeline.errors import UserError
 from pipeline.files import whole
-from pipeline.fitting import HISTORY, SUMMARY
 from pipeline.loader import evaluation_loader
-from pipeline.models import Card, load
+from pipeline.models import HISTORY, SUMMARY, Card, load
 from pipeline.params import Evaluation
 from pipeline.scoring import Scores, score
 

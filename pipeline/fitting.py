@@ -15,14 +15,13 @@ from pipeline.backbones.base import Backbone
 from pipeline.checkpoint import Checkpoint
 from pipeline.history import Outcome, Row
 from pipeline.loader import TrainingLoader, evaluation_loader
-from pipeline.models import Card, save
+from pipeline.models import HISTORY, SUMMARY, Card, save
 from pipeline.params import Params, Train
 from pipeline.scoring import score
 from pipeline.shards import buckets
 from pipeline.tracking import Run, track
 from pipeline.training import Trainer, device
 
-HISTORY, SUMMARY = "history.csv", "training.json"
 MEAN = STD = 0.5  # inputs are scaled to -1..1 (spec section 6)
 
 

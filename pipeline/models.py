@@ -11,6 +11,7 @@ from pipeline.backbones.base import Backbone
 from pipeline.errors import UserError
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
+HISTORY, SUMMARY = "history.csv", "training.json"  # how it was trained
 
 
 class Card(BaseModel):

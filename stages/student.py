@@ -8,10 +8,11 @@ from stages import _cli
 
 
 def main(arguments: argparse.Namespace) -> str:
-    from pipeline import losses, models
+    from pipeline import models
     from pipeline.backbones import build
     from pipeline.distillation import Distillation
     from pipeline.fitting import Cell, fit
+    from pipeline.losses import registry
     from pipeline.training import seed_everything
 
     params = load()
@@ -25,11 +26,11 @@ def main(arguments: argparse.Namespace) -> str:
     student = build(cell.backbone, params.model.pretrained and not warm)
     if warm:
         student.load_state_dict(teacher.state_dict())
-    distillers = losses.build(method, cell.backbone, params, student.channels, teacher.channels, cell.seed)
+    distillers = registry.build(method, cell.backbone, params, student.channels, teacher.channels, cell.seed)
     task = Distillation(student, teacher, distillers, cell.quality)
-    settings = {"model": params.model.model_dump(), **losses.settings(method, params)}
+    settings = {"model": params.model.model_dump(), **registry.settings(method, params)}
     weights = arguments.teacher / models.WEIGHTS
-    recipe = params.recipe(losses.section(method, params))
+    recipe = params.recipe(registry.section(method, params))
     return fit(task, cell, recipe, settings, params, arguments.shards, arguments.out, (weights,))
 
 

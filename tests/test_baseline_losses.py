@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline import losses
+from pipeline.losses import registry as losses
 from pipeline.backbones import build
 from pipeline.backbones.features import Features
 from pipeline.cells import ABLATIONS

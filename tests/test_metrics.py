@@ -88,7 +88,13 @@ def test_intervals_hold_the_estimate_and_shrink_with_videos(frames: pd.DataFrame
 
 def test_videos_of_two_sets_do_not_merge() -> None:
     frames = pd.DataFrame(
-        {"set": ["a", "b", "a"], "video": ["000"] * 3, "person": ["p"] * 3, "label": [0, 1, 0], "score": [0.1, 0.9, 0.3]}
+        {
+            "set": ["a", "b", "a"],
+            "video": ["000"] * 3,
+            "person": ["p"] * 3,
+            "label": [0, 1, 0],
+            "score": [0.1, 0.9, 0.3],
+        }
     )
     assert metrics.by_video(frames)["score"].tolist() == pytest.approx([0.2, 0.9])
 

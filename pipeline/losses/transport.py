@@ -5,7 +5,7 @@ images, and kept for the backward pass; the distribution functions are computed 
 that nothing of size K * N * B is ever held.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -21,12 +21,13 @@ class Wasserstein(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, ours: Tensor, theirs: Tensor, t: Tensor, pairings: Sequence[Pairing]) -> Tensor:
         orders, gaps, distances = [], [], []
+        work = _Work(ours, theirs)
         for row in t:
             ordered, order = row.sort()
             orders.append(order)
             gaps.append(F.pad(ordered.diff(), (0, 1)).to(ours.dtype))
-            differences = _cdf_differences(ours, theirs, order, pairings)
-            distances.append(torch.stack([difference.abs_() @ gaps[-1] for difference in differences]))
+            work.sum_along(order)
+            distances.append(torch.stack([work.difference(pairing).abs_() @ gaps[-1] for pairing in pairings]))
         ctx.save_for_backward(ours, theirs, torch.stack(orders), torch.stack(gaps))
         ctx.pairings = pairings
         return torch.stack(distances, dim=1)
@@ -34,27 +35,39 @@ class Wasserstein(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
         ours, theirs, orders, gaps = ctx.saved_tensors
-        total = torch.zeros_like(ours)
+        total, slope, below = torch.zeros_like(ours), torch.empty_like(ours), torch.empty_like(ours)
         rank = torch.empty_like(orders[0])
+        work = _Work(ours, theirs)
         for order, gap, grad in zip(orders, gaps, grads[0].unbind(1), strict=True):
-            slope = torch.zeros_like(ours)  # dL / dCDF_S
-            differences = _cdf_differences(ours, theirs, order, ctx.pairings)
-            for (s, _), difference, weight in zip(ctx.pairings, differences, grad, strict=True):
-                if s is None:
-                    slope.addcmul_(difference.sign_(), weight[:, None])
+            work.sum_along(order)
+            slope.zero_()  # dL / dCDF_S
+            for pairing, weight in zip(ctx.pairings, grad, strict=True):
+                signs = work.difference(pairing).sign_()
+                if pairing[0] is None:
+                    slope.addcmul_(signs, weight[:, None])
                 else:
-                    slope.index_add_(0, s, difference.sign_().mul_(weight[:, None]))
+                    slope.index_add_(0, pairing[0], signs.mul_(weight[:, None]))
             slope.mul_(gap)
             # Mass at position i raises the distribution function from i on: the sum of what follows, i included.
-            below = slope.cumsum(1)
-            slope += below[:, -1:] - below
+            torch.cumsum(slope, 1, out=below)
+            slope.sub_(below).add_(below[:, -1:])
             rank[order] = torch.arange(len(order), device=order.device)
-            total += slope.index_select(1, rank)
+            total.add_(torch.index_select(slope, 1, rank, out=below))
         return total, None, None, None
 
 
-def _cdf_differences(ours: Tensor, theirs: Tensor, order: Tensor, pairings: Sequence[Pairing]) -> Iterator[Tensor]:
-    """CDF_S - CDF_T along one direction: (B, N) for each pairing in turn, each a tensor of its own."""
-    below_ours, below_theirs = (mass.index_select(1, order).cumsum(1) for mass in (ours, theirs))
-    for s, t in pairings:
-        yield pick(below_ours, s, 0) - pick(below_theirs, t, 0)
+class _Work:
+    """The distribution functions along one direction, in memory taken once: fresh tensors would double the time."""
+
+    def __init__(self, ours: Tensor, theirs: Tensor) -> None:
+        self.masses = ours, theirs
+        self.ours, self.theirs, self.result = torch.empty_like(ours), torch.empty_like(theirs), torch.empty_like(ours)
+
+    def sum_along(self, order: Tensor) -> None:
+        for mass, below in zip(self.masses, (self.ours, self.theirs), strict=True):
+            torch.index_select(mass, 1, order, out=below).cumsum_(1)
+
+    def difference(self, pairing: Pairing) -> Tensor:
+        """CDF_S - CDF_T: (B, N), good until the next call."""
+        s, t = pairing
+        return torch.sub(pick(self.ours, s, 0), pick(self.theirs, t, 0), out=self.result)

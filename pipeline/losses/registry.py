@@ -1,0 +1,98 @@
+"""The distillations by the names of the methods (spec section 7) used in params.yaml, in files and in tables."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from pipeline.cells import ABLATIONS, ADD
+from pipeline.errors import UserError
+from pipeline.losses.attention import AttentionTransfer
+from pipeline.losses.fitnet import FitNet
+from pipeline.losses.frequency import FrequencyAttention
+from pipeline.losses.multiview import MultiViewAttention
+from pipeline.losses.non_local import NonLocal
+from pipeline.params import Add, Distill, Params
+
+Distillers = dict[str, tuple[float, nn.Module]]  # name -> (its weight in the objective, the loss)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """What a loss is built for: the channels of the four stages of student and teacher, and a seed."""
+
+    student: Sequence[int]
+    teacher: Sequence[int]
+    seed: int
+
+
+def _warm_start(section: Distill, pair: _Pair) -> Distillers:
+    return {}
+
+
+def _fitnet(section: Distill, pair: _Pair) -> Distillers:
+    return {"fitnet": (section.weight, FitNet(pair.student[-1], pair.teacher[-1]))}
+
+
+def _at(section: Distill, pair: _Pair) -> Distillers:
+    return {"at": (section.weight, AttentionTransfer(section.layer_weights or ()))}
+
+
+def _nl(section: Distill, pair: _Pair) -> Distillers:
+    if tuple(pair.student) != tuple(pair.teacher):
+        raise UserError("distill.nl: student and teacher must have the same channels; give them the same backbone")
+    return {"nl": (section.weight, NonLocal(pair.student, section.layer_weights or (), pair.seed))}
+
+
+DISTILLED: dict[str, Callable[[Distill, _Pair], Distillers]] = {
+    "warm_start": _warm_start,
+    "fitnet": _fitnet,
+    "at": _at,
+    "nl": _nl,
+}
+
+
+def _add(method: str, backbone: str, params: Params, seed: int) -> Distillers:
+    """ADD, or the parts of it that an ablation of Table 2 keeps."""
+    frequency, multiview = params.add.frequency, params.add.multiview
+    keeps_frequency, keeps_multiview, contrastive = ABLATIONS.get(method, (True, True, multiview.contrastive))
+    distillers: Distillers = {}
+    if keeps_frequency:
+        gamma = frequency.gamma_by_backbone.get(backbone, frequency.gamma)
+        distillers["frequency"] = (params.alpha, FrequencyAttention(gamma, frequency.layer_weights))
+    if keeps_multiview:
+        settings = multiview.model_dump() | {"contrastive": contrastive}
+        distillers["multiview"] = (params.beta, MultiViewAttention(**settings, seed=seed))
+    return distillers
+
+
+def build(
+    method: str, backbone: str, params: Params, student: Sequence[int], teacher: Sequence[int], seed: int
+) -> Distillers:
+    """The weighted losses of a method for a student of `backbone`; none for the control `warm_start`.
+
+    student, teacher: channels of their four stages. Raises UserError for an unknown method.
+    """
+    section_ = section(method, params)
+    if isinstance(section_, Add):
+        return _add(method, backbone, params, seed)
+    return DISTILLED[method](section_, _Pair(student, teacher, seed))
+
+
+def section(method: str, params: Params) -> Add | Distill:
+    """The method's own params, whose `train` holds what differs from the common recipe."""
+    if method == ADD or method in ABLATIONS:
+        return params.add
+    if method not in DISTILLED or method not in params.distill:
+        known = ", ".join((ADD, *ABLATIONS, *DISTILLED))
+        raise UserError(f"{method}: no such distillation with an entry in params distill; there are {known}")
+    return params.distill[method]
+
+
+def settings(method: str, params: Params) -> dict[str, Any]:
+    """All params that shape the method's losses, for the record of a training."""
+    found = section(method, params)
+    if isinstance(found, Add):
+        return {"alpha": params.alpha, "beta": params.beta, "add": found.model_dump()}
+    return {"distill": found.model_dump()}
