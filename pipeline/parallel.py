@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -86,7 +87,7 @@ def _call(function: Callable[[Item], Result], item: Item) -> Outcome[Result]:
 def _in_processes(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Outcome[Result]]:
     before = {name: os.environ.get(name) for name in ONE_THREAD}
     os.environ.update(ONE_THREAD)  # children read it when they load their libraries
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
     waiting: deque[Future[Outcome[Result]]] = deque()
     try:
         for item in items:
@@ -108,6 +109,18 @@ def _guard(outcomes: Iterator[Outcome[Result]], what: str) -> Iterator[Outcome[R
         yield from outcomes
     except BrokenProcessPool as error:
         raise UserError(f"{what}: a worker process died (out of memory?): set fewer `workers` and run again") from error
+
+
+def _end_with_parent() -> None:
+    """Workers of a stage that was killed would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _one_thread() -> None:
