@@ -109,9 +109,11 @@ def report_memory(name: str, side: Callable[[], None], student: Features, device
     )
 
 
-def distances(student: Features, teacher: Features, labels: Tensor, repeats: int, device: str) -> None:
+def distances(
+    kinds: Sequence[str], student: Features, teacher: Features, labels: Tensor, repeats: int, device: str
+) -> None:
     print(f"\nmulti-view loss, {'clock s: median (least..most)':>36} {'processor s':>11}")
-    for kind in DISTANCES:
+    for kind in kinds:
         fast, slow = MultiViewAttention(kind), MultiViewAttention(kind)
 
         def looped(*arguments, kind: str = kind) -> Tensor:  # type: ignore[no-untyped-def]
@@ -129,7 +131,9 @@ def distances(student: Features, teacher: Features, labels: Tensor, repeats: int
             report_memory(f"{kind} {name}", side, student, device)
 
 
-def step(batch: int, labels: Tensor, repeats: int, device: str, amp: bool, channels_last: bool) -> None:
+def step(
+    kinds: Sequence[str], batch: int, labels: Tensor, repeats: int, device: str, amp: bool, channels_last: bool
+) -> None:
     layout = torch.channels_last if channels_last else torch.contiguous_format
     networks = [build("resnet50").to(device, memory_format=layout) for _ in range(2)]
     student, teacher = networks[0].train(), networks[1].eval()
@@ -152,7 +156,7 @@ def step(batch: int, labels: Tensor, repeats: int, device: str, amp: bool, chann
     def frequency_only() -> None:
         backward(frequency(*kept, labels).losses, kept[0])
 
-    for kind in DISTANCES:
+    for kind in kinds:
         frequency, multiview = FrequencyAttention(), MultiViewAttention(kind)
         whole, both, alone = alternate([train, distil, frequency_only], repeats, device)
         print(f"\nstep of ResNet-50, {'amp bf16' if amp else 'float32'}{', channels last' if channels_last else ''}")
@@ -170,6 +174,7 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--amp", action="store_true", help="bf16 autocast in the step")
     parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--kinds", nargs="+", choices=list(DISTANCES), default=list(DISTANCES))
     parser.add_argument("--only", choices=("distances", "step"), help="one of the two comparisons")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
@@ -178,10 +183,10 @@ def main() -> None:
     print(f"torch {torch.__version__}, {chosen.device}, {chosen.threads} threads, B = {chosen.batch}")
     if chosen.only != "step":
         student, teacher = made_up(chosen.batch, chosen.device, chosen.channels_last)
-        distances(student, teacher, labels, chosen.repeats, chosen.device)
+        distances(chosen.kinds, student, teacher, labels, chosen.repeats, chosen.device)
         del student, teacher
     if chosen.only != "distances":
-        step(chosen.batch, labels, chosen.repeats, chosen.device, chosen.amp, chosen.channels_last)
+        step(chosen.kinds, chosen.batch, labels, chosen.repeats, chosen.device, chosen.amp, chosen.channels_last)
 
 
 if __name__ == "__main__":
