@@ -13,7 +13,7 @@ from stages import _cli
 
 
 def work(args: argparse.Namespace) -> str:
-    return build(args.cells, args.shards, args.originals, args.out, params.load())
+    return build(args.cells, args.shards, args.originals, args.out, params.load(), args.gallery)
 
 
 if __name__ == "__main__":
@@ -21,5 +21,6 @@ if __name__ == "__main__":
     parser.add_argument("--cells", type=Path, required=True, help="folder with the cells that evaluate left")
     parser.add_argument("--shards", type=Path, required=True, help="folder with one folder of shards a set")
     parser.add_argument("--originals", type=Path, required=True, help="manifest.csv of the real videos: the credits")
+    parser.add_argument("--gallery", type=Path, help="folder with the maps of the explain stage; none without it")
     parser.add_argument("--out", type=Path, required=True, help="folder for the report")
     _cli.run(parser, work)

@@ -106,8 +106,13 @@ def training(cell: Cell, fold: int) -> dict[str, Any]:
         if cell.method == ADD:
             row |= {"train_loss": 3 * falling + 0.5, "train_frequency": falling, "train_multiview": falling / 2}
             row |= {"train_contrastive": 0.5 + falling / 10}
-            row |= {"w_max": 1.2 - falling / 10, "swd_own": falling / 1e3, "swd_positive": falling / 5e2}
-            row |= {"swd_negative": 2e-3, "hinge_active": 0.9}
+            row |= {
+                "frequency_w_max": 1.2 - falling / 10,
+                "multiview_hinge_active": 0.9,
+                "multiview_swd": falling / 1e3,
+            }
+            row |= {"multiview_swd_positive": falling / 5e2, "multiview_swd_negative": 2e-3}
+            row |= {f"{name}_stage{stage}": row[name] * stage / 3 for name in list(row)[-3:] for stage in (2, 3, 4)}
         history.append(row)
     measures = {k: v for k, v in history[-1].items() if k not in ("step", "epoch", "lr")}
     return {"fold": fold, "epochs_run": 6, "steps": 120, "selected_step": 120, "selection": "last",

@@ -1,12 +1,19 @@
-"""Grad-CAM against its closed form: under average pooling and a linear classifier it is a weighted sum of channels."""
+"""Grad-CAM against its closed form under average pooling and a linear classifier, and the gallery drawn from it."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from pipeline import gallery, models
 from pipeline.backbones.base import Backbone
 from pipeline.backbones.features import Features
 from pipeline.explain import grad_cam
+from pipeline.params import load
+from pipeline.reporting.crops import gallery as drawn
+from tests import report_fixture as made_up
 
 
 class Toy(Backbone):
@@ -51,3 +58,26 @@ def test_nothing_that_speaks_for_the_class_is_a_map_of_zeros() -> None:
     model = Toy()
     nn.init.constant_(model.classifier.weight, -1.0)
     assert grad_cam(model, torch.randn(2, 3, 16, 16)).eq(0).all()
+
+
+def test_gallery_shows_people_of_the_tested_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = load(made_up.write_params(tmp_path))
+    made_up.write_shards(tmp_path / "shards", ["faceswap"], ["c23", "c40"])
+    loaded = []
+
+    def fake_load(folder: Path) -> tuple[Backbone, models.Card]:
+        loaded.append(folder.relative_to(tmp_path).as_posix())
+        buckets = {"train": ["b1", "b2"], "val": [], "test": ["b0"]}
+        about = {"method": "x", "backbone": "x", "manipulation": "faceswap", "quality": "c40", "seed": 0, "fold": 0}
+        return Toy().eval(), models.Card(**about, buckets=buckets, image_size=32, mean=0.5, std=0.5)
+
+    monkeypatch.setattr(gallery, "load", fake_load)
+    out = tmp_path / "faceswap-c40.npz"
+    said = gallery.build(tmp_path, tmp_path / "shards", "faceswap", "c40", out, params)
+    assert said.startswith("3 fakes through teacher, mobilenet_v2, add")
+    assert loaded[1:] == ["mobilenet_v2/faceswap-c40-s0/fold0", "add/mobilenet_v2-faceswap-c40-s0/fold0"]
+    with np.load(out) as saved:
+        assert [key.split("-")[0] for key in saved["keys"]] == ["person_a", "person_d", "person_g"]  # the people of b0
+        assert saved["maps"].shape == (3, 3, 32, 32) and saved["raw"].shape == (3, 32, 32, 3)
+        assert (saved["raw"] != saved["compressed"]).any() and (saved["maps"].max() <= 1)
+    assert drawn(out, "faceswap", "c40").write(tmp_path).exists()

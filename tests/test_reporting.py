@@ -248,6 +248,15 @@ def test_metrics_are_flat_and_small(run: tuple[Path, Params], report: Path) -> N
     assert found["teacher_on_raw_auc"] == pytest.approx(np.mean(raw), abs=1e-6)
 
 
+def test_measures_of_add_at_the_end_of_training(report: Path) -> None:
+    ends = [0.7 * np.exp(-12 / (5 + fold)) / 1e3 for fold in range(3)]  # as made up, the same in both seeds
+    table = pd.read_csv(report / "tables/measures.csv")
+    assert table["multiview_swd"].tolist() == pytest.approx([np.mean(ends)] * 2)
+    assert not [column for column in table.columns if "stage" in column]
+    stages = pd.read_csv(report / "tables/measures_by_stage.csv").set_index(["manipulation", "measure"])
+    assert stages.loc[("faceswap", "multiview_swd_negative"), "stage 4"] == pytest.approx(2e-3 * 4 / 3)
+
+
 def test_counts_and_rejects(report: Path) -> None:
     counts = pd.read_csv(report / "tables/counts.csv").query("bucket == 'all'").set_index("set")
     assert counts.loc["faceswap", ["people", "videos", "frames"]].tolist() == [9, 18, 72]

@@ -38,9 +38,10 @@ SUBTITLE = (
 )
 
 
-def build(cells: Path, shards: Path, originals: Path, out: Path, params: Params) -> str:
+def build(cells: Path, shards: Path, originals: Path, out: Path, params: Params, gallery: Path | None = None) -> str:
     """Write report.html, report.md, metrics.json, tables/, figures/ and plots/ into `out`; return the outcome.
 
+    gallery: the folder with the <manipulation>-<compression>.npz of the explain stage, or None.
     Nothing is written before everything that can fail has been read. Raises UserError.
     """
     results = read(cells, params)
@@ -53,6 +54,7 @@ def build(cells: Path, shards: Path, originals: Path, out: Path, params: Params)
         _paper(results, params),
         _data(index, rejected, params),
         _training(histories),
+        *_gallery(gallery, results),
         Section("Credits", [data_tables.credits(originals)]),
     ]
     folders = {name: _fresh(out / name) for name in ("tables", "figures", "plots")}
@@ -119,11 +121,19 @@ def _data(index: pd.DataFrame, rejected: pd.DataFrame, params: Params) -> Sectio
     return Section("Data", [*tables, *(sheet for sheet in sheets if sheet), *spectra])
 
 
+def _gallery(folder: Path | None, results: Results) -> list[Section]:
+    if folder is None:
+        return []
+    paths = {task: folder / f"{task.manipulation}-{task.compression}.npz" for task in results.tasks()}
+    maps = [crops.gallery(path, task.manipulation, task.compression) for task, path in paths.items() if path.exists()]
+    return [Section("Where they look", [*maps] or [Note("No maps were made.")])]
+
+
 def _training(histories: pd.DataFrame) -> Section:
     if not len(histories):
         return Section("Training", [Note("The cells hold no training history.")])
     inside = curves.diagnostics(histories)
-    measures = [curves.final_measures(histories)] if inside else []
+    measures = curves.final_measures(histories) if inside else []
     return Section("Training", [*inside, *measures, *curves.training(histories)])
 
 

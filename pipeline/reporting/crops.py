@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.cells import RAW, TEACHER
 from pipeline.errors import UserError
 from pipeline.reporting.figures import COLOURS, STYLE, Figure, styled
 from pipeline.shards import read_sample
@@ -104,6 +106,33 @@ def spectra(index: pd.DataFrame, sets: Sequence[str], compression: str) -> Figur
         f"What {compression} removes, by frequency (Fig. 1 of the paper)",
         "(|raw| − |compressed|) / (|raw| + |compressed|) of mean DFT amplitudes of luma: red is lost, blue was added. "
         f"The zero frequency is in the middle of each map (the paper's figure has it at the corners); there: {means}.",
+        drawing,
+    )
+
+
+def gallery(path: Path, manipulation: str, compression: str) -> Figure:
+    """The Grad-CAM maps that the explain stage left (pipeline.gallery), over the crops that each detector saw."""
+    with np.load(path) as saved:
+        held = {name: saved[name] for name in saved.files}
+    count, methods = len(held["keys"]), held["detectors"].tolist()
+    drawing, axes = styled(count, len(methods) + 1, 2.3 * (len(methods) + 1), 2.45 * count)
+    with mpl.rc_context(STYLE):
+        for ax in axes.flat:
+            ax.axis("off")
+        for row in range(count):
+            axes[row, 0].imshow(held["compressed"][row])
+            axes[row, 0].set_title(f"{compression} crop", fontsize=9)
+            for column, method in enumerate(methods, start=1):
+                seen = RAW if method == TEACHER else "compressed"
+                axes[row, column].imshow(held[seen][row])
+                axes[row, column].imshow(held["maps"][column - 1, row].astype(float), cmap="inferno", alpha=0.5)
+                score = held["scores"][column - 1, row]
+                axes[row, column].set_title(f"{method}: {100 * score:.0f} % fake", fontsize=9)
+    return Figure(
+        f"gradcam-{manipulation}-{compression}",
+        f"Where the detectors look: {manipulation} {compression}",
+        "Grad-CAM of the fourth stage for the class fake, on fakes of people that this fold tests: bright places speak "
+        "for fake. The teacher sees the raw crop, the others the compressed one.",
         drawing,
     )
 

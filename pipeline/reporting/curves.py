@@ -8,10 +8,11 @@ import pandas as pd
 
 from pipeline.cells import ABLATIONS, ADD, TEACHER
 from pipeline.reporting.figures import COLOURS, STYLE, Figure, styled
-from pipeline.reporting.results import Model, Results, spread
+from pipeline.reporting.results import Model, Results
 from pipeline.reporting.tables import NOTHING, Entry, Table
 
 CLOCK = ("step", "epoch", "lr")
+STAGE = "_stage"  # the end of a measure's name where it is of one stage alone
 CURVES = ("train_", "val_")  # of every method; every other column is a measure of a distillation
 
 
@@ -66,34 +67,37 @@ def diagnostics(table: pd.DataFrame) -> list[Figure]:
     return figures
 
 
-def final_measures(table: pd.DataFrame) -> Table:
-    """The last value of every measure of ADD and its ablations, mean over folds and seeds."""
-    own = table[table["method"].isin([ADD, *ABLATIONS])] if len(table) else table
+def final_measures(table: pd.DataFrame) -> list[Table]:
+    """The last value of every measure of ADD and its ablations, mean over folds and seeds; also stage by stage."""
+    own = table[table["method"].isin([ADD, *ABLATIONS])].dropna(axis="columns", how="all")
     keys = ["method", "backbone", "manipulation", "compression"]
-    columns = measures(own.dropna(axis="columns", how="all")) if len(own) else []
-    rows, values = [], []
-    for key, block in own.groupby(keys, sort=True) if columns else []:
-        last = block.sort_values("step").groupby(["seed", "fold"]).last()
-        found = [spread(last[column].tolist()) for column in columns]
-        words = [str(part) for part in key]
-        rows.append([Entry(text) for text in (*words, *(NOTHING if s is None else f"{s.mean:.3g}" for s in found))])
-        numbers = {c: None if s is None else s.mean for c, s in zip(columns, found, strict=True)}
-        values.append(dict(zip(keys, words, strict=True)) | numbers)
-    return Table(
-        "measures",
-        "ADD's measures at the end of training",
-        "Means over folds and seeds of the last logged step.",
-        [*keys, *columns],
-        rows,
-        pd.DataFrame(values, columns=[*keys, *columns]),
-        left=4,
-    )
+    last = own.sort_values("step").groupby([*keys, "seed", "fold"], sort=False).last().groupby(keys, sort=False)
+    ends = last.mean(numeric_only=True).reset_index()
+    hint = "Means over folds and seeds of the last logged steps"
+    title = "ADD's measures at the end of training"
+    tables = [_plain("measures", title, f"{hint}.", ends[[*keys, *measures(ends)]], 4)]
+    by_stage = ends.melt(keys, [c for c in ends.columns if STAGE in c], "name").dropna()
+    if len(by_stage):
+        by_stage[["measure", "stage"]] = by_stage["name"].str.split(STAGE, expand=True)
+        by_stage["stage"] = "stage " + by_stage["stage"]
+        stages = by_stage.pivot(index=[*keys, "measure"], columns="stage", values="value").reset_index()
+        title = "The same, stage by stage"
+        tables.append(_plain("measures_by_stage", title, f"{hint}, before the stages' weights.", stages, 5))
+    return tables
+
+
+def _plain(name: str, title: str, hint: str, values: pd.DataFrame, words: int) -> Table:
+    rows = [
+        [Entry(str(v) if i < words else NOTHING if v != v else f"{v:.3g}") for i, v in enumerate(line)]
+        for line in values.itertuples(index=False)
+    ]
+    return Table(name, title, hint, list(values.columns), rows, values, left=words, folded=len(rows) > 12)
 
 
 def measures(table: pd.DataFrame) -> list[str]:
-    """The columns that are neither the clock, nor a loss or validation curve, nor a key."""
+    """The columns that are neither the clock, nor a loss or validation curve, nor a key, nor of a single stage."""
     keys = ("method", "backbone", "manipulation", "compression", "seed", "fold", *CLOCK)
-    return [c for c in table.columns if c not in keys and not c.startswith(CURVES)]
+    return [c for c in table.columns if c not in keys and not c.startswith(CURVES) and STAGE not in c]
 
 
 def _of(table: pd.DataFrame, method: str, backbone: str) -> pd.DataFrame:
