@@ -91,7 +91,16 @@ def _plain(name: str, title: str, hint: str, values: pd.DataFrame, words: int) -
         [Entry(str(v) if i < words else NOTHING if v != v else f"{v:.3g}") for i, v in enumerate(line)]
         for line in values.itertuples(index=False)
     ]
-    return Table(name, title, hint, list(values.columns), rows, values, left=words, folded=len(rows) > 12)
+    return Table(
+        name,
+        title,
+        hint,
+        [c.replace("_", " ") for c in values.columns],
+        rows,
+        values,
+        left=words,
+        folded=len(rows) > 12,
+    )
 
 
 def measures(table: pd.DataFrame) -> list[str]:
