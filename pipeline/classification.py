@@ -16,6 +16,7 @@ class Classification(nn.Module):
         super().__init__()
         self.student = student
         self.quality = quality
+        self.qualities = (quality,)
 
     def forward(self, images: Mapping[str, Tensor], labels: Tensor, warmup: bool = False) -> Terms:
         """The cross-entropy of images {quality: (B, 3, S, S)} and labels (B,), 1 = fake."""

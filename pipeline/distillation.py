@@ -28,6 +28,7 @@ class Distillation(nn.Module):
         self.weights = {name: weight for name, (weight, _) in distillers.items()}
         self.distillers = nn.ModuleDict({name: module for name, (_, module) in distillers.items()})
         self.quality = quality
+        self.qualities = ("raw", quality) if distillers else (quality,)
 
     def train(self, mode: bool = True) -> Self:
         super().train(mode)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
 from pipeline import metrics
+from pipeline.device import device
 from pipeline.errors import UserError
 from pipeline.files import whole
 from pipeline.loader import evaluation_loader
@@ -42,10 +42,10 @@ def evaluate(
             tables.append(test.frames.assign(quality=quality, fold=fold))
     frames = pd.concat(tables, ignore_index=True)
     results = {}
-    for quality, table in frames.groupby("quality", sort=True):
-        results[str(quality)] = summarise(table, settings)
-        total = sum(count for _, count in recalls[str(quality)])
-        results[str(quality)]["frame"]["knn_r1"] = sum(r * n for r, n in recalls[str(quality)]) / total
+    for quality, found in recalls.items():
+        results[quality] = summarise(frames[frames["quality"] == quality], settings)
+        total = sum(count for _, count in found)
+        results[quality]["frame"]["knn_r1"] = sum(recall * count for recall, count in found) / total
     card = cards[0]
     one = frames[frames["quality"] == frames["quality"].iloc[0]]
     summary = {
@@ -91,8 +91,7 @@ def _scores(detector: Any, card: Card, role: str, quality: str, shards: Path, se
         image_size=card.image_size,
         batch_size=settings.batch_size,
     )
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return score(detector, loader, quality, device)
+    return score(detector, loader, quality, device())
 
 
 def _training(folder: Path) -> dict[str, Any]:

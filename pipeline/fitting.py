@@ -12,7 +12,9 @@ import torch
 
 from pipeline import splits
 from pipeline.backbones.base import Backbone
+from pipeline.batches import MEAN, STD
 from pipeline.checkpoint import Checkpoint
+from pipeline.device import device
 from pipeline.history import Outcome, Row
 from pipeline.loader import TrainingLoader, evaluation_loader
 from pipeline.models import HISTORY, SUMMARY, Card, save
@@ -20,9 +22,7 @@ from pipeline.params import Params, Train
 from pipeline.scoring import score
 from pipeline.shards import buckets
 from pipeline.tracking import Run, track
-from pipeline.training import Trainer, device
-
-MEAN = STD = 0.5  # inputs are scaled to -1..1 (spec section 6)
+from pipeline.training import Trainer
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,12 @@ def fit(task: Any, cell: Cell, recipe: Train, settings: Mapping[str, Any], param
     """
     folders = [shards / "original", shards / cell.manipulation]
     roles = splits.fold(buckets(folders), cell.fold, params.split.validation)
-    where = on = device()
+    where = device()
     size, batch = params.model.image_size, recipe.batch_size
-    qualities = sorted({"raw", cell.quality}) if inputs else [cell.quality]
     loader = TrainingLoader(
         folders,
         buckets=roles.train,
-        qualities=qualities,
+        qualities=task.qualities,
         image_size=size,
         batch_size=batch,
         flip=recipe.horizontal_flip,
@@ -64,26 +63,27 @@ def fit(task: Any, cell: Cell, recipe: Train, settings: Mapping[str, Any], param
         cache_mb=params.loader.cache_mb,
         device=where,
     )
-    card = Card(
-        **vars(cell), buckets={"train": roles.train, "val": roles.val, "test": roles.test},
-        image_size=size, mean=MEAN, std=STD,
-    )  # fmt: skip
+    card = Card(**vars(cell), buckets=roles._asdict(), image_size=size, mean=MEAN, std=STD)
     record = {"cell": vars(cell), "train": recipe.model_dump(), **settings}
     checkpoint = Checkpoint(record, [*(folder / "index.parquet" for folder in folders), *inputs])
 
-    unseen = () if not roles.val else evaluation_loader(
-        folders,
-        buckets=roles.val,
-        qualities=[cell.quality],
-        image_size=size,
-        batch_size=2 * batch,
-        workers=params.loader.workers,
-        cache_mb=params.loader.cache_mb,
-        device=where,
+    unseen = (
+        ()
+        if not roles.val
+        else evaluation_loader(
+            folders,
+            buckets=roles.val,
+            qualities=[cell.quality],
+            image_size=size,
+            batch_size=2 * batch,
+            workers=params.loader.workers,
+            cache_mb=params.loader.cache_mb,
+            device=where,
+        )
     )
 
     def validate(model: Backbone) -> Row:
-        return validation(score(model, unseen, cell.quality, on).frames)
+        return validation(score(model, unseen, cell.quality, where).frames)
 
     with track(params.tracking, str(cell), record, {"stage": "train", **vars(cell)}) as run:
         trainer = Trainer(task, recipe, loader, where)

@@ -5,12 +5,14 @@ Plain numpy: the bootstrap weighs every frame by how often its video was drawn, 
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Matrix = NDArray[np.floating]
 Measure = Callable[[Array, Array, Array], Array]  # labels (N,), scores (N,), weights (R, N) -> (R,)
 THRESHOLD = 0.5
 BINS = 15  # of the calibration error
@@ -101,7 +103,7 @@ def measure(frames: pd.DataFrame) -> dict[str, float]:
 def by_video(frames: pd.DataFrame) -> pd.DataFrame:
     """One row a video, its score the mean over its frames. A video is (set, video): manipulations share ids."""
     keys = ["set", "video", "person", "label"]
-    return frames.groupby(keys, as_index=False, sort=True)["score"].mean()
+    return frames.groupby(keys, sort=True)["score"].mean().reset_index()
 
 
 def intervals(
@@ -133,7 +135,9 @@ def resample(frames: pd.DataFrame, unit: list[str], resamples: int, seed: int) -
     return counts[:, units]
 
 
-def knn_recall(query: Array, query_labels: Array, gallery: Array, gallery_labels: Array, block: int = 1024) -> float:
+def knn_recall(
+    query: Matrix, query_labels: NDArray[Any], gallery: Matrix, gallery_labels: NDArray[Any], block: int = 1024
+) -> float:
     """knn R@1: the share of queries (Q, D) whose nearest gallery vector (G, D) has their label.
 
     Squared Euclidean, not normalised, in blocks of queries: the whole distance matrix of FaceForensics++ is 34 GB.

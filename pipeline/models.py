@@ -25,7 +25,7 @@ class Card(BaseModel):
     quality: str  # what it was trained on: raw, c23, c40
     seed: int
     fold: int
-    buckets: dict[str, list[str]]  # train, val, test: the groups of people that it saw as what
+    buckets: dict[str, tuple[str, ...]]  # train, val, test: the groups of people that it saw as what
     image_size: int
     mean: float
     std: float

@@ -22,7 +22,8 @@ class Scores:
 @torch.inference_mode()
 def score(model: Backbone, batches: Iterable, quality: str, device: torch.device) -> Scores:
     """Score every frame that the loader gives, once, in its order."""
-    model = model.to(device, memory_format=torch.channels_last).eval()
+    model.to(device=device).to(memory_format=torch.channels_last)
+    model.eval()
     rows: list[dict[str, object]] = []
     scores, embeddings = [], []
     for batch in batches:

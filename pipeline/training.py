@@ -217,14 +217,3 @@ class Trainer:
         print(f"resumed at step {self.state.step} from {checkpoint.path.name}", file=sys.stderr, flush=True)
         for row in self.state.history:
             watch(row)
-
-
-def seed_everything(seed: int) -> None:
-    """Seed torch, and ask for repeatable kernels (on a CPU they all are; on a GPU a warning names one that is not)."""
-    torch.manual_seed(seed)
-    torch.backends.cudnn.benchmark = False
-    torch.use_deterministic_algorithms(True, warn_only=True)
-
-
-def device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

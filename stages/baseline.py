@@ -10,8 +10,8 @@ from stages import _cli
 def main(arguments: argparse.Namespace) -> str:
     from pipeline.backbones import build
     from pipeline.classification import Classification
+    from pipeline.device import seed_everything
     from pipeline.fitting import Cell, fit
-    from pipeline.training import seed_everything
 
     params = load()
     method = arguments.method

@@ -19,8 +19,8 @@ def main(arguments: argparse.Namespace) -> str:
     settings = {"evaluation": params.evaluation.model_dump(), "folds": params.folds}
     with track(params.tracking, f"evaluate {arguments.out.name}", settings, {"stage": "evaluate", **tags}) as run:
         for quality, result in summary["results"].items():
-            found = flat({level: result[level] for level in ("frame", "video")})
-            run.metrics({f"{quality}.{name}": value for name, value in found})
+            measured = flat({level: result[level] for level in ("frame", "video")})
+            run.metrics({f"{quality}.{name}": value for name, value in measured})
     found = ", ".join(f"{quality} {result['frame']['auc']:.3f}" for quality, result in summary["results"].items())
     return f"{arguments.out.name}: AUC per frame {found} on {summary['counts']['persons']} people"
 

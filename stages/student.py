@@ -10,10 +10,10 @@ from stages import _cli
 def main(arguments: argparse.Namespace) -> str:
     from pipeline import models
     from pipeline.backbones import build
+    from pipeline.device import seed_everything
     from pipeline.distillation import Distillation
     from pipeline.fitting import Cell, fit
     from pipeline.losses import registry
-    from pipeline.training import seed_everything
 
     params = load()
     method = arguments.method

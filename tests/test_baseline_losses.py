@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.losses import registry as losses
 from pipeline.backbones import build
 from pipeline.backbones.features import Features
 from pipeline.cells import ABLATIONS
 from pipeline.errors import UserError
+from pipeline.losses import registry as losses
 from pipeline.losses.attention import AttentionTransfer
 from pipeline.losses.fitnet import FitNet
 from pipeline.losses.non_local import NonLocal

@@ -16,7 +16,9 @@ ROOT = Path(__file__).parent.parent
 # They move, show, log, check, or fetch what is pinned by hash: no result changes. Params are tracked by value.
 NEUTRAL = {
     "pipeline/__init__.py", "pipeline/errors.py", "pipeline/files.py", "pipeline/params.py", "pipeline/progress.py",
-    "pipeline/tracking.py", "pipeline/checkpoint.py", "pipeline/cache.py", "pipeline/index.py", "stages/__init__.py", "stages/_cli.py", "pipeline/losses/__init__.py", "pipeline/forging/__init__.py",
+    "pipeline/tracking.py", "pipeline/checkpoint.py",
+    "pipeline/cache.py", "pipeline/index.py", "stages/__init__.py", "stages/_cli.py",
+    "pipeline/losses/__init__.py", "pipeline/forging/__init__.py",
 }  # fmt: skip
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 

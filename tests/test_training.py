@@ -9,13 +9,14 @@ import torch
 
 from pipeline.checkpoint import Checkpoint
 from pipeline.classification import Classification
+from pipeline.device import seed_everything
 from pipeline.distillation import Distillation
 from pipeline.errors import UserError
 from pipeline.history import Outcome, Row
 from pipeline.losses.frequency import FrequencyAttention
 from pipeline.losses.multiview import MultiViewAttention
 from pipeline.params import Train, load
-from pipeline.training import Trainer, seed_everything
+from pipeline.training import Trainer
 from tests.toys import Batches, Toy
 
 CPU = torch.device("cpu")

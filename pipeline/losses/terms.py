@@ -9,7 +9,7 @@ from torch import Tensor
 class Terms:
     """The outcome of one loss on one batch. The names are the ones seen in the log, in MLflow and in the plots.
 
-    losses: scalars with gradient; their sum is what the loss adds to the objective before its weight (alpha, beta, ...).
+    losses: scalars with gradient; their sum is what the loss adds to the objective, before its weight (alpha, beta).
     measures: detached scalars that explain the loss (max w, share of active hinges, ...).
     """
 
