@@ -271,3 +271,14 @@ def test_directions_are_uniform_on_the_sphere() -> None:
 def test_unequal_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match="unequal shapes"):
         loss("histogram")(features(torch.zeros(2, 3, 4, 4)), features(torch.zeros(2, 5, 4, 4)), labels(2))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("kind", DISTANCES)
+def test_a_gpu_agrees_with_the_cpu(kind: str) -> None:
+    student, teacher = pair(4, 16, 4, 4)
+    expected = loss(kind)(features(student), features(teacher), labels(4))
+    found = loss(kind)(features(student.cuda()), features(teacher.cuda()), labels(4).cuda())
+    for name, value in expected.losses.items():
+        torch.testing.assert_close(found.losses[name].cpu(), value)
