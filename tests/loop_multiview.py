@@ -1,7 +1,7 @@
 """The multi-view distances in loop form, written straight from the paper and from a description of the released code.
 
 One direction after the other, each sorted, permuted and summed anew under autograd: slow, and easy to read. The oracle
-of tests/test_multiview.py and the other side of benchmarks/losses.py.
+of tests/test_slices.py and the other side of benchmarks/losses.py.
 """
 
 import torch
