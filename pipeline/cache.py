@@ -6,30 +6,20 @@ Nothing of a package is installed or run. What is kept has the sha256 that our t
 import hashlib
 import os
 import tarfile
-import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, TypeVar
+from typing import IO
 
-import requests
 from filelock import FileLock
 from pypi_simple import NoSuchProjectError, PyPISimple, UnsupportedContentTypeError
 
 from pipeline.errors import UserError
 from pipeline.files import whole
 from pipeline.index import indexes, open_session, shown
-from pipeline.progress import progress
-
-T = TypeVar("T")
-
-ATTEMPTS = 4
-BACK_OFF = 0.5  # seconds before the second attempt, doubled before each further one
-TIMEOUT = (15, 60)  # seconds to connect, and between two pieces
-PIECE = 1 << 20  # bytes
-PASSING = (408, 425, 429, 500, 502, 503, 504)  # HTTP states that may be gone a second later
+from pipeline.transfer import PIECE, TIMEOUT, Unavailable, discard, download, retry
 
 
 @dataclass(frozen=True)
@@ -80,7 +70,7 @@ def fetch_members(archive: Archive, members: Sequence[Member], folder: Path) -> 
                 for member in missing:
                     _extract(package, member, folder / member.name)
             finally:
-                package.unlink(missing_ok=True)
+                discard(package)
     return paths
 
 
@@ -95,22 +85,19 @@ def fetch_url(url: Callable[[], str], sha256: str, path: Path, advice: str) -> P
                 address = url()
                 with _explained(f"{path.name} from {shown(address)}: ", f"or put it at {path}, {advice}"):
                     if not address.startswith("https://"):
-                        raise _Unavailable("not an https address")
-                    with whole(path) as part, open_session() as session:
-                        _retry(lambda: _download(session, address, part, path.name))
-                        _check(part, sha256, path.name)
+                        raise Unavailable("not an https address")
+                    part = path.with_name(f"{path.name}.part")  # stays where the line is cut: the next run goes on
+                    with open_session() as session:
+                        download(session, address, part, f"fetch {path.name}")
+                    _keep(part, sha256, path)
     return path
-
-
-class _Unavailable(Exception):
-    """Why a file cannot be had."""
 
 
 @contextmanager
 def _explained(what: str, by_hand: str) -> Iterator[None]:
     try:
         yield
-    except _Unavailable as error:
+    except Unavailable as error:
         raise UserError(f"{what}{error}; check the network and run again, {by_hand}") from error
     except OSError as error:
         raise UserError(f"{what}cannot be written: {error}; free space or set ADD_CACHE to another folder") from error
@@ -137,43 +124,21 @@ def _from_indexes(archive: Archive, target: Path) -> None:
         try:
             _from_index(index, archive, target)
             return
-        except (_Unavailable, NoSuchProjectError, UnsupportedContentTypeError) as error:
+        except (Unavailable, NoSuchProjectError, UnsupportedContentTypeError) as error:
             failures.append(f"{shown(index)}: {error}")
-    raise _Unavailable(" | ".join(failures) or "no package index over http(s) is configured")
+    raise Unavailable(" | ".join(failures) or "no package index over http(s) is configured")
 
 
 def _from_index(index: str, archive: Archive, target: Path) -> None:
     session = open_session(index)
     with PyPISimple(shown(index), session=session) as client:
-        page = _retry(lambda: client.get_project_page(archive.package, timeout=TIMEOUT))
+        page = retry(lambda: client.get_project_page(archive.package, timeout=TIMEOUT))
         found = next((each for each in page.packages if each.filename == archive.file), None)
         if found is None:
-            raise _Unavailable(f"{archive.file} is not there")
+            raise Unavailable(f"{archive.file} is not there")
         url = found.url
-        _retry(lambda: _download(session, url, target, str(archive)))
+        download(session, url, target, f"fetch {archive}")
     _check(target, archive.sha256, archive.file)
-
-
-def _retry(action: Callable[[], T]) -> T:
-    """Try again where the fault may pass: a lost connection, a timeout, an overloaded server."""
-    for attempt in range(ATTEMPTS):
-        try:
-            return action()
-        except requests.RequestException as error:
-            state = error.response.status_code if error.response is not None else None
-            if attempt == ATTEMPTS - 1 or (state is not None and state not in PASSING):
-                reason = f"HTTP {state}" if state else f"unreachable or cut off ({type(error).__name__})"
-                raise _Unavailable(reason) from error
-        time.sleep(BACK_OFF * 2**attempt)
-    raise AssertionError("unreachable")
-
-
-def _download(session: requests.Session, url: str, target: Path, what: str) -> None:
-    with session.get(url, stream=True, timeout=TIMEOUT) as response, target.open("wb") as file:
-        response.raise_for_status()
-        size = int(response.headers.get("Content-Length") or 0)
-        for piece in progress(response.iter_content(PIECE), -(-size // PIECE), f"fetch {what}", "MB"):
-            file.write(piece)
 
 
 def _extract(archive: Path, member: Member, target: Path) -> None:
@@ -185,7 +150,7 @@ def _extract(archive: Path, member: Member, target: Path) -> None:
                     file.write(piece)
             _check(part, member.sha256, member.path)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
-        raise _Unavailable(f"not a readable archive ({type(error).__name__})") from error
+        raise Unavailable(f"not a readable archive ({type(error).__name__})") from error
 
 
 @contextmanager
@@ -193,7 +158,7 @@ def _member(archive: Path, path: str) -> Iterator[IO[bytes]]:
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as packed:
             if path not in packed.namelist():
-                raise _Unavailable(f"the archive holds no {path}")
+                raise Unavailable(f"the archive holds no {path}")
             with packed.open(path) as file:
                 yield file
         return
@@ -201,7 +166,7 @@ def _member(archive: Path, path: str) -> Iterator[IO[bytes]]:
         entry = next((each for each in tar if each.name == path and each.isreg()), None)
         content = tar.extractfile(entry) if entry else None
         if content is None:
-            raise _Unavailable(f"the archive holds no file {path}")
+            raise Unavailable(f"the archive holds no file {path}")
         with content:
             yield content
 
@@ -212,7 +177,16 @@ def _holds(path: Path, sha256: str) -> bool:
 
 def _check(path: Path, sha256: str, what: str) -> None:
     if not (found := _sha256(path)).startswith(sha256):
-        raise _Unavailable(f"{what} is not the file expected: sha256 {found}, not {sha256}")
+        raise Unavailable(f"{what} is not the file expected: sha256 {found}, not {sha256}")
+
+
+def _keep(part: Path, sha256: str, path: Path) -> None:
+    try:
+        _check(part, sha256, path.name)
+    except Unavailable:
+        discard(part)
+        raise
+    part.replace(path)
 
 
 def _sha256(path: Path) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cache, index
+from pipeline import index, transfer
 from pipeline.cache import Archive, Member, fetch_members, fetch_url
 from pipeline.errors import UserError
 
@@ -101,7 +101,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
         monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         monkeypatch.setenv("UV_DEFAULT_INDEX", server.url)
-        monkeypatch.setattr(cache, "BACK_OFF", 0.0)
+        monkeypatch.setattr(transfer, "BACK_OFF", 0.0)
         yield server
         server.shutdown()
 
@@ -171,7 +171,7 @@ def test_faults_are_told_in_a_line_and_leave_nothing(server: Index, tmp_path: Pa
         body = server.files.pop(archive.file)
         server.files.update({"toy-0.9.tar.gz": body} if fault == "no version" else {})
     elif fault in ("gone", "always cut"):
-        server.faults = [404 if fault == "gone" else "cut"] * cache.ATTEMPTS
+        server.faults = [404 if fault == "gone" else "cut"] * (1 + transfer.ATTEMPTS)
     with pytest.raises(UserError) as error:
         fetch_members(archive, [Member("toy/face.mp4", SHA)], tmp_path)
     line = str(error.value)
