@@ -1,4 +1,4 @@
-"""The same unseen fakes through the raw teacher, the compressed baseline and ADD: maps of where each looks.
+"""The same fakes through the raw teacher, the compressed baseline and ADD: maps of where each looks.
 
 They are left as numbers, so that the report draws them without loading torch.
 """
@@ -23,10 +23,11 @@ PEOPLE = 4
 
 
 def build(models: Path, shards: Path, manipulation: str, compression: str, out: Path, params: Params) -> str:
-    """Write an .npz of N frames: keys (N,), raw and compressed (N, S, S, 3) uint8, and for each of M detectors its name
+    """Write an .npz of N frames: role, keys (N,), raw and compressed (N, S, S, 3) uint8, and for each of M detectors its name
     (M,), scores (M, N) and maps (M, N, S, S) in 0..1. Return the outcome in a line.
 
-    The detectors are those of the first backbone, seed and fold; the frames are of people that this fold tests.
+    The detectors are those of the first backbone, seed and fold. Test people are evaluate's alone: the frames are of
+    people that this fold validates on, or trains on where it has no validation.
     Raises UserError where a model or a shard is missing.
     """
     backbone, seed, fold = params.grid.backbones[0], params.grid.seeds[0], params.folds[0]
@@ -35,7 +36,8 @@ def build(models: Path, shards: Path, manipulation: str, compression: str, out: 
     cells += [Cell(ADD, backbone, manipulation, compression, seed)] * (ADD in params.grid.students)
     detectors = [load(models / cell.method / cell.folder / f"fold{fold}") for cell in cells]
     card = detectors[0][1]
-    rows = _rows(read_index([shards / manipulation], card.buckets["test"]))
+    role = "val" if card.buckets["val"] else "train"
+    rows = _rows(read_index([shards / manipulation], card.buckets[role]))
     samples = [read_sample(row["path"], row["offset"], row["bytes"]) for _, row in rows.iterrows()]
     try:
         images = {q: np.stack([_window(sample[f"{q}.png"], card) for sample in samples]) for q in (RAW, compression)}
@@ -51,6 +53,7 @@ def build(models: Path, shards: Path, manipulation: str, compression: str, out: 
     with whole(out) as part, part.open("wb") as file:
         np.savez_compressed(
             file,
+            role=np.array(role),
             keys=rows["key"].to_numpy(str),
             raw=images[RAW],
             compressed=images[compression],

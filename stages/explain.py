@@ -1,4 +1,4 @@
-"""Grad-CAM of the raw teacher, the compressed baseline and ADD on the same unseen fakes, for the report's gallery."""
+"""Grad-CAM of the raw teacher, the compressed baseline and ADD on the same fakes, for the report's gallery."""
 
 import argparse
 from pathlib import Path

@@ -60,14 +60,14 @@ def test_nothing_that_speaks_for_the_class_is_a_map_of_zeros() -> None:
     assert grad_cam(model, torch.randn(2, 3, 16, 16)).eq(0).all()
 
 
-def test_gallery_shows_people_of_the_tested_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gallery_leaves_the_tested_people_to_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     params = load(made_up.write_params(tmp_path))
     made_up.write_shards(tmp_path / "shards", ["faceswap"], ["c23", "c40"])
     loaded = []
 
     def fake_load(folder: Path) -> tuple[Backbone, models.Card]:
         loaded.append(folder.relative_to(tmp_path).as_posix())
-        buckets = {"train": ["b1", "b2"], "val": [], "test": ["b0"]}
+        buckets = {"train": ["b0"], "val": [], "test": ["b1", "b2"]}
         about = {"method": "x", "backbone": "x", "manipulation": "faceswap", "quality": "c40", "seed": 0, "fold": 0}
         return Toy().eval(), models.Card(**about, buckets=buckets, image_size=32, mean=0.5, std=0.5)
 

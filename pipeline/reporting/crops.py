@@ -115,6 +115,7 @@ def gallery(path: Path, manipulation: str, compression: str) -> Figure:
     with np.load(path) as saved:
         held = {name: saved[name] for name in saved.files}
     count, methods = len(held["keys"]), held["detectors"].tolist()
+    people = {"val": "validation people", "train": "people it trained on, since the fold has no validation"}
     drawing, axes = styled(count, len(methods) + 1, 2.3 * (len(methods) + 1), 2.45 * count)
     with mpl.rc_context(STYLE):
         for ax in axes.flat:
@@ -131,8 +132,8 @@ def gallery(path: Path, manipulation: str, compression: str) -> Figure:
     return Figure(
         f"gradcam-{manipulation}-{compression}",
         f"Where the detectors look: {manipulation} {compression}",
-        "Grad-CAM of the fourth stage for the class fake, on fakes of people that this fold tests: bright places speak "
-        "for fake. The teacher sees the raw crop, the others the compressed one.",
+        "Grad-CAM of the fourth stage for the class fake, on fakes of "
+        f"{people[str(held['role'])]}: bright places speak for fake. The teacher sees the raw crop, the others the compressed one.",
         drawing,
     )
 
