@@ -1,8 +1,9 @@
 """Files that are whole or absent."""
 
+import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -30,3 +31,19 @@ def whole_folder(path: Path) -> Iterator[Path]:
         part.rename(path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def link(source: Path, target: Path) -> None:
+    """Give `source` a second name `target` without taking space: a hard link, else a symbolic one, else a copy.
+
+    A hard link keeps the content although the first name goes; a symbolic one reaches other file systems.
+    """
+    source = source.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with whole(target) as part:
+        part.unlink(missing_ok=True)
+        for way in (os.link, os.symlink):
+            with suppress(OSError):
+                way(source, part)
+                return
+        shutil.copyfile(source, part)

@@ -133,7 +133,8 @@ def gallery(path: Path, manipulation: str, compression: str) -> Figure:
         f"gradcam-{manipulation}-{compression}",
         f"Where the detectors look: {manipulation} {compression}",
         "Grad-CAM of the fourth stage for the class fake, on fakes of "
-        f"{people[str(held['role'])]}: bright places speak for fake. The teacher sees the raw crop, the others the compressed one.",
+        f"{people[str(held['role'])]}: bright places speak for fake. The teacher sees the raw crop, "
+        "the others the compressed one.",
         drawing,
     )
 

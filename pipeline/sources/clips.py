@@ -7,6 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from pipeline.errors import VideoError
+from pipeline.files import link
+from pipeline.probing import VideoInfo
 from pipeline.video import cut
 
 
@@ -16,6 +18,7 @@ class Clip:
 
     start: seconds; frames: how many (None: to the end); crop: (left, top, width, height), px; size: (width, height)
     that it is scaled to, px; fps, max_side: see `video.cut`; exact: fewer frames than wanted are an error.
+    as_is: what probing found in a file that is whole and comparable already, and so is linked, not cut.
     """
 
     video: str
@@ -34,6 +37,7 @@ class Clip:
     size: tuple[int, int] | None = None
     max_side: int | None = None
     exact: bool = True
+    as_is: VideoInfo | None = None
     parameters: dict[str, object] = field(default_factory=dict)
 
 
@@ -46,24 +50,16 @@ class Refused:
 
 
 def store(clip: Clip, folder: Path) -> dict[str, object]:
-    """Leave the clip as <folder>/<video>.mp4, lossless, and return its row of the manifest.
+    """Leave the clip as <folder>/<video>.mp4, lossless or linked as it is, and return its row of the manifest.
 
     Raises: VideoError where it cannot be cut.
     """
     path = folder / f"{clip.video}.mp4"
-    info = cut(
-        clip.file,
-        path,
-        start=clip.start,
-        frames=clip.frames,
-        fps=clip.fps,
-        crop=clip.crop,
-        size=clip.size,
-        max_side=clip.max_side,
-    )
-    if clip.exact and clip.frames is not None and info.frames != clip.frames:
-        path.unlink()
-        raise VideoError(f"{info.frames} frames could be cut at {clip.start:.2f} s, not {clip.frames}")
+    if clip.as_is is not None:
+        link(clip.file, path)
+        info = clip.as_is
+    else:
+        info = _cut(clip, path)
     return {
         "video": clip.video,
         "person": clip.person,
@@ -79,6 +75,23 @@ def store(clip: Clip, folder: Path) -> dict[str, object]:
         "source": clip.source,
         "licence": clip.licence,
     }
+
+
+def _cut(clip: Clip, path: Path) -> VideoInfo:
+    info = cut(
+        clip.file,
+        path,
+        start=clip.start,
+        frames=clip.frames,
+        fps=clip.fps,
+        crop=clip.crop,
+        size=clip.size,
+        max_side=clip.max_side,
+    )
+    if clip.exact and clip.frames is not None and info.frames != clip.frames:
+        path.unlink()
+        raise VideoError(f"{info.frames} frames could be cut at {clip.start:.2f} s, not {clip.frames}")
+    return info
 
 
 def spread(stretches: Sequence[int], frames: int, clips: int) -> list[tuple[int, int, int]]:
