@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 NEUTRAL = {
     "pipeline/__init__.py", "pipeline/errors.py", "pipeline/files.py", "pipeline/params.py", "pipeline/progress.py",
     "pipeline/tracking.py", "pipeline/checkpoint.py",
-    "pipeline/cache.py", "pipeline/index.py", "pipeline/transfer.py", "pipeline/transfer.py", "stages/__init__.py", "stages/_cli.py",
+    "pipeline/cache.py", "pipeline/index.py", "pipeline/transfer.py", "stages/__init__.py", "stages/_cli.py",
     "pipeline/losses/__init__.py", "pipeline/forging/__init__.py",
 }  # fmt: skip
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
