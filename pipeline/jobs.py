@@ -33,14 +33,16 @@ def dvc(*arguments: str) -> int:
 def side_by_side(graph: Graph, done: set[str], jobs: int) -> int:
     """Run the stages of `graph` that are not in `done`, at most `jobs` at a time; the first failure's exit status.
 
-    A stage starts when all that it depends on are done. After a failure nothing new starts, and those running finish.
+    A stage starts when all that it depends on are done, those with the longest way to the end first. After a failure
+    nothing new starts, and those running finish.
     """
+    heights = height(graph)
     done, left = set(done), set(graph) - done
     running: dict[Future[int], list[str]] = {}
     status = 0
     with ThreadPoolExecutor(jobs) as pool:
         while running or (left and not status):
-            ready = sorted(name for name in left if graph[name] <= done)
+            ready = sorted((name for name in left if graph[name] <= done), key=lambda name: (-heights[name], name))
             while ready and len(running) < jobs and not status:
                 # Several stages a call while many wait: each call of DVC takes seconds to read the graph.
                 share = max(1, len(ready) // (2 * jobs))
@@ -53,6 +55,18 @@ def side_by_side(graph: Graph, done: set[str], jobs: int) -> int:
                 done |= set(running.pop(call))
                 status = status or call.result()
     return status
+
+
+def height(graph: Graph) -> dict[str, int]:
+    """How many stages must still run one after the other once a stage is done."""
+    found = dict.fromkeys(graph, 0)
+    for _ in graph:  # settles after as many rounds as the longest way has stages
+        raised = {d: found[name] + 1 for name in graph for d in graph[name] if found[d] <= found[name]}
+        if not raised:
+            break
+        for name, value in raised.items():
+            found[name] = max(found[name], value)
+    return found
 
 
 def main() -> None:

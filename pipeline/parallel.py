@@ -1,7 +1,8 @@
-"""Per-video work on all cores. Results come in the order of the items, whatever the number of workers."""
+"""Per-video work on all cores, or on a Ray cluster. Results come in the order of the items, whoever worked them out."""
 
 import multiprocessing
 import os
+import sys
 import threading
 import traceback
 from collections import deque
@@ -9,8 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
+from pipeline import cluster as ray_cluster
+from pipeline import disk, resume
 from pipeline.errors import UserError, VideoError
 from pipeline.progress import progress
 
@@ -43,18 +47,29 @@ def map_videos(
     workers: int | None = None,
     what: str,
     name: Callable[[Item], str] = str,
+    cluster: str | None = None,
+    keep: resume.Scratch | None = None,
 ) -> Iterator[Result | Rejected[Item]]:
     """Yield function(item) for each item, in order; a VideoError becomes Rejected(item, cause).
 
     It is lazy: nothing runs before the first result is asked for, and only a few results are held at once.
     Each worker is a fresh process of one thread, so `function` and the items must pickle (functools.partial of a
-    module's function does). workers: None or 0 for all cores; 1 works in this process.
+    module's function does). workers: None or 0 for all cores; 1 works in this process. cluster: address of a Ray
+    cluster that does the work instead, see cluster.run. keep: where results are kept, under the items' names, so that
+    after a kill only those in flight are worked out again.
 
-    Raises: UserError where a worker dies; RuntimeError naming the video for any other exception.
+    Raises: UserError where a worker dies or the disk is full; RuntimeError naming the video for any other exception.
     """
-    count = min(workers or cores(), max(len(items), 1))
-    outcomes = _in_processes(function, items, count) if count > 1 else (_call(function, item) for item in items)
-    for item, outcome in zip(items, progress(_guard(outcomes, what), len(items), what), strict=True):
+    done = keep.done() if keep else set()
+    calls = [_Call(function, item, keep.place(name(item)) if keep else None) for item in items]
+    todo = [call for item, call in zip(items, calls, strict=True) if name(item) not in done]
+    if len(todo) < len(items):
+        print(f"{what}: goes on, {len(items) - len(todo)} of {len(items)} are done", file=sys.stderr, flush=True)
+    worked = _guard(_work(todo, workers, cluster, what), what)
+    outcomes = (_kept(call) if name(item) in done else next(worked) for item, call in zip(items, calls, strict=True))
+    for item, outcome in zip(items, progress(outcomes, len(items), what), strict=True):
+        if isinstance(outcome, _Stored):
+            outcome = resume.load(outcome.place)
         if isinstance(outcome, VideoError):
             yield Rejected(item, str(outcome))
         elif isinstance(outcome, UserError):
@@ -71,27 +86,66 @@ class _Failed:
     trace: str
 
 
-Outcome: TypeAlias = Result | VideoError | UserError | _Failed
+@dataclass(frozen=True)
+class _Stored:
+    place: Path
 
 
-def _call(function: Callable[[Item], Result], item: Item) -> Outcome[Result]:
-    _one_thread()
+Outcome: TypeAlias = Result | VideoError | UserError | _Failed | _Stored
+
+
+@dataclass(frozen=True)
+class _Call(Generic[Item, Result]):
+    function: Callable[[Item], Result]
+    item: Item
+    place: Path | None  # of the result, if it is kept
+
+    def __call__(self) -> Outcome[Result]:
+        _one_thread()
+        try:
+            outcome = self._outcome()
+            if self.place is None:
+                return outcome
+            resume.store(self.place, outcome)
+            return _Stored(self.place)  # what is on the disk needs not travel, or stay in memory
+        except UserError as error:
+            return error
+        except Exception as error:  # as text: an exception that does not unpickle would break the pool
+            told = disk.full(error) if isinstance(error, OSError) else None
+            return told or _Failed(f"{type(error).__name__}: {error}", traceback.format_exc())
+
+    def _outcome(self) -> Result | VideoError:
+        try:
+            return self.function(self.item)
+        except VideoError as error:
+            return error
+
+
+def _kept(call: _Call[Item, Result]) -> Outcome[Result]:
+    assert call.place is not None
     try:
-        return function(item)
-    except (VideoError, UserError) as error:
-        return error
-    except Exception as error:  # as text: an exception that does not unpickle would break the pool
-        return _Failed(f"{type(error).__name__}: {error}", traceback.format_exc())
+        return resume.load(call.place)  # type: ignore[no-any-return]
+    except LookupError:
+        return call()
 
 
-def _in_processes(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Outcome[Result]]:
+def _work(
+    calls: Sequence[_Call[Item, Result]], workers: int | None, cluster: str | None, what: str
+) -> Iterator[Outcome[Result]]:
+    if cluster is not None and calls:
+        return ray_cluster.run(calls, cluster, ONE_THREAD, AHEAD, what)
+    count = min(workers or cores(), len(calls))
+    return _in_processes(calls, count) if count > 1 else (call() for call in calls)
+
+
+def _in_processes(calls: Sequence[_Call[Item, Result]], workers: int) -> Iterator[Outcome[Result]]:
     before = {name: os.environ.get(name) for name in ONE_THREAD}
     os.environ.update(ONE_THREAD)  # children read it when they load their libraries
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
     waiting: deque[Future[Outcome[Result]]] = deque()
     try:
-        for item in items:
-            waiting.append(pool.submit(_call, function, item))
+        for call in calls:
+            waiting.append(pool.submit(call))
             if len(waiting) >= workers * AHEAD:
                 yield waiting.popleft().result()
         while waiting:

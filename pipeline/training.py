@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pipeline.backbones.base import Backbone
 from pipeline.checkpoint import Checkpoint
+from pipeline.errors import UserError
 from pipeline.history import Means, Outcome, Row, State
 from pipeline.losses.guard import check_finite
 from pipeline.losses.terms import Terms
@@ -161,6 +162,9 @@ class Trainer:
         total = torch.stack([value.float() for value in terms.losses.values()]).sum()
         if not torch.isfinite(total):  # one read of the device a step; the terms are looked at only then
             check_finite(terms, self.state.step)
+            raise UserError(
+                f"step {self.state.step}: each loss is finite, their sum is not; lower alpha, beta or train.lr"
+            )
         self.scaler.scale(total).backward()
         self.scaler.step(self.optimizer)
         self.scaler.update()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.jobs import Graph, side_by_side, upstream
+from pipeline.jobs import Graph, height, side_by_side, upstream
 from pipeline.params import load
 
 ROOT = Path(__file__).parent.parent
@@ -89,6 +89,11 @@ def test_a_stage_starts_after_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("pipeline.jobs.dvc", lambda *args: order.extend(args[4:]) or 0)
     assert side_by_side(graph, {"z"}, 2) == 0
     assert sorted(order) == ["a", "b", "c", "d"] and order[0] == "a" and order[-1] == "d"
+
+
+def test_what_most_waits_for_comes_first() -> None:
+    graph: Graph = {"teacher": set(), "baseline": set(), "student": {"teacher"}, "report": {"student", "baseline"}}
+    assert height(graph) == {"teacher": 2, "baseline": 1, "student": 1, "report": 0}
 
 
 def test_after_a_failure_nothing_new_starts(monkeypatch: pytest.MonkeyPatch) -> None:
