@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline import disk
 from pipeline.errors import UserError, VideoError
 from pipeline.files import whole
 from pipeline.manifests import REJECTED, read_manifest, read_rejected
 from pipeline.parallel import Rejected, map_videos
+from pipeline.resume import Scratch
 from pipeline.shards import ShardWriter
 from pipeline.video import probe, read_frames
 
@@ -47,6 +49,7 @@ def crop_set(
     size: int,
     shard_frames: int,
     workers: int | None = None,
+    cluster: str | None = None,
 ) -> tuple[int, int]:
     """Crop the sampled frames of one set into shards, and list in rejected.parquet what is missing from them, and why.
 
@@ -62,26 +65,34 @@ def crop_set(
     rejected += boxless
     videos = {"raw": raw, **compressed}
     what = f"crop {name}"
-    results = map_videos(
-        partial(_crop, videos=videos, size=size), jobs, workers=workers, what=what, name=lambda job: job.video
-    )
-    with ShardWriter(out, shard_frames) as writer:
-        for job, result in zip(jobs, results, strict=True):
-            if isinstance(result, Rejected):
-                rejected.append(_reject(name, job.video, None, "crop", result.cause))
-                continue
-            for (frame, box), images in zip(job.boxes.items(), result, strict=True):
-                row = job.about | {"frame": frame, **dict(zip(("left", "top", "size"), box, strict=True))}
-                about = job.about | {"frame": frame, "box": box}
-                files = images | {"json": json.dumps(about, sort_keys=True, ensure_ascii=False).encode()}
-                writer.write(str(row.pop("bucket")), f"{job.video}-{frame:06d}", files, row)
-        done = len(writer.rows)
-        if not done:
-            causes = sorted({row["cause"] for row in rejected})
-            raise UserError(
-                f"{raw}: none of the {len(frames)} sampled frames could be cropped: {'; '.join(causes[:3])}"
-            )
-    _write_rejected(out / "rejected.parquet", rejected)
+    settings = {"jobs": jobs, "size": size, "qualities": list(videos)}
+    inputs = [folder / f"{job.video}.mp4" for job in jobs for folder in videos.values()]
+    with Scratch(f"crop-{name}", out, settings, inputs) as scratch:
+        # A PNG takes about half of its pixels, and lies both in the scratch folder and in a shard before the end.
+        need = sum(len(job.boxes) for job in jobs) * len(videos) * size * size * 3
+        disk.require(scratch.folder, need - scratch.bytes(), what)
+        work = partial(_crop, videos=videos, size=size)
+        results = map_videos(
+            work, jobs, workers=workers, cluster=cluster, what=what, name=lambda job: job.video, keep=scratch
+        )
+        with ShardWriter(out, shard_frames) as writer:
+            for job, result in zip(jobs, results, strict=True):
+                if isinstance(result, Rejected):
+                    rejected.append(_reject(name, job.video, None, "crop", result.cause))
+                    continue
+                for (frame, box), images in zip(job.boxes.items(), result, strict=True):
+                    row = job.about | {"frame": frame, **dict(zip(("left", "top", "size"), box, strict=True))}
+                    about = job.about | {"frame": frame, "box": box}
+                    files = images | {"json": json.dumps(about, sort_keys=True, ensure_ascii=False).encode()}
+                    writer.write(str(row.pop("bucket")), f"{job.video}-{frame:06d}", files, row)
+            done = len(writer.rows)
+            if not done:
+                scratch.clear()  # what was mended meanwhile must not be found bad again
+                causes = sorted({row["cause"] for row in rejected})
+                raise UserError(
+                    f"{raw}: none of the {len(frames)} sampled frames could be cropped: {'; '.join(causes[:3])}"
+                )
+        _write_rejected(out / "rejected.parquet", rejected)
     return done, len(frames) - done
 
 

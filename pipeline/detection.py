@@ -7,6 +7,7 @@ import pandas as pd
 
 from pipeline.faces import detect, square_box
 from pipeline.parallel import Rejected, map_videos
+from pipeline.resume import Scratch
 from pipeline.video import read_frames
 
 Box = tuple[int, int, int, int] | tuple[int, None, None, None]  # frame, left, top, size
@@ -14,7 +15,13 @@ BOX = ["left", "top", "size"]
 
 
 def find_boxes(
-    videos: Path, frames: pd.DataFrame, max_side: int, enlarge: float, workers: int | None = None
+    videos: Path,
+    frames: pd.DataFrame,
+    max_side: int,
+    enlarge: float,
+    workers: int | None = None,
+    cluster: str | None = None,
+    keep: Scratch | None = None,
 ) -> pd.DataFrame:
     """Rows (video, frame, left, top, size, cause) for each row of `frames`, in its order; boxes in pixels of raw.
 
@@ -24,7 +31,7 @@ def find_boxes(
     work = partial(_find, videos=videos, max_side=max_side, enlarge=enlarge)
     what = f"detect {videos.name}"
     rows: list[tuple[object, ...]] = []
-    results = map_videos(work, jobs, workers=workers, what=what, name=lambda job: job[0])
+    results = map_videos(work, jobs, workers=workers, cluster=cluster, what=what, name=lambda job: job[0], keep=keep)
     for (video, wanted), result in zip(jobs, results, strict=True):
         if isinstance(result, Rejected):
             rows += [(video, frame, None, None, None, result.cause) for frame in wanted]

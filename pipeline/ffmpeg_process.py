@@ -11,6 +11,7 @@ from typing import Any
 import ffmpeg
 import imageio_ffmpeg
 
+from pipeline import disk
 from pipeline.errors import VideoError
 
 
@@ -36,7 +37,10 @@ def finish(output: Any) -> None:
 def running(
     output: Any, stdin: int = subprocess.DEVNULL, stdout: int | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run ffmpeg; raise VideoError with its first complaint where it fails; stop it where the caller leaves early."""
+    """Run ffmpeg; stop it where the caller leaves early.
+
+    Raises: VideoError with its first complaint where it fails; UserError where the disk is full.
+    """
     with tempfile.TemporaryFile() as errors:
         arguments = command(output.global_args("-loglevel", "error"))
         process = subprocess.Popen(arguments, stdin=stdin, stdout=stdout, stderr=errors)
@@ -56,7 +60,10 @@ def running(
             status = process.wait()
         if status != 0:
             errors.seek(0)
-            complaint = first_complaint(errors.read().decode(errors="replace"))
+            log = errors.read().decode(errors="replace")
+            if told := disk.full_in(log):
+                raise told
+            complaint = first_complaint(log)
             raise VideoError(f"ffmpeg: {complaint or f'exit status {status}'}")
 
 

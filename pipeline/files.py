@@ -12,6 +12,7 @@ def whole(path: Path) -> Iterator[Path]:
     """Give a temporary name beside `path`, renamed to it on success and removed on any error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
+    part.unlink(missing_ok=True)  # an encoder of a run that was killed may still write to it
     try:
         yield part
         part.replace(path)

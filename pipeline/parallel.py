@@ -11,7 +11,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from pipeline import cluster as ray_cluster
 from pipeline import disk, resume
@@ -66,7 +66,8 @@ def map_videos(
     if len(todo) < len(items):
         print(f"{what}: goes on, {len(items) - len(todo)} of {len(items)} are done", file=sys.stderr, flush=True)
     worked = _guard(_work(todo, workers, cluster, what), what)
-    outcomes = (_kept(call) if name(item) in done else next(worked) for item, call in zip(items, calls, strict=True))
+    kept = (name(item) in done for item in items)
+    outcomes = (_kept(call) if old else next(worked) for call, old in zip(calls, kept, strict=True))
     for item, outcome in zip(items, progress(outcomes, len(items), what), strict=True):
         if isinstance(outcome, _Stored):
             outcome = resume.load(outcome.place)
@@ -91,16 +92,16 @@ class _Stored:
     place: Path
 
 
-Outcome: TypeAlias = Result | VideoError | UserError | _Failed | _Stored
+Outcome: TypeAlias = Any  # what the function gave, VideoError, UserError, _Failed or _Stored
 
 
 @dataclass(frozen=True)
-class _Call(Generic[Item, Result]):
-    function: Callable[[Item], Result]
-    item: Item
+class _Call:
+    function: Callable[[Any], Any]
+    item: Any
     place: Path | None  # of the result, if it is kept
 
-    def __call__(self) -> Outcome[Result]:
+    def __call__(self) -> Outcome:
         _one_thread()
         try:
             outcome = self._outcome()
@@ -114,35 +115,33 @@ class _Call(Generic[Item, Result]):
             told = disk.full(error) if isinstance(error, OSError) else None
             return told or _Failed(f"{type(error).__name__}: {error}", traceback.format_exc())
 
-    def _outcome(self) -> Result | VideoError:
+    def _outcome(self) -> Outcome:
         try:
             return self.function(self.item)
         except VideoError as error:
             return error
 
 
-def _kept(call: _Call[Item, Result]) -> Outcome[Result]:
+def _kept(call: _Call) -> Outcome:
     assert call.place is not None
     try:
-        return resume.load(call.place)  # type: ignore[no-any-return]
+        return resume.load(call.place)
     except LookupError:
         return call()
 
 
-def _work(
-    calls: Sequence[_Call[Item, Result]], workers: int | None, cluster: str | None, what: str
-) -> Iterator[Outcome[Result]]:
+def _work(calls: Sequence[_Call], workers: int | None, cluster: str | None, what: str) -> Iterator[Outcome]:
     if cluster is not None and calls:
         return ray_cluster.run(calls, cluster, ONE_THREAD, AHEAD, what)
     count = min(workers or cores(), len(calls))
     return _in_processes(calls, count) if count > 1 else (call() for call in calls)
 
 
-def _in_processes(calls: Sequence[_Call[Item, Result]], workers: int) -> Iterator[Outcome[Result]]:
+def _in_processes(calls: Sequence[_Call], workers: int) -> Iterator[Outcome]:
     before = {name: os.environ.get(name) for name in ONE_THREAD}
     os.environ.update(ONE_THREAD)  # children read it when they load their libraries
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
-    waiting: deque[Future[Outcome[Result]]] = deque()
+    waiting: deque[Future[Outcome]] = deque()
     try:
         for call in calls:
             waiting.append(pool.submit(call))
@@ -158,7 +157,7 @@ def _in_processes(calls: Sequence[_Call[Item, Result]], workers: int) -> Iterato
                 os.environ[name] = value
 
 
-def _guard(outcomes: Iterator[Outcome[Result]], what: str) -> Iterator[Outcome[Result]]:
+def _guard(outcomes: Iterator[Outcome], what: str) -> Iterator[Outcome]:
     try:
         yield from outcomes
     except BrokenProcessPool as error:

@@ -8,40 +8,22 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from pipeline.errors import UserError
+from pipeline.source_params import CelebDF, FaceForensics, Folder, Positive, SampleSource, Section
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[int, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0)]
 LayerWeights = tuple[Weight, Weight, Weight, Weight]  # one for each of the four stages (spec section 5)
 STAGED = ("at", "nl")  # the distillations over all four stages, besides ADD
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 
 
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 class Split(Section):
     buckets: Annotated[int, Field(ge=2)]
     validation: Annotated[int, Field(ge=0)]
     seed: int
-
-
-class SampleSource(Section):
-    clip_frames: Annotated[int, Field(ge=8)]
-    clips_per_person: Positive
-
-
-class Folder(Section):
-    path: str | None
-    people: str | None
-    fakes: str | None
-    clip_frames: Annotated[int, Field(ge=8)] | None  # None: whole videos
-    clips_per_video: Positive
-    max_side: Annotated[int, Field(ge=64)]  # px: larger videos are scaled down
 
 
 class Forge(Section):
@@ -74,6 +56,10 @@ class Crop(Section):
 class Loader(Section):
     workers: Annotated[int, Field(ge=0)]
     cache_mb: Annotated[int, Field(ge=0)]
+
+
+class Cluster(Section):
+    address: str | None  # of a Ray cluster's head, or auto for the one that this machine is part of
 
 
 class Grid(Section):
@@ -139,7 +125,8 @@ class Distill(Section):
 
 class Frequency(Section):
     gamma: Weight
-    gamma_by_backbone: dict[Name, Weight] = {}  # where a backbone needs another (the paper: 1e-3 for EfficientNet-B0)
+    # where a backbone needs another (the paper: 1e-3 for EfficientNet-B0)
+    gamma_by_backbone: dict[Name, Weight] = Field(default_factory=dict)
     layer_weights: LayerWeights
 
 
@@ -174,7 +161,7 @@ class Tracking(Section):
 class Params(Section):
     alpha: Weight
     beta: Weight
-    source: Literal["sample", "folder"]
+    source: Literal["sample", "folder", "faceforensics", "deepfakedetection", "celebdf"]
     published: tuple[Name, ...]
     sets: tuple[Name, ...]
     manipulations: Annotated[tuple[Name, ...], Field(min_length=1)]
@@ -183,6 +170,8 @@ class Params(Section):
     split: Split
     sample_source: SampleSource
     folder: Folder
+    faceforensics: FaceForensics
+    celebdf: CelebDF
     forge: Forge
     crf: dict[Name, Annotated[int, Field(ge=0, le=51)]]
     sample: Sample
@@ -191,6 +180,7 @@ class Params(Section):
     crop: Crop
     loader: Loader
     workers: Positive | None
+    cluster: Cluster
     grid: Grid
     ablation: Ablation
     model: Model

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from pipeline import disk
 from pipeline.errors import UserError
 
 
@@ -16,4 +17,8 @@ def run(parser: argparse.ArgumentParser, work: Callable[[argparse.Namespace], st
         outcome = work(parser.parse_args())
     except UserError as error:
         sys.exit(f"{name}: {error}")  # a string goes to stderr, exit status 1
+    except OSError as error:
+        if told := disk.full(error):
+            sys.exit(f"{name}: {told}")
+        raise
     print(f"{name}: {outcome}", flush=True)

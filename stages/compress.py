@@ -15,7 +15,9 @@ def main(arguments: argparse.Namespace) -> str:
     if arguments.quality not in settings.crf:
         raise UserError(f"params.yaml: crf has no rate factor for {arguments.quality}")
     crf = settings.crf[arguments.quality]
-    done, rejected = compression.compress(arguments.videos, arguments.out, crf, arguments.quality, settings.workers)
+    done, rejected = compression.compress(
+        arguments.videos, arguments.out, crf, arguments.quality, settings.workers, settings.cluster.address
+    )
     return f"{arguments.videos.name} {arguments.quality}: {done} videos at crf {crf}, {rejected} rejected"
 
 

@@ -23,6 +23,7 @@ def main(arguments: argparse.Namespace) -> str:
         size=settings.crop.size,
         shard_frames=settings.crop.shard_frames,
         workers=settings.workers,
+        cluster=settings.cluster.address,
     )
     return f"{arguments.set}: {done} frames in shards, {rejected} rejected"
 

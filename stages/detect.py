@@ -10,6 +10,7 @@ import pandas as pd
 from pipeline import detection, params
 from pipeline.errors import UserError
 from pipeline.files import whole
+from pipeline.resume import Scratch
 from stages import _cli
 
 
@@ -17,13 +18,24 @@ def main(arguments: argparse.Namespace) -> str:
     settings = params.load()
     frames = pd.read_parquet(arguments.frames)
     faces = settings.faces
-    boxes = detection.find_boxes(arguments.videos, frames, faces.max_side, faces.enlarge, settings.workers)
-    found = int(boxes["size"].notna().sum())
-    if not found:
-        raise UserError(f"{arguments.videos}: no face in any of the {len(boxes)} sampled frames")
-    with whole(arguments.out) as part:
-        boxes.to_parquet(part, index=False)
-    return f"{arguments.videos.name}: a face in {found} of {len(boxes)} frames"
+    name = arguments.videos.name
+    inputs = [arguments.videos, arguments.frames]
+    with Scratch(f"detect-{name}", arguments.out, faces.model_dump(), inputs) as scratch:
+        boxes = detection.find_boxes(
+            arguments.videos,
+            frames,
+            faces.max_side,
+            faces.enlarge,
+            workers=settings.workers,
+            cluster=settings.cluster.address,
+            keep=scratch,
+        )
+        found = int(boxes["size"].notna().sum())
+        if not found:
+            raise UserError(f"{arguments.videos}: no face in any of the {len(boxes)} sampled frames")
+        with whole(arguments.out) as part:
+            boxes.to_parquet(part, index=False)
+    return f"{name}: a face in {found} of {len(boxes)} frames"
 
 
 if __name__ == "__main__":

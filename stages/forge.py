@@ -26,6 +26,7 @@ def main(arguments: argparse.Namespace) -> str:
         width=forge.face_width[manipulation],
         seed=forge.seed,
         workers=settings.workers,
+        cluster=settings.cluster.address,
     )
     return f"{manipulation}: {made} fakes made, {rejected} videos rejected"
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline import disk
 from pipeline.errors import UserError, VideoError
 from pipeline.files import whole_folder
 from pipeline.forging import faceswap, reenactment
@@ -19,6 +20,7 @@ from pipeline.forging.tracks import Track, from_rows
 from pipeline.forging.warping import Patches, cut_patches, face_width
 from pipeline.manifests import read_manifest, write_manifest, write_rejected
 from pipeline.parallel import Rejected, map_videos
+from pipeline.resume import Scratch
 from pipeline.video import probe, read_frames, write_video
 
 Image = NDArray[np.uint8]
@@ -66,6 +68,7 @@ def forge_set(
     width: int,
     seed: int,
     workers: int | None = None,
+    cluster: str | None = None,
 ) -> tuple[int, int]:
     """Make the fakes of every video in videos/manifest.csv, with their manifest.csv and rejected.csv, in `out`.
 
@@ -81,17 +84,25 @@ def forge_set(
     rejected: list[dict[str, object]] = [
         {"video": video, "frame": "", "cause": cause} for video, cause in causes.items()
     ]
-    with whole_folder(out) as part:
-        work = partial(make, videos=videos, out=part)
-        results = map_videos(work, jobs, workers=workers, what=f"forge {manipulation}", name=lambda job: job.name)
+    what = f"forge {manipulation}"
+    settings = {"per_target": per_target, "width": width, "seed": seed}
+    with whole_folder(out) as part, Scratch(f"forge-{manipulation}", out, settings, [videos, landmarks]) as scratch:
+        need = sum((videos / f"{job.target}.mp4").stat().st_size for job in jobs)  # lossless as well
+        disk.require(scratch.folder, need - scratch.bytes(), what)
+        work = partial(make, videos=videos, out=scratch.folder)
+        results = map_videos(
+            work, jobs, workers=workers, cluster=cluster, what=what, name=lambda job: job.name, keep=scratch
+        )
         for job, result in zip(jobs, results, strict=True):
             if isinstance(result, Rejected):
                 rejected.append({"video": job.name, "frame": "", "cause": result.cause})
             else:
+                scratch.link(f"{job.name}.mp4", part)
                 made.append(targets[job.target] | result)
                 kept = sorted(set(range(len(job.tracks[0].points))) - set(job.tracks[0].usable.tolist()))
                 rejected += [{"video": job.name, "frame": str(frame), "cause": KEPT} for frame in kept]
         if not made:
+            scratch.clear()  # what was mended meanwhile must not be found bad again
             causes_seen = {str(row["cause"]): None for row in rejected}
             raise UserError(
                 f"{videos}: no {manipulation} can be made: {'; '.join(causes_seen) or 'there are no videos'}"

@@ -20,6 +20,7 @@ from pipeline.faces import Face, detect, detect_near, landmarks
 from pipeline.forging.tracks import Track, to_rows
 from pipeline.manifests import read_manifest
 from pipeline.parallel import Rejected, map_videos
+from pipeline.resume import Scratch
 from pipeline.video import read_frames
 
 BOX_SIGMA, POINT_SIGMA = 2.0, 1.0  # frames
@@ -29,13 +30,21 @@ JUMP = 0.5  # face widths a frame: a faster face is another face, or the other s
 REDETECT = 12  # frames between searches of the whole frame, where the largest face may have become another one
 
 
-def track_set(videos: Path, max_side: int, model: Path, workers: int | None = None) -> tuple[pd.DataFrame, list[str]]:
+def track_set(
+    videos: Path,
+    max_side: int,
+    model: Path,
+    workers: int | None = None,
+    cluster: str | None = None,
+    keep: Scratch | None = None,
+) -> tuple[pd.DataFrame, list[str]]:
     """The tracks of every video in videos/manifest.csv as rows (see tracks.to_rows), and the videos that cannot be
     read, each with its cause. Raises: UserError where none can."""
     names = list(read_manifest(videos)["video"])
     work = partial(_track, videos=videos, max_side=max_side, model=model)
     tables, unread = [], []
-    for name, result in zip(names, map_videos(work, names, workers=workers, what="landmarks"), strict=True):
+    results = map_videos(work, names, workers=workers, cluster=cluster, what="landmarks", keep=keep)
+    for name, result in zip(names, results, strict=True):
         if isinstance(result, Rejected):
             unread.append(f"{name} ({result.cause})")
         else:
