@@ -27,6 +27,10 @@ class Unavailable(Exception):
     """Why a file cannot be had."""
 
 
+class Unreachable(Unavailable):
+    """The server or the way to it is at fault, not the file."""
+
+
 def retry(action: Callable[[], T], advance: Callable[[], int] = lambda: 0) -> T:
     """Try again where the fault may pass: a lost connection, a timeout, an overloaded server.
 
@@ -41,8 +45,8 @@ def retry(action: Callable[[], T], advance: Callable[[], int] = lambda: 0) -> T:
             state = error.response.status_code if error.response is not None else None
             failures, most = (0, advance()) if advance() > most else (failures + 1, most)
             if failures == ATTEMPTS or (state is not None and state not in PASSING):
-                reason = f"HTTP {state}" if state else f"unreachable or cut off ({type(error).__name__})"
-                raise Unavailable(reason) from error
+                kind = Unavailable if state is not None and state not in PASSING else Unreachable
+                raise kind(f"HTTP {state}" if state else f"unreachable or cut off ({type(error).__name__})") from error
         time.sleep(BACK_OFF * 2 ** max(failures - 1, 0))
 
 

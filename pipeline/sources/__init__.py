@@ -15,7 +15,10 @@ from pipeline.files import whole_folder
 from pipeline.manifests import write_manifest, write_rejected
 from pipeline.parallel import Rejected, map_videos
 from pipeline.params import Params
+from pipeline.sources.celebdf import CelebDFSource
 from pipeline.sources.clips import Clip, Refused, store
+from pipeline.sources.deepfakedetection import DeepFakeDetectionSource
+from pipeline.sources.faceforensics import FaceForensicsSource
 from pipeline.sources.folder import FolderSource
 from pipeline.sources.sample import SampleSource
 
@@ -29,7 +32,13 @@ class Source(Protocol):
         """The clips of a set, with people and buckets that are the same for all its sets, and what it cannot offer."""
 
 
-SOURCES: dict[str, Callable[[Params], Source]] = {"sample": SampleSource, "folder": FolderSource}
+SOURCES: dict[str, Callable[[Params], Source]] = {
+    "sample": SampleSource,
+    "folder": FolderSource,
+    "faceforensics": FaceForensicsSource,
+    "deepfakedetection": DeepFakeDetectionSource,
+    "celebdf": CelebDFSource,
+}
 
 
 def download(params: Params, name: str, out: Path) -> str:
