@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
+from webdataset import WebDataset
 
 from pipeline.errors import UserError
 from pipeline.shards import read_index, read_sample
@@ -51,7 +52,7 @@ class Crops(Dataset[dict[str, Tensor]]):
         self.meta: list[dict[str, Any]] = [dict(row) for row in self.table[META].to_dict("records")]  # type: ignore[arg-type]
         self._places = list(zip(self.table["path"], self.table["offset"], self.table["bytes"], strict=True))
         self._cache: dict[str, NDArray[np.uint8]] | None = None
-        self.stored = len(self._decode(0)[0])
+        self.stored = len(self._images(0)[0])
         if self.stored < image_size:
             raise UserError(f"params.yaml: model.image_size {image_size} is larger than crop.size {self.stored}")
         self.cached = len(self) * len(self.qualities) * self.stored**2 * 3 <= cache_mb * 2**20
@@ -71,12 +72,11 @@ class Crops(Dataset[dict[str, Tensor]]):
     def _images(self, row: int) -> list[NDArray[np.uint8]]:
         if self._cache is not None:
             return [self._cache[quality][row] for quality in self.qualities]
-        return self._decode(row)
+        return self._decode(row, read_sample(*self._places[row]))
 
-    def _decode(self, row: int) -> list[NDArray[np.uint8]]:
-        """The stored crops of a row, one a quality, each (size, size, 3) RGB."""
-        path, offset, size = self._places[row]
-        files = read_sample(path, offset, size)
+    def _decode(self, row: int, files: Mapping[str, bytes]) -> list[NDArray[np.uint8]]:
+        """The stored crops in a row's files, one a quality, each (size, size, 3) RGB."""
+        path = self._places[row][0]
         images = []
         for quality in self.qualities:
             if f"{quality}.png" not in files:
@@ -88,18 +88,24 @@ class Crops(Dataset[dict[str, Tensor]]):
         return images
 
     def fill(self) -> None:
-        """Decode all crops into memory where they fit; once."""
+        """Decode all crops into memory where they fit; once, from one pass over the shards."""
         if not self.cached or self._cache is not None:
             return
         shape = (len(self), self.stored, self.stored, 3)
         cache = {quality: np.empty(shape, np.uint8) for quality in self.qualities}
 
-        def keep(row: int) -> None:
-            for quality, image in zip(self.qualities, self._decode(row), strict=True):
+        rows = {
+            (path, key): row for row, (path, key) in enumerate(zip(self.table["path"], self.table["key"], strict=True))
+        }
+
+        def keep(sample: Mapping[str, Any]) -> None:
+            row = rows[sample["__url__"], sample["__key__"]]
+            for quality, image in zip(self.qualities, self._decode(row, sample), strict=True):
                 cache[quality][row] = image
 
+        shards = list(dict.fromkeys(self.table["path"]))
         with ThreadPoolExecutor() as pool:  # cv2 decodes outside the interpreter's lock
-            list(pool.map(keep, range(len(self))))
+            list(pool.map(keep, WebDataset(shards, shardshuffle=False)))
         self._cache = cache
 
     def batches(self, draws: Sequence[Draw], workers: int, device: torch.device) -> Iterator[Batch]:
