@@ -1,9 +1,12 @@
 """Compress a set of videos at one rate factor (spec section 1: libx264, its defaults but for that factor)."""
 
+from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
-from pipeline import disk
+from pipeline import disk, published
 from pipeline.errors import UserError
 from pipeline.manifests import read_manifest, write_rejected
 from pipeline.parallel import Rejected, map_videos
@@ -11,37 +14,69 @@ from pipeline.resume import Scratch
 from pipeline.video import transcode
 
 
-def compress(
-    videos: Path, out: Path, crf: int, quality: str, workers: int | None = None, cluster: str | None = None
-) -> tuple[int, int]:
-    """Encode each <videos>/<video>.mp4 of the manifest to <out>/<video>.mp4; the rest goes to <out>/rejected.csv.
+@dataclass(frozen=True)
+class Job:
+    """A video to compress. frames, size: of raw; published: the data set's own version, to take instead."""
 
-    Returns the numbers of videos encoded and rejected. Raises: UserError where none is left, or the disk is too small.
+    video: str
+    frames: int
+    size: tuple[int, int]
+    published: Path | None
+
+
+def compress(
+    videos: Path,
+    out: Path,
+    crf: int,
+    quality: str,
+    workers: int | None = None,
+    cluster: str | None = None,
+    tree: Path | None = None,
+) -> tuple[int, int]:
+    """Leave <out>/<video>.mp4 of each video of the manifest, encoded or, where the manifest says so, as published.
+
+    What cannot be goes to <out>/rejected.csv; encoding.csv tells of each file where it comes from. tree: folder of the
+    data set that publishes compressed videos. Returns the numbers of videos that are there and that are rejected.
+    Raises: UserError where none is left, or the disk is too small.
     """
-    names = list(read_manifest(videos)["video"])
-    bad = []
-    with Scratch(f"compress-{quality}-{videos.name}", out, {"crf": crf}, [videos]) as scratch:
-        disk.require(scratch.folder, _need(videos, crf) - scratch.bytes(), f"compress {quality} {videos.name}")
+    jobs = [
+        Job(
+            str(row["video"]),
+            int(row["frames"]),
+            (int(row["width"]), int(row["height"])),
+            published.place(str(row["parameters"]), quality, crf, tree),
+        )
+        for row in read_manifest(videos).to_dict("records")
+    ]
+    rows, bad = [], []
+    with Scratch(f"compress-{quality}-{videos.name}", out, {"crf": crf, "tree": str(tree)}, [videos]) as scratch:
+        disk.require(scratch.folder, _need(videos, jobs, crf) - scratch.bytes(), f"compress {quality} {videos.name}")
         work = partial(_compress, source=videos, out=scratch.folder, crf=crf)
-        what = f"compress {quality} {videos.name}"
-        for result in map_videos(work, names, workers=workers, cluster=cluster, what=what, keep=scratch):
+        what, name = f"compress {quality} {videos.name}", attrgetter("video")
+        for result in map_videos(work, jobs, workers=workers, cluster=cluster, what=what, name=name, keep=scratch):
             if isinstance(result, Rejected):
                 bad.append(result)
             else:
-                scratch.link(result, out)
-        if len(bad) == len(names):
+                scratch.link(f"{result['video']}.mp4", out)
+                rows.append(result)
+        if not rows:
             scratch.clear()  # what was mended meanwhile must not be found bad again
             raise UserError(f"{videos}: no video could be compressed{f'; the first: {bad[0].cause}' if bad else ''}")
-        row = {"set": videos.name, "frame": "", "stage": f"compress-{quality}"}
-        write_rejected(out, [row | {"video": result.item, "cause": result.cause} for result in bad])
-    return len(names) - len(bad), len(bad)
+        row: dict[str, object] = {"set": videos.name, "frame": "", "stage": f"compress-{quality}"}
+        write_rejected(out, [row | {"video": result.item.video, "cause": result.cause} for result in bad])
+        published.write_encodings(out, rows)
+    return len(rows), len(bad)
 
 
-def _compress(video: str, source: Path, out: Path, crf: int) -> str:
-    transcode(source / f"{video}.mp4", out / f"{video}.mp4", crf)
-    return f"{video}.mp4"
+def _compress(job: Job, source: Path, out: Path, crf: int) -> dict[str, Any]:
+    """The row of encoding.csv."""
+    target = out / f"{job.video}.mp4"
+    if job.published is None:
+        return published.encoding(job.video, "encoded", crf, transcode(source / target.name, target, crf))
+    return published.encoding(job.video, "published", crf, published.take(job.published, target, job.frames, job.size))
 
 
-def _need(videos: Path, crf: int) -> int:
+def _need(videos: Path, jobs: list[Job], crf: int) -> int:
     """Bytes, estimated: six steps of the rate factor halve an H.264 stream, and lossless counts as none."""
-    return round(sum(path.stat().st_size for path in videos.glob("*.mp4")) * 2 ** (-crf / 6))
+    paths = (videos / f"{job.video}.mp4" for job in jobs if job.published is None)
+    return round(sum(path.stat().st_size for path in paths if path.is_file()) * 2 ** (-crf / 6))

@@ -1,10 +1,15 @@
-"""Files that are whole or absent."""
+"""Files that are whole or absent, and where they are."""
 
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+
+def located(path: str) -> Path:
+    """The place that a param names; a relative one starts at the repository, also in `dvc exp run --temp`."""
+    return Path(os.environ.get("DVC_ROOT", "."), Path(path).expanduser())
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Which frames of which video (spec section 1: a number of frames a video, chosen at random, seeded)."""
 
+import json
 import random
 
 import pandas as pd
@@ -16,7 +17,9 @@ def sample(name: str, manifest: pd.DataFrame, rejected: pd.DataFrame, count: int
     """The frames of a set as rows (set, video, person, bucket, label, target, frame), by video and frame.
 
     Frames that are rejected are left out after the draw, not replaced: a fake has no frame that its target, whose box
-    it uses, lacks. rejected: rows (video, frame, ...) as text; frame is empty where the whole video is out.
+    it uses, lacks. Where a source makes fakes that end with the shorter of two videos, the numbers are drawn from the
+    frames that all share (parameters, `shared_frames`), or its target's frames would be of no use to it.
+    rejected: rows (video, frame, ...) as text; frame is empty where the whole video is out.
     """
     never = set(zip(rejected["video"], rejected["frame"], strict=True))
     rows = []
@@ -24,7 +27,8 @@ def sample(name: str, manifest: pd.DataFrame, rejected: pd.DataFrame, count: int
         if (video["video"], "") in never:
             continue
         shared = {column: video[column] for column in ("video", "person", "bucket", "label", "target")}
-        for frame in choose(video["target"] or video["video"], video["frames"], count, seed):
-            if (video["video"], str(frame)) not in never:
+        shared_frames = json.loads(video["parameters"]).get("shared_frames", video["frames"])
+        for frame in choose(video["target"] or video["video"], shared_frames, count, seed):
+            if frame < video["frames"] and (video["video"], str(frame)) not in never:
                 rows.append({"set": name, **shared, "frame": frame})
     return pd.DataFrame(rows, columns=COLUMNS).astype({"label": "int64", "frame": "int64"})

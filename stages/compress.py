@@ -1,4 +1,4 @@
-"""Encode a set with H.264 at a constant rate factor, frame by frame:
+"""Encode a set with H.264 at a constant rate factor, frame by frame, or take what its source publishes:
 python -m stages.compress --quality c23 --videos data/raw/original --out data/compressed/original/c23
 """
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline import compression, params
 from pipeline.errors import UserError
+from pipeline.files import located
 from stages import _cli
 
 
@@ -15,8 +16,15 @@ def main(arguments: argparse.Namespace) -> str:
     if arguments.quality not in settings.crf:
         raise UserError(f"params.yaml: crf has no rate factor for {arguments.quality}")
     crf = settings.crf[arguments.quality]
+    tree = settings.faceforensics.path
     done, rejected = compression.compress(
-        arguments.videos, arguments.out, crf, arguments.quality, settings.workers, settings.cluster.address
+        arguments.videos,
+        arguments.out,
+        crf,
+        arguments.quality,
+        settings.workers,
+        settings.cluster.address,
+        located(tree) if tree else None,
     )
     return f"{arguments.videos.name} {arguments.quality}: {done} videos at crf {crf}, {rejected} rejected"
 

@@ -1,8 +1,10 @@
 """Made-up videos: a textured square that moves over a gradient, small enough to encode in a moment."""
 
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,12 @@ from pipeline.manifests import write_manifest, write_rejected
 from pipeline.video import write_video
 
 WIDTH, HEIGHT = 96, 80
+
+
+def ffmpeg(*arguments: object) -> None:
+    """Run the bare program, for what our own code does not make."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-nostdin", *map(str, arguments)]
+    subprocess.run(command, check=True)
 
 
 def pictures(count: int, seed: int = 0) -> list[NDArray[np.uint8]]:

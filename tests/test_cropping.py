@@ -150,7 +150,7 @@ def test_compress_lists_bad_videos_and_goes_on(tmp_path: Path) -> None:
     assert read_rejected(tmp_path / "c40").values.tolist() == [
         ["original", "torn", "", "compress-c40", "not readable as a video: moov atom not found"]
     ]
-    assert sorted(path.name for path in (tmp_path / "c40").iterdir()) == ["good.mp4", "rejected.csv"]
+    assert sorted(path.name for path in (tmp_path / "c40").iterdir()) == ["encoding.csv", "good.mp4", "rejected.csv"]
     (raw / "good.mp4").unlink()
     with pytest.raises(UserError, match="no video could be compressed"):
         compress(raw, tmp_path / "c23", 23, "c23", workers=1)

@@ -8,7 +8,7 @@ NOTHING = pd.DataFrame(columns=REJECTED, dtype=str)
 
 def manifest(*videos: tuple[str, str, int]) -> pd.DataFrame:
     rows = [
-        {"video": v, "person": "p", "bucket": "b0", "label": int(bool(t)), "target": t, "frames": n}
+        {"video": v, "person": "p", "bucket": "b0", "label": int(bool(t)), "target": t, "frames": n, "parameters": "{}"}
         for v, t, n in videos
     ]
     return pd.DataFrame(rows)

@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.files import whole
+from pipeline.files import located, whole
 from pipeline.source_params import FaceForensics
-from pipeline.sources.tables import located
 
 VARIABLE = "ADD_FACEFORENSICS_SERVER"
 ACCEPTED = "terms-accepted.json"

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import UserError
+from pipeline.files import located
 from pipeline.params import Params
+from pipeline.published import CRF
 from pipeline.sources import access, mirror
 from pipeline.sources.public import Listed, PublicSource
-from pipeline.sources.tables import located
 from pipeline.splits import OFFICIAL
 
 METHODS = ("Deepfakes", "Face2Face", "FaceShifter", "FaceSwap", "NeuralTextures")
-CRF = {"c23": 23, "c40": 40}  # what the published qualities are made with
 LICENCE = "FaceForensics Terms of Use: non-commercial research and education"
 Pair = tuple[str, str]
 
@@ -31,9 +31,9 @@ def places(folder: str, video: str, qualities: Sequence[str]) -> tuple[str, dict
 
 
 def published_qualities(params: Params) -> list[str]:
-    """The compressions to take from the tree: those wanted that the data set publishes at the same rate factor."""
+    """The compressions that the tree must hold: those wanted that the data set publishes."""
     wanted = params.compressions if params.faceforensics.use_published else ()
-    return [quality for quality in wanted if CRF.get(quality) == params.crf.get(quality)]
+    return [quality for quality in wanted if quality in CRF]
 
 
 class FaceForensicsSource(PublicSource):

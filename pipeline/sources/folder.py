@@ -10,11 +10,12 @@ from pathlib import Path
 
 from pipeline import splits
 from pipeline.errors import UserError
+from pipeline.files import located
 from pipeline.parallel import Rejected, map_videos
 from pipeline.params import Params
 from pipeline.probing import VideoInfo
 from pipeline.sources.clips import Clip, Refused, spread
-from pipeline.sources.tables import located, read_table, unique_names
+from pipeline.sources.tables import read_table, unique_names
 from pipeline.video import probe
 
 MIN_FRAMES = 8  # fewer are a photo, or a slip of the recorder

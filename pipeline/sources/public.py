@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.files import whole
+from pipeline.files import located, whole
 from pipeline.parallel import Rejected, map_videos
 from pipeline.probing import VideoInfo
 from pipeline.sources.clips import Clip, Refused
-from pipeline.sources.tables import located
 from pipeline.video import probe
 
 MISSING = "missing.csv"

@@ -1,6 +1,5 @@
-"""What a user's folder and tables say, made safe: places, names, columns."""
+"""What a user's tables say, made safe: names, columns."""
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -8,11 +7,6 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.errors import UserError
-
-
-def located(path: str) -> Path:
-    """The place that a param names; a relative one starts at the repository, also in `dvc exp run --temp`."""
-    return Path(os.environ.get("DVC_ROOT", "."), Path(path).expanduser())
 
 
 def read_table(path: Path, param: str, columns: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
