@@ -17,22 +17,23 @@ from typing import Any, Self
 from pipeline.files import whole
 
 DONE = ".pickle"
+CODE = "pipeline."
 
 
 class Scratch:
     """The results of a stage's videos, in .scratch/<stage>-<key>/ of the main checkout (DVC_ROOT).
 
     The key is a hash of the settings, of the inputs (each file's path, size and time of change), of `out` and of the
-    pipeline's code: a run with anything else never goes on from it, and removes what a former one left. Used as a
-    context, it removes the folder at the end, unless by an error.
+    modules that the stage has loaded: a run with anything else never goes on from it, and removes what it finds of
+    another run with the same `out`. Used as a context, it removes the folder at the end, unless by an error.
     """
 
     def __init__(self, stage: str, out: Path, settings: Mapping[str, Any], inputs: Iterable[Path]) -> None:
         digest = hashlib.sha256(repr(sorted(settings.items())).encode())
         for path in inputs:
             digest.update(repr(_stamps(path)).encode())
-        for module in sorted(Path(__file__).parent.rglob("*.py")):
-            digest.update(module.read_bytes())
+        for module in sorted({str(module.__file__) for name, module in sys.modules.items() if name.startswith(CODE)}):
+            digest.update(Path(module).read_bytes())
         place = hashlib.sha256(str(out.absolute()).encode()).hexdigest()[:8]
         root = Path(os.environ.get("DVC_ROOT", ".")).absolute() / ".scratch"
         self.folder = root / f"{stage}-{place}{digest.hexdigest()[:16]}"
