@@ -8,15 +8,21 @@ from itertools import pairwise
 from pipeline.errors import VideoError
 from pipeline.ffmpeg_process import first_complaint
 
-STREAM = re.compile(r"Stream #\S+: Video: \w+(?: \([^)]*\))*, (\w+)")
+STREAM = re.compile(r"Stream #\S+: Video: \w+(?: \([^)]*\))*, (\w+)(?:\(([^)]*)\))?")
 ROTATION = re.compile(r"rotation of (-?[\d.]+) degrees")
+INTERLACED = re.compile(r"\b(top|bottom) (coded )?first")
+TRANSFERS = ("smpte2084", "arib-std-b67")  # PQ and HLG (BT.2100)
 SERIOUS = re.compile(r"\[(warning|error|fatal)\]")
-DAMAGE = re.compile(r"partial file|corrupt|truncat|invalid data|not found|end of file", re.IGNORECASE)
+DAMAGE = re.compile(r"partial file|corrupt|truncat|prematurely|invalid data|not found|end of file", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """width, height: pixels of the upright frame as it is decoded; constant: whether all frames last equally long."""
+    """What a video is.
+
+    width, height: pixels of the upright frame as it is decoded; constant: whether all frames last equally long;
+    interlaced: whether frames may hold two fields; hdr: the transfer of a high dynamic range, empty for all others.
+    """
 
     frames: int
     fps: Fraction
@@ -25,6 +31,8 @@ class VideoInfo:
     codec: str
     pix_fmt: str
     constant: bool
+    interlaced: bool = False
+    hdr: str = ""
 
 
 def parse_probe(packets: str, log: str) -> VideoInfo:
@@ -46,8 +54,12 @@ def parse_probe(packets: str, log: str) -> VideoInfo:
     if rotation and round(float(rotation[1])) % 180 == 90:
         width, height = height, width
     formats = STREAM.findall(log.partition("Output #0")[2])
+    pix_fmt, details = formats[0] if formats else ("unknown", "")
     fps, constant = _rate(rows, Fraction(header["tb"]))
-    return VideoInfo(len(rows), fps, width, height, header["codec_id"], formats[0] if formats else "unknown", constant)
+    # DV is interlaced by its standard, which its streams do not repeat.
+    interlaced = header["codec_id"] == "dvvideo" or bool(INTERLACED.search(details))
+    hdr = next((transfer for transfer in TRANSFERS if transfer in details), "")
+    return VideoInfo(len(rows), fps, width, height, header["codec_id"], pix_fmt, constant, interlaced, hdr)
 
 
 def _rate(rows: list[list[str]], tick: Fraction) -> tuple[Fraction, bool]:

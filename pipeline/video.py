@@ -27,6 +27,14 @@ Image = NDArray[np.uint8]
 # flags a second round trip changes luma by 0.004 and chroma by 0.005 levels in the mean.
 TO_RGB = "scale=flags=neighbor+accurate_rnd+full_chroma_int+bitexact,format=rgb24"
 TO_YUV = "scale=flags=area+accurate_rnd+bitexact:out_color_matrix=bt709:out_range=tv,format=yuv420p"
+# Two fields are two moments: a moving face would be a comb. One frame comes out for each that went in.
+DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced"
+# Taken for SDR, PQ and HLG would be dull and pale, as no SDR video of the same set is. What is as bright as white paper
+# (203 cd/m2, ITU-R BT.2408) or darker, such as a face, keeps its SDR brightness; lights are pressed together above it.
+TONE_MAP = (
+    "zscale=tin={transfer}:pin=bt2020:min=bt2020nc:transfer=linear:npl=203,format=gbrpf32le,zscale=primaries=bt709,"
+    "tonemap=mobius:desat=0,zscale=transfer=bt709:matrix=bt709:range=tv,format=yuv444p"
+)
 EVEN = "crop=trunc(iw/2)*2:trunc(ih/2)*2"  # 4:2:0 halves both sides
 
 
@@ -112,13 +120,17 @@ def cut(
 ) -> VideoInfo:
     """Leave a lossless clip of any video ffmpeg reads: constant frame rate, even sizes, upright, RGB once like a fake.
 
+    Interlaced frames are deinterlaced, a high dynamic range (PQ, HLG) is tone mapped to BT.709; the rest is as it was.
+
     start: seconds; frames: how many at most; fps: frames are repeated or dropped to this rate (None: the video's own);
     crop: (left, top, width, height) in pixels of the upright frame; size: (width, height) that this is scaled to;
     max_side: larger frames are scaled down to it, px.
     """
     info = probe(source)
     rate = _rate(fps or info.fps)
-    filters = [] if info.constant and fps in (None, info.fps) else [f"fps={rate}"]
+    filters = [DEINTERLACE] if info.interlaced else []
+    filters += [] if info.constant and fps in (None, info.fps) else [f"fps={rate}"]
+    filters += [TONE_MAP.format(transfer=info.hdr)] if info.hdr else []
     filters.append(TO_RGB)  # before the crop: in 4:2:0 an odd corner would move the colours against the brightness
     if crop is not None:
         left, top, width, height = crop
