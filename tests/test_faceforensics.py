@@ -253,3 +253,12 @@ def test_celebdf(make: Make, tmp_path: Path) -> None:
     (tree / "List_of_testing_videos.txt").write_text("1 ../../secret/x.mp4\n")
     with pytest.raises(UserError, match="is not the list of testing videos"):
         sources.download(make("celebdf"), "original", tmp_path / "original")
+
+
+@pytest.mark.parametrize("name", ["celebdf", "deepfakedetection"])
+def test_sets_to_test_on_are_prepared_as_what_was_trained_on(name: str) -> None:
+    """Crops of another size, or faces found by other rules, would be another test."""
+    trained, tested = (params.load(ROOT / f"presets/{preset}.yaml") for preset in ("faceforensics", name))
+    differ = {key for key, value in tested if value != getattr(trained, key)}
+    assert differ == {"source", "published", "sets", "manipulations", "detect"}
+    assert set(tested.published) <= set(sources.SOURCES[name].sets)  # type: ignore[attr-defined]
