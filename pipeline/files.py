@@ -45,9 +45,7 @@ def link(source: Path, target: Path) -> None:
     A hard link keeps the content although the first name goes; a symbolic one reaches other file systems.
     """
     source = source.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
     with whole(target) as part:
-        part.unlink(missing_ok=True)
         for way in (os.link, os.symlink):
             with suppress(OSError):
                 way(source, part)

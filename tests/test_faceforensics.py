@@ -1,6 +1,7 @@
 """The published data sets on tiny trees in their own layouts: pairs, links, published qualities, what is bad."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from pipeline import params, sampling, sources
 from pipeline.compression import compress
 from pipeline.errors import UserError
+from pipeline.files import link
 from pipeline.manifests import read_manifest, read_rejected
 from pipeline.video import transcode, write_video
 from tests.clips import ffmpeg
@@ -101,6 +103,21 @@ def test_the_tree_is_linked_in_official_buckets(make: Make, tree: Path, tmp_path
             assert path.samefile(tree / file / "raw/videos" / path.name)  # no second copy of 500 GB
     shutil.rmtree(tmp_path / "raw")  # as DVC does before each run
     assert len(list(tree.rglob("raw/videos/*.mp4"))) == 24
+
+
+@pytest.mark.parametrize(("refused", "kind"), [([], "hard"), (["link"], "symbolic"), (["link", "symlink"], "copy")])
+def test_a_link_falls_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: list[str], kind: str) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("another file system")
+
+    for name in refused:
+        monkeypatch.setattr(os, name, refuse)
+    (tmp_path / "a").write_text("content")
+    for _ in range(2):  # over what is there, too
+        link(tmp_path / "a", tmp_path / "to/b")
+    target = tmp_path / "to/b"
+    assert target.read_text() == "content" and list(target.parent.iterdir()) == [target]
+    assert (target.is_symlink(), target.samefile(tmp_path / "a")) == (kind == "symbolic", kind != "copy")
 
 
 def test_pairs_share_their_frames(make: Make, tree: Path, tmp_path: Path) -> None:
