@@ -1,7 +1,7 @@
 """The same square of the raw and the compressed frame, as samples of WebDataset shards (spec section 1)."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -71,7 +71,7 @@ def crop_set(
         # A PNG takes about half of its pixels, and lies both in the scratch folder and in a shard before the end.
         need = sum(len(job.boxes) for job in jobs) * len(videos) * size * size * 3
         disk.require(scratch.folder, need - scratch.bytes(), what)
-        work = partial(_crop, videos=videos, size=size)
+        work = partial(crop_video, videos=videos, size=size)
         results = map_videos(
             work, jobs, workers=workers, cluster=cluster, what=what, name=lambda job: job.video, keep=scratch
         )
@@ -138,23 +138,40 @@ def _jobs(frames: pd.DataFrame, boxes: _Boxes, raw: Path) -> tuple[list[Job], li
     return jobs, rejected
 
 
-def _crop(job: Job, videos: Mapping[str, Path], size: int) -> list[dict[str, bytes]]:
+def crop_video(job: Job, videos: Mapping[str, Path], size: int) -> list[dict[str, bytes]]:
     """{<quality>.png: content} of each frame of the job."""
     paths = {quality: folder / f"{job.video}.mp4" for quality, folder in videos.items()}
-    counts = {quality: probe(path).frames for quality, path in paths.items()}
-    if len(set(counts.values())) > 1:
-        raise VideoError(f"frame counts differ: {', '.join(f'{quality} {count}' for quality, count in counts.items())}")
-    readers = [read_frames(path, job.boxes) for path in paths.values()]
+    infos = {quality: probe(path) for quality, path in paths.items()}
+    _same("counts", {quality: str(info.frames) for quality, info in infos.items()})
+    _same("sizes", {quality: f"{info.width}x{info.height}" for quality, info in infos.items()})
+    region = _region(job.boxes.values(), infos["raw"].width, infos["raw"].height)
+    readers = [read_frames(path, job.boxes, region) for path in paths.values()]
     samples = []
     for pictures in zip(*readers, strict=True):
-        images = [image for _, image in pictures]
-        if len({image.shape for image in images}) > 1:
-            raise VideoError(f"frame sizes differ: {', '.join(f'{i.shape[1]}x{i.shape[0]}' for i in images)}")
-        box = job.boxes[pictures[0][0]]
+        left, top, side = job.boxes[pictures[0][0]]
+        box = (left - region[0], top - region[1], side)
         samples.append(
-            {f"{quality}.png": _png(square(image, box, size)) for quality, image in zip(paths, images, strict=True)}
+            {
+                f"{quality}.png": _png(square(image, box, size))
+                for quality, (_, image) in zip(paths, pictures, strict=True)
+            }
         )
     return samples
+
+
+def _same(what: str, values: Mapping[str, str]) -> None:
+    if len(set(values.values())) > 1:
+        raise VideoError(f"frame {what} differ: {', '.join(f'{quality} {value}' for quality, value in values.items())}")
+
+
+def _region(boxes: Collection[Box], width: int, height: int) -> tuple[int, int, int, int]:
+    """(left, top, width, height), even, of what holds all boxes. Raises: VideoError where one leaves the frame."""
+    for left, top, side in boxes:
+        if left < 0 or top < 0 or left + side > width or top + side > height:
+            raise VideoError(f"the box {(left, top, side)} leaves the frame of {width}x{height} pixels")
+    x0, y0 = (min(box[axis] for box in boxes) // 2 * 2 for axis in (0, 1))
+    x1, y1 = (-(-max(box[axis] + box[2] for box in boxes) // 2) * 2 for axis in (0, 1))
+    return x0, y0, min(x1, width) - x0, min(y1, height) - y0
 
 
 def square(image: Image, box: Box, size: int) -> Image:

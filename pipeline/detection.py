@@ -28,7 +28,7 @@ def find_boxes(
     left, top and size are missing where there is no face, and `cause` says why; it is empty otherwise.
     """
     jobs = [(str(video), [int(frame) for frame in rows]) for video, rows in frames.groupby("video")["frame"]]
-    work = partial(_find, videos=videos, max_side=max_side, enlarge=enlarge)
+    work = partial(find_video, videos=videos, max_side=max_side, enlarge=enlarge)
     what = f"detect {videos.name}"
     rows: list[tuple[object, ...]] = []
     results = map_videos(work, jobs, workers=workers, cluster=cluster, what=what, name=lambda job: job[0], keep=keep)
@@ -41,7 +41,7 @@ def find_boxes(
     return table.astype(dict.fromkeys(BOX, "Int64") | {"frame": "int64"})
 
 
-def _find(job: tuple[str, list[int]], videos: Path, max_side: int, enlarge: float) -> list[Box]:
+def find_video(job: tuple[str, list[int]], videos: Path, max_side: int, enlarge: float) -> list[Box]:
     video, wanted = job
     boxes: list[Box] = []
     for frame, image in read_frames(videos / f"{video}.mp4", wanted):

@@ -150,3 +150,11 @@ def test_names_reach_ffmpeg_as_files(tmp_path: Path) -> None:
     for name in ("-y.mp4", "http:x.mp4", "a b'c;$(d).mp4"):
         write_video(tmp_path / name, pictures(2), 25, SIZE)
         assert probe(tmp_path / name).frames == len(list(read_frames(tmp_path / name))) == 2
+
+
+def test_a_region_holds_the_pixels_of_the_whole_frame(tmp_path: Path) -> None:
+    video = tmp_path / "v.mp4"
+    write_video(video, pictures(6), 25, (WIDTH, HEIGHT))
+    whole, part = (dict(read_frames(video, [1, 4], region)) for region in (None, (10, 6, 34, 52)))
+    assert whole.keys() == part.keys()
+    assert all((part[frame] == whole[frame][6:58, 10:44]).all() for frame in whole)
