@@ -23,6 +23,7 @@ from pipeline.video import probe, read_frames
 
 Image = NDArray[np.uint8]
 Box = tuple[int, int, int]  # left, top, size in pixels of the raw frame
+BOX = ["left", "top", "size"]
 Row = dict[str, Any]
 # Lossless whatever the level; run-length strategy: a quarter of the default's time, and smaller.
 PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
@@ -81,7 +82,7 @@ def crop_set(
                     rejected.append(_reject(name, job.video, None, "crop", result.cause))
                     continue
                 for (frame, box), images in zip(job.boxes.items(), result, strict=True):
-                    row = job.about | {"frame": frame, **dict(zip(("left", "top", "size"), box, strict=True))}
+                    row = job.about | {"frame": frame, **dict(zip(BOX, box, strict=True))}
                     about = job.about | {"frame": frame, "box": box}
                     files = images | {"json": json.dumps(about, sort_keys=True, ensure_ascii=False).encode()}
                     writer.write(str(row.pop("bucket")), f"{job.video}-{frame:06d}", files, row)
@@ -101,20 +102,19 @@ class _Boxes:
         tables = {"original": folder / "original.parquet", name: folder / f"{name}.parquet"}
         if not any(path.is_file() for path in tables.values()):
             raise UserError(f"{folder}: no boxes of original or {name}; add the set to detect.sets")
-        self.rows = {
-            (kind, row["video"], row["frame"]): row
-            for kind, path in tables.items()
-            if path.is_file()
-            for row in pd.read_parquet(path).to_dict("records")
-        }
+        self.rows: dict[tuple[str, str, int], Box | str] = {}  # many: tuples, not the tables' rows
+        for kind, path in tables.items():
+            table = pd.read_parquet(path) if path.is_file() else pd.DataFrame(columns=["video", "frame", "cause", *BOX])
+            boxes = zip(*(table[column] for column in BOX), strict=True)
+            for video, frame, cause, box in zip(table["video"], table["frame"], table["cause"], boxes, strict=True):
+                left, top, side = box
+                self.rows[kind, video, frame] = str(cause) if pd.isna(side) else (int(left), int(top), int(side))
         self.name = name
 
     def find(self, video: str, target: str, frame: int) -> Box | str:
         """The box, or why there is none."""
-        row = self.rows.get(("original", target, frame)) or self.rows.get((self.name, video, frame))
-        if row is None:
-            return "no box: neither this video nor its target was searched at this frame (detect.sets)"
-        return str(row["cause"]) if pd.isna(row["size"]) else (int(row["left"]), int(row["top"]), int(row["size"]))
+        found = self.rows.get(("original", target, frame)) or self.rows.get((self.name, video, frame))
+        return found or "no box: neither this video nor its target was searched at this frame (detect.sets)"
 
 
 def _jobs(frames: pd.DataFrame, boxes: _Boxes, raw: Path) -> tuple[list[Job], list[Row]]:
