@@ -177,6 +177,5 @@ def _end_with_parent() -> None:
 
 
 def _one_thread() -> None:
-    import cv2  # only workers need it
-
-    cv2.setNumThreads(1)
+    if cv2 := sys.modules.get("cv2"):  # loaded with the function, where that needs it
+        cv2.setNumThreads(1)
