@@ -7,11 +7,15 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import UserError
 from pipeline.source_params import CelebDF, FaceForensics, Folder, Positive, SampleSource, Section
+
+# As DVC reads and rewrites the file: YAML 1.2, where `off` is a word and 1e-08 a number, unlike in PyYAML's 1.1.
+READER = YAML(typ="safe", pure=True)
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
@@ -235,10 +239,10 @@ def load(path: Path | str = "params.yaml") -> Params:
     """
     path = Path(path)
     try:
-        return Params.model_validate(yaml.safe_load(path.read_text()))
+        return Params.model_validate(READER.load(path.read_text()))
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run from the repository's root") from None
-    except yaml.YAMLError as error:
+    except YAMLError as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         first = error.errors()[0]

@@ -4,6 +4,7 @@ MLFLOW_TRACKING_URI is respected; without it, runs go to mlflow.db in the main c
 `dvc exp run --temp` outlive their temporary folder. Look at them with `mlflow ui --backend-store-uri sqlite:///mlflow.db`.
 """
 
+import logging
 import os
 import subprocess
 import sys
@@ -68,6 +69,8 @@ def track(settings: Tracking, name: str, params: Mapping[str, Any], tags: Mappin
 def _start(settings: Tracking, name: str, params: Mapping[str, Any], tags: Mapping[str, object]) -> Run:
     try:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        logging.getLogger("alembic").setLevel(logging.WARNING)  # they tell of every table of a new store
+        logging.getLogger("mlflow.store").setLevel(logging.WARNING)
         from mlflow import MlflowClient
         from mlflow.entities import Param, RunTag
 

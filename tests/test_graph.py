@@ -84,6 +84,17 @@ def test_params_and_presets_are_valid() -> None:
         load(file)
 
 
+def test_params_survive_what_dvc_makes_of_them(tmp_path: Path) -> None:
+    """`dvc exp run -S` rewrites the file in YAML 1.2: `off` and 1e-08 lose their quotes and their point."""
+    from dvc.utils.serialize import modify_yaml
+
+    file = tmp_path / "params.yaml"
+    file.write_text((ROOT / "params.yaml").read_text())
+    with modify_yaml(file) as held:
+        held["beta"] = 20.0
+    assert load(file).model_dump() == load(ROOT / "params.yaml").model_dump() | {"beta": 20.0}
+
+
 def test_a_stage_starts_after_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     graph: Graph = {"a": set(), "b": {"a"}, "c": {"a"}, "d": {"b", "c"}, "z": set()}
     order: list[str] = []
