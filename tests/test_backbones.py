@@ -181,7 +181,7 @@ def test_load_published_leaves_the_head_and_refuses_others(tmp_path, monkeypatch
 def test_missing_weights_are_explained(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("ADD_CACHE", str(tmp_path))
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nothing listens: the host cannot be reached
-    monkeypatch.setattr("pipeline.cache.BACK_OFF", 0)
+    monkeypatch.setattr("pipeline.transfer.BACK_OFF", 0)
     with pytest.raises(UserError) as error:
         build("inception_resnet_v1", pretrained=True)
     for part in ("20180402-114759-vggface2.pt", "https://github.com/", str(tmp_path), "model.pretrained: false"):
