@@ -1,9 +1,9 @@
 """`dvc repro` with several stages at a time: python -m pipeline.jobs --first crop --jobs 2
 
-DVC runs one stage after the other (iterative/dvc#755). A training of a small model uses one core well and more cores
-badly, so cells that do not depend on each other run side by side, each through a `dvc repro --single-item` of its own;
-DVC's locks keep them apart. Stages that already use every core (all up to `--first`) run before, one at a time. A last
-plain `dvc repro` checks the whole graph.
+DVC runs one stage after the other (iterative/dvc#755). A third of a short training is its start, on one core, so cells
+that do not depend on each other run side by side, one thread each, every one through a `dvc repro --single-item` of its
+own; DVC's locks keep them apart. Stages that already use every core (all up to `--first`) run before, one at a time. A
+last plain `dvc repro` checks the whole graph.
 """
 
 import argparse
