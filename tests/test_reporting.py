@@ -296,13 +296,22 @@ def test_paper_tables_show_ours_the_papers_and_the_difference(tmp_path: Path) ->
 
 
 def test_sensitivity_reads_the_runs_that_differ_in_alpha_and_beta_alone() -> None:
-    def entry(name: str | None, alpha: float, beta: float, acc: float, epochs: int = 6) -> dict[str, Any]:
+    def entry(
+        name: str | None, alpha: float, beta: float, acc: float, epochs: int = 6, of: float | None = None
+    ) -> dict[str, Any]:
         params = {"params.yaml": {"data": {"alpha": alpha, "beta": beta, "train": {"epochs": epochs}}}}
-        found = {"add_c40_faceswap_acc": acc, "baseline_c40_faceswap_acc": 0.7, "teacher_on_raw_auc": 0.99}
+        found = {
+            "alpha": alpha,
+            "beta": of or beta,
+            "add_c40_faceswap_acc": acc,
+            "baseline_c40_faceswap_acc": 0.7,
+            "teacher_on_raw_auc": 0.99,
+        }
         data = {"params": params, "metrics": {"reports/metrics.json": {"data": found}}}
         return {"rev": "workspace" if name is None else "0123456789", "name": name, "data": data, "experiments": None}
 
     tried = [entry("b20", 1, 20, 0.8), entry("longer", 1, 24, 0.9, epochs=9), entry("same", 1, 16, 0.75)]
+    tried += [entry("cut off", 1, 22, 0.75, of=16)]  # the params of a run that never came to its report
     failed = {"rev": "89abcdef", "name": "failed", "data": None, "error": {"msg": "no metrics"}}
     main = entry("main", 1, 16, 0.75) | {"experiments": [{"revs": [run]} for run in [*tried, failed]]}
     found = sensitivity.runs([entry(None, 1, 16, 0.75), main])

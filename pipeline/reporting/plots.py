@@ -21,9 +21,10 @@ POINTS = np.linspace(0, 1, 101)  # false alarm rates of the ROC curves
 def metrics(results: Results, comparisons: Comparisons, params: Params) -> dict[str, float]:
     """Flat and small, all per frame: each model's mean over manipulations, the teacher's gap, ADD beside its baseline.
 
-    The ACC of single tasks is there for ADD and its baseline alone: the sensitivity to alpha and beta reads it.
+    The ACC of single tasks is there for ADD and its baseline alone: the sensitivity to alpha and beta reads it, and
+    these two weights, since DVC also keeps experiments that were cut off, with new params beside old metrics.
     """
-    found: dict[str, float] = {}
+    found: dict[str, float] = {"alpha": params.alpha, "beta": params.beta}
     tasks = results.tasks()
     for quality in ("raw", *params.grid.compressions):
         teachers = [cell for cell in results.cells if cell.method == TEACHER]

@@ -4,7 +4,7 @@ dvc exp run --queue -S 'beta=range(16,24)' && dvc queue start
 python -m pipeline.reporting.sensitivity --out reports/sensitivity
 
 It reads `dvc exp show --json`: the params and reports/metrics.json of every commit and experiment. Only runs that agree
-with the workspace in every other param are put beside each other.
+with the workspace in every other param are put beside each other, and only those that ran to the report.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def runs(shown: list[dict[str, Any]]) -> pd.DataFrame:
     rows: list[dict[str, Any]] = [
         {"run": name, **{weight: float(params[weight]) for weight in WEIGHTS}, **accuracies}
         for name, params, metrics in found
-        if (accuracies := _accuracies(metrics)) and _others(params) == same
+        if (accuracies := _accuracies(metrics)) and _others(params) == same and _own(params, metrics)
     ]
     table = pd.DataFrame(rows, columns=list(dict.fromkeys(["run", *WEIGHTS, *(key for row in rows for key in row)])))
     return table.drop_duplicates([c for c in table.columns if c != "run"], keep="last").sort_values(
@@ -117,6 +117,11 @@ def _content(data: dict[str, Any]) -> tuple[dict[str, Any], dict[str, float]]:
 
 def _others(params: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in params.items() if key not in WEIGHTS}
+
+
+def _own(params: dict[str, Any], metrics: dict[str, float]) -> bool:
+    """Whether the metrics are of this run: one that was cut off has its params beside the metrics of the run before."""
+    return all(metrics.get(weight) == params[weight] for weight in WEIGHTS)
 
 
 def _accuracies(metrics: dict[str, float]) -> dict[str, float]:
