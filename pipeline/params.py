@@ -165,7 +165,7 @@ class Tracking(Section):
 class Params(Section):
     alpha: Weight
     beta: Weight
-    source: Literal["sample", "folder", "faceforensics", "deepfakedetection", "celebdf"]
+    source: Literal["sample", "folder", "sample_and_folder", "faceforensics", "deepfakedetection", "celebdf"]
     published: tuple[Name, ...]
     sets: tuple[Name, ...]
     manipulations: Annotated[tuple[Name, ...], Field(min_length=1)]

@@ -1,6 +1,7 @@
 """The source `folder` on videos made here, good and bad; the sample's tables; how clips are spread."""
 
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -240,3 +241,27 @@ def test_the_samples_clips_are_cut_where_one_person_is_seen(make: Make, monkeypa
         inside = rows[(rows["start"] <= clip.start) & (end <= rows["end"] + 0.02)]
         assert len(inside) == 1, clip.video
         assert clip.crop == tuple(inside[["left", "top", "width", "height"]].iloc[0])
+
+
+def test_the_samples_people_and_ones_own_are_divided_together(
+    make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sample, "fetch_files", lambda: {name: Path(name) for name in pd.read_csv(sample.FILES)["file"]})
+    for name in ("ann", "ben", "cleo"):
+        video(tmp_path / f"videos/{name}.mp4")
+    (tmp_path / "videos/broken.mp4").write_bytes(b"")
+    both = make().model_copy(update={"source": "sample_and_folder"})
+    clips, refused = sources.SOURCES["sample_and_folder"](both).clips("original")
+    assert [one.video for one in refused] == ["broken"]
+    assert {clip.video for clip in clips} >= {"ann", "ben", "cleo", "speaker_centre_00"}
+    buckets = {clip.person: clip.bucket for clip in clips}
+    assert all(clip.bucket == buckets[clip.person] for clip in clips)
+    assert sorted(Counter(buckets.values()).values()) == [6, 7]  # 13 people in two buckets
+
+    video(tmp_path / "videos/speaker_centre_00.mp4")
+    with pytest.raises(UserError, match="its video speaker_centre_00 has the name of one of the sample"):
+        sources.SOURCES["sample_and_folder"](both).clips("original")
+    with pytest.raises(UserError, match="forges all fakes"):
+        sources.SOURCES["sample_and_folder"](
+            both.model_copy(update={"folder": both.folder.model_copy(update={"fakes": "x.csv"})})
+        )

@@ -17,6 +17,7 @@ from pipeline.parallel import Rejected, map_videos
 from pipeline.params import Params
 from pipeline.sources.celebdf import CelebDFSource
 from pipeline.sources.clips import Clip, Refused, store
+from pipeline.sources.combined import SampleAndFolderSource
 from pipeline.sources.deepfakedetection import DeepFakeDetectionSource
 from pipeline.sources.faceforensics import FaceForensicsSource
 from pipeline.sources.folder import FolderSource
@@ -35,6 +36,7 @@ class Source(Protocol):
 SOURCES: dict[str, Callable[[Params], Source]] = {
     "sample": SampleSource,
     "folder": FolderSource,
+    "sample_and_folder": SampleAndFolderSource,
     "faceforensics": FaceForensicsSource,
     "deepfakedetection": DeepFakeDetectionSource,
     "celebdf": CelebDFSource,
