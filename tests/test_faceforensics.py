@@ -277,5 +277,5 @@ def test_sets_to_test_on_are_prepared_as_what_was_trained_on(name: str) -> None:
     """Crops of another size, or faces found by other rules, would be another test."""
     trained, tested = (params.load(ROOT / f"presets/{preset}.yaml") for preset in ("faceforensics", name))
     differ = {key for key, value in tested if value != getattr(trained, key)}
-    assert differ == {"source", "published", "sets", "manipulations", "detect"}
+    assert differ == {"source", "published", "sets", "manipulations", "detect", "ablation"}
     assert set(tested.published) <= set(sources.SOURCES[name].sets)  # type: ignore[attr-defined]
