@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import UserError
-from pipeline.source_params import CelebDF, FaceForensics, Folder, Positive, SampleSource, Section
+from pipeline.source_params import CelebDF, FaceForensics, Folder, OtherData, Positive, SampleSource, Section
 
 # As DVC reads and rewrites the file: YAML 1.2, where `off` is a word and 1e-08 a number, unlike in PyYAML's 1.1.
 READER = YAML(typ="safe", pure=True)
@@ -118,6 +118,7 @@ class Teacher(Section):
 
 
 class Baseline(Section):
+    pretrained: bool | None = None  # None: as in model
     train: dict[str, Any]
 
 
@@ -162,6 +163,9 @@ class Tracking(Section):
     experiment: str
 
 
+Recipe = Teacher | Baseline | Distill | Add  # each with a `train`
+
+
 class Params(Section):
     alpha: Weight
     beta: Weight
@@ -194,6 +198,7 @@ class Params(Section):
     distill: dict[Name, Distill]
     add: Add
     evaluation: Evaluation
+    elsewhere: OtherData
     tracking: Tracking
 
     @model_validator(mode="after")
@@ -222,12 +227,25 @@ class Params(Section):
             if (section.layer_weights is None) == (method in STAGED):
                 reason = "is missing" if method in STAGED else f"belongs to {' and '.join(STAGED)} alone"
                 raise ValueError(f"distill.{method}.layer_weights {reason}")
-        recipes: list[Teacher | Baseline | Distill | Add] = [self.teacher, self.add]
-        for recipe in (*recipes, *self.baselines.values(), *self.distill.values()):
+        every: list[Recipe] = [self.teacher, self.add, *self.baselines.values(), *self.distill.values()]
+        for recipe in every:
             self.recipe(recipe)
+        if self.grid.backbones and self.train.freeze_stages and not self.model.pretrained:
+            raise ValueError("model.pretrained is false: train.freeze_stages would keep random weights: set it to 0")
+        for name in self.grid.baselines:
+            if self.recipe(self.baselines[name]).freeze_stages and not self.starts(name).pretrained:
+                raise ValueError(
+                    f"baselines.{name}: pretrained is false, and freeze_stages would keep random weights: "
+                    f"set baselines.{name}.train.freeze_stages to 0"
+                )
         return self
 
-    def recipe(self, section: Teacher | Baseline | Distill | Add) -> Train:
+    def starts(self, baseline: str) -> Model:
+        """`model` for a classifier without a teacher, which may start from scratch where the others do not."""
+        own = self.baselines[baseline].pretrained
+        return self.model if own is None else self.model.model_copy(update={"pretrained": own})
+
+    def recipe(self, section: Recipe) -> Train:
         """`train` with what the method's own section changes."""
         return Train.model_validate(self.train.model_dump() | section.train)
 

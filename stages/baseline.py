@@ -17,9 +17,10 @@ def main(arguments: argparse.Namespace) -> str:
     method = arguments.method
     cell = Cell(method, method, arguments.manipulation, arguments.compression, arguments.seed, arguments.fold)
     seed_everything(cell.seed)
-    task = Classification(build(cell.backbone, params.model.pretrained), cell.quality)
+    model = params.starts(method)
+    task = Classification(build(cell.backbone, model.pretrained), cell.quality)
     recipe = params.recipe(params.baselines[method])
-    settings = {"model": params.model.model_dump()}
+    settings = {"model": model.model_dump()}
     return fit(task, cell, recipe, settings, params, arguments.shards, arguments.out)
 
 
