@@ -30,7 +30,7 @@ MEANINGS = {
     "at": "attention transfer (Zagoruyko & Komodakis 2016)",
     "nl": "non-local attention of the features (Wang et al. 2018), matched to the teacher's",
     "xception": "Xception (Rössler et al. 2019), no teacher",
-    "inception_resnet_v1": "InceptionResnetV1 pretrained on VGGFace2 (Dogonadze et al. 2020), no teacher",
+    "inception_resnet_v1": "InceptionResnetV1 (Dogonadze et al. 2020, who start from VGGFace2), no teacher",
     "f3net": "F3Net (Qian et al. 2020): frequency-aware decomposition and local frequency statistics, no teacher",
 }
 SUBTITLE = (
@@ -80,6 +80,8 @@ def build(cells: Path, shards: Path, originals: Path, out: Path, params: Params,
 def _results(results: Results, comparisons: Comparisons, params: Params) -> Section:
     used = {cell.method: "plain" if cell.is_baseline else cell.method for cell in results.cells}
     terms = [(method, MEANINGS.get(method, MEANINGS.get(kind, ""))) for method, kind in used.items()]
+    scratch = {name for name in params.grid.baselines if not params.starts(name).pretrained}
+    terms = [(name, f"{text}; from random weights" if name in scratch else text) for name, text in terms]
     return Section(
         "Results",
         [
@@ -100,7 +102,7 @@ def _paper(results: Results, params: Params) -> Section:
     text = "The paper's Tables 1 to 3 concern FaceForensics++ with its five manipulations"
     if not shared:
         text += ", none of which is in this run: there is nothing to set beside them."
-    elif params.source in ("sample", "folder"):
+    elif params.source in ("sample", "folder", "sample_and_folder"):
         text += (
             "; this run's data are not FaceForensics++ but only share the names, so the differences below say nothing "
             "about the paper."
