@@ -19,19 +19,20 @@ class Scores:
     embeddings: NDArray[np.float32]
 
 
-@torch.inference_mode()
 def score(model: Backbone, batches: Iterable, quality: str, device: torch.device) -> Scores:
     """Score every frame that the loader gives, once, in its order."""
+    # Not in inference mode: weights that change their layout there could not be trained on.
     model.to(device=device).to(memory_format=torch.channels_last)
     model.eval()
     rows: list[dict[str, object]] = []
     scores, embeddings = [], []
-    for batch in batches:
-        images = batch.images[quality].to(device, memory_format=torch.channels_last)
-        found = model(images)
-        rows += batch.meta
-        scores.append(found.logits.float().softmax(1)[:, 1].cpu())
-        embeddings.append(found.embedding.float().cpu())
+    with torch.inference_mode():
+        for batch in batches:
+            images = batch.images[quality].to(device, memory_format=torch.channels_last)
+            found = model(images)
+            rows += batch.meta
+            scores.append(found.logits.float().softmax(1)[:, 1].cpu())
+            embeddings.append(found.embedding.float().cpu())
     frames = pd.DataFrame(rows)
     frames["score"] = torch.cat(scores).double().numpy()
     return Scores(frames, torch.cat(embeddings).numpy())

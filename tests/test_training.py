@@ -1,12 +1,15 @@
 """The training loop on toys: learning, warm-up, freezing, selection, early stop, and resuming to the same bits."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
+from pipeline.backbones.base import Backbone
 from pipeline.checkpoint import Checkpoint
 from pipeline.classification import Classification
 from pipeline.device import seed_everything
@@ -16,6 +19,7 @@ from pipeline.history import Outcome, Row
 from pipeline.losses.frequency import FrequencyAttention
 from pipeline.losses.multiview import MultiViewAttention
 from pipeline.params import Train, load
+from pipeline.scoring import score
 from pipeline.training import Trainer
 from tests.toys import Batches, Toy
 
@@ -58,6 +62,26 @@ def test_it_learns_and_writes_a_history() -> None:
     assert outcome.history[-1]["train_loss"] < 0.5 * outcome.history[0]["train_loss"]
     assert [row["step"] for row in outcome.history[:3]] == [2, 4, 6]
     assert outcome.history[-1]["epoch"] == 8
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_it_goes_on_after_a_real_validation(channels_last: bool) -> None:
+    """Also where weights are stored otherwise than for scoring, or have one row and column alone, as in F3Net."""
+
+    class Validation(Batches):
+        def __iter__(self) -> Iterator[Any]:
+            for batch in self.epoch(0):
+                yield SimpleNamespace(images=batch.images, meta=[{"label": int(label)} for label in batch.labels])
+
+    def validate(model: Backbone) -> Row:
+        frames = score(model, Validation(), "raw", CPU).frames
+        hits = (frames["score"] >= 0.5) == (frames["label"] == 1)
+        return {"val_acc": float(hits.mean()), "val_loss": 1.0}
+
+    toy = Toy()
+    toy.body.append(nn.Conv2d(5, 5, 1, groups=5))
+    _, outcome = train(Classification(toy, "raw"), validate, epochs=8, channels_last=channels_last)
+    assert outcome.history[-1]["val_acc"] > 0.8
 
 
 def test_distillation_names_its_terms_and_leaves_the_teacher_alone() -> None:
