@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Positive = Annotated[int, Field(gt=0)]
 
@@ -44,3 +44,20 @@ class CelebDF(Section):
     path: str | None
     videos: Literal["testing", "all"]  # the official test list, or every video
     allow_missing: bool
+
+
+class Elsewhere(Section):
+    """Another data set, cropped in another clone, to test the trained models on."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+    shards: str  # that clone's data/shards
+
+
+def _distinct(entries: tuple[Elsewhere, ...]) -> tuple[Elsewhere, ...]:
+    names = [entry.name for entry in entries]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"two data sets are named {twice[0]}")
+    return entries
+
+
+OtherData = Annotated[tuple[Elsewhere, ...], AfterValidator(_distinct)]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +10,7 @@ import pandas as pd
 from pipeline.cells import ABLATIONS, ADD
 from pipeline.files import whole
 from pipeline.params import Params
-from pipeline.reporting import crops, curves, data_tables, figures, paper_tables, plots, result_tables
+from pipeline.reporting import crops, curves, data_tables, elsewhere, figures, paper_tables, plots, result_tables
 from pipeline.reporting.comparison import Comparisons
 from pipeline.reporting.page import Note, Page, Section
 from pipeline.reporting.provenance import provenance, shown_params
@@ -50,7 +51,7 @@ def build(cells: Path, shards: Path, originals: Path, out: Path, params: Params,
     rejected = data_tables.read_rejected([shards / name for name in params.sets])
     histories = curves.histories(results)
     sections = [
-        _results(results, comparisons, params),
+        _results(results, comparisons, params, elsewhere.tables(cells, results, params)),
         _paper(results, params),
         _data(index, rejected, params),
         _training(histories),
@@ -77,7 +78,7 @@ def build(cells: Path, shards: Path, originals: Path, out: Path, params: Params,
     return f"{len(results.summaries)} cells{missing}; {said.headline} -> {out / 'report.html'}"
 
 
-def _results(results: Results, comparisons: Comparisons, params: Params) -> Section:
+def _results(results: Results, comparisons: Comparisons, params: Params, unseen: Sequence[Table]) -> Section:
     used = {cell.method: "plain" if cell.is_baseline else cell.method for cell in results.cells}
     terms = [(method, MEANINGS.get(method, MEANINGS.get(kind, ""))) for method, kind in used.items()]
     scratch = {name for name in params.grid.baselines if not params.starts(name).pretrained}
@@ -90,6 +91,7 @@ def _results(results: Results, comparisons: Comparisons, params: Params) -> Sect
             Note("The methods:", [(name, meaning) for name, meaning in terms if meaning]),
             result_tables.gap(results, params.compressions),
             result_tables.tests(results, comparisons),
+            *unseen,
             data_tables.people(results),
             result_tables.more(results),
         ],
