@@ -1,6 +1,6 @@
 """Tables, figures and the page.
 
-python -m stages.report --cells reports/cells --shards data/shards --originals data/raw/original/manifest.csv
+python -m stages.report --cells reports/cells --shards data/shards --raw data/raw --compressed data/compressed
   --out reports
 """
 
@@ -13,14 +13,15 @@ from stages import _cli
 
 
 def work(args: argparse.Namespace) -> str:
-    return build(args.cells, args.shards, args.originals, args.out, params.load(), args.gallery)
+    return build(args.cells, args.shards, args.raw, args.compressed, args.out, params.load(), args.gallery)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", type=Path, required=True, help="folder with the cells that evaluate left")
     parser.add_argument("--shards", type=Path, required=True, help="folder with one folder of shards a set")
-    parser.add_argument("--originals", type=Path, required=True, help="manifest.csv of the real videos: the credits")
+    parser.add_argument("--raw", type=Path, required=True, help="folder with one folder of raw videos a set")
+    parser.add_argument("--compressed", type=Path, required=True, help="likewise, with a folder a quality in each")
     parser.add_argument("--gallery", type=Path, help="folder with the maps of the explain stage; none without it")
     parser.add_argument("--out", type=Path, required=True, help="folder for the report")
     _cli.run(parser, work)

@@ -138,11 +138,20 @@ def write_shards(folder: Path, sets: Iterable[str], compressions: Iterable[str],
         rejected.to_parquet(folder / group / "rejected.parquet", index=False)
 
 
-def write_manifest(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [{"video": f"{p}-{c}", "person": p, "source": "package_one 1.0: Some & Sons", "licence": "CC BY 4.0"}
-            for p in PEOPLE for c in range(2)]  # fmt: skip
-    pd.DataFrame(rows).to_csv(path, index=False)
+def write_manifests(raw: Path, compressed: Path, params: Params, published: Iterable[str] = ()) -> None:
+    """What download, forge and compress tell of the videos; published: the sets that are as a data set brings them."""
+    for name in params.sets:
+        about = {"file": "x.mp4"} | ({"codec": "mpeg4", "pix_fmt": "yuv444p"} if name in published else {})
+        common = {"parameters": json.dumps(about), "source": "package_one 1.0: Some & Sons", "licence": "CC BY 4.0"}
+        rows = pd.DataFrame([{"video": f"{p}-{c}", "person": p, **common} for p in PEOPLE for c in range(2)])
+        (raw / name).mkdir(parents=True)
+        rows.to_csv(raw / name / "manifest.csv", index=False)
+        for quality in params.compressions:
+            (compressed / name / quality).mkdir(parents=True)
+            here = rows[["video"]].assign(origin="encoded", codec="h264", pix_fmt="yuv420p", crf=1)
+            if name in published and quality == "c23":  # but for one, which was not there
+                here.loc[1:, ["origin", "pix_fmt"]] = ["published", "yuv422p"]
+            here.to_csv(compressed / name / quality / "encoding.csv", index=False)
 
 
 def hash_of(text: str) -> int:

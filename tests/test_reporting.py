@@ -19,7 +19,7 @@ from pipeline import metrics
 from pipeline.cells import Cell, expected
 from pipeline.errors import UserError
 from pipeline.params import Params, load
-from pipeline.reporting import paper_tables, result_tables, sensitivity, statistics, tables
+from pipeline.reporting import encodings, paper_tables, result_tables, sensitivity, statistics, tables
 from pipeline.reporting.build import build
 from pipeline.reporting.comparison import Comparisons
 from pipeline.reporting.provenance import shown_params
@@ -36,14 +36,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Params]:
     params = load(made_up.write_params(folder, **{"grid.seeds": [0, 1], "evaluation.bootstrap": 300}))
     made_up.write_cells(folder / "cells", params, skip=[MISSING])
     made_up.write_shards(folder / "shards", params.sets, params.compressions)
-    made_up.write_manifest(folder / "manifest.csv")
+    made_up.write_manifests(folder / "raw", folder / "compressed", params)
     return folder, params
 
 
 @pytest.fixture(scope="module")
 def report(run: tuple[Path, Params]) -> Path:
     folder, params = run
-    build(folder / "cells", folder / "shards", folder / "manifest.csv", folder / "reports", params)
+    build(*(folder / name for name in ("cells", "shards", "raw", "compressed", "reports")), params)
     return folder / "reports"
 
 
@@ -265,6 +265,28 @@ def test_counts_and_rejects(report: Path) -> None:
     assert rejects.query("cause == 'no face found'")["frames"].sum() == 6
 
 
+def test_the_report_tells_what_was_published(run: tuple[Path, Params], report: Path, tmp_path: Path) -> None:
+    line = "Every video was encoded here, as h264, yuv420p: raw without loss, c23, c40 from that."
+    assert line in (report / "report.md").read_text() and not (report / "tables/encodings.csv").exists()
+    params = run[1]
+    made_up.write_manifests(tmp_path / "raw", tmp_path / "compressed", params, published=["faceswap"])
+    counted = encodings.read(tmp_path / "raw", tmp_path / "compressed", params.sets, params.compressions)
+    table = encodings.block(counted)
+    assert isinstance(table, tables.Table)
+    shown = [" ".join(entry.text for entry in row) for row in table.rows]
+    assert shown == [
+        *(f"original {quality} encoded h264 yuv420p 18" for quality in ("raw", "c23", "c40")),
+        "faceswap raw published mpeg4 yuv444p 18",
+        "faceswap c23 encoded h264 yuv420p 1",
+        "faceswap c23 published h264 yuv422p 17",
+        "faceswap c40 encoded h264 yuv420p 18",
+        *(f"reenactment {quality} encoded h264 yuv420p 18" for quality in ("raw", "c23", "c40")),
+    ]
+    (tmp_path / "compressed/faceswap/c40/encoding.csv").unlink()
+    with pytest.raises(UserError, match=r"faceswap/c40/encoding\.csv: cannot be read"):
+        encodings.read(tmp_path / "raw", tmp_path / "compressed", params.sets, params.compressions)
+
+
 def test_paper_tables_show_ours_the_papers_and_the_difference(tmp_path: Path) -> None:
     grid = {"compressions": ["c40"], "seeds": [0], "backbones": ["resnet50", "resnet18"], "students": ["add"]}
     grid |= {"baselines": ["resnet50", "resnet18"], "distilled": [], "distilled_backbones": []}
@@ -346,7 +368,7 @@ def test_stage_repeats_the_same_bytes_and_loads_no_torch(
 ) -> None:
     code = "import sys, runpy; runpy.run_module('stages.report', run_name='__main__', alter_sys=True)"
     code += "; print({'torch', 'torchvision', 'mlflow'} & set(sys.modules))"
-    places = {"cells": "cells", "shards": "shards", "originals": "manifest.csv", "out": str(tmp_path)}
+    places = {"cells": "cells", "shards": "shards", "raw": "raw", "compressed": "compressed", "out": str(tmp_path)}
     arguments = [part for name, place in places.items() for part in (f"--{name}", str(run[0] / place))]
     environment = {"PYTHONPATH": str(made_up.ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", code, *arguments]

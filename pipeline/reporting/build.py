@@ -10,7 +10,17 @@ import pandas as pd
 from pipeline.cells import ABLATIONS, ADD
 from pipeline.files import whole
 from pipeline.params import Params
-from pipeline.reporting import crops, curves, data_tables, elsewhere, figures, paper_tables, plots, result_tables
+from pipeline.reporting import (
+    crops,
+    curves,
+    data_tables,
+    elsewhere,
+    encodings,
+    figures,
+    paper_tables,
+    plots,
+    result_tables,
+)
 from pipeline.reporting.comparison import Comparisons
 from pipeline.reporting.page import Note, Page, Section
 from pipeline.reporting.provenance import provenance, shown_params
@@ -39,9 +49,12 @@ SUBTITLE = (
 )
 
 
-def build(cells: Path, shards: Path, originals: Path, out: Path, params: Params, gallery: Path | None = None) -> str:
+def build(
+    cells: Path, shards: Path, raw: Path, compressed: Path, out: Path, params: Params, gallery: Path | None = None
+) -> str:
     """Write report.html, report.md, metrics.json, tables/, figures/ and plots/ into `out`; return the outcome.
 
+    cells, shards, raw, compressed: the folders that evaluate, crop, download with forge, and compress left.
     gallery: the folder with the <manipulation>-<compression>.npz of the explain stage, or None.
     Nothing is written before everything that can fail has been read. Raises UserError.
     """
@@ -49,14 +62,15 @@ def build(cells: Path, shards: Path, originals: Path, out: Path, params: Params,
     comparisons = Comparisons(results, params.evaluation)
     index = read_index([shards / name for name in params.sets])
     rejected = data_tables.read_rejected([shards / name for name in params.sets])
+    encoded = encodings.read(raw, compressed, params.sets, params.compressions)
     histories = curves.histories(results)
     sections = [
         _results(results, comparisons, params, elsewhere.tables(cells, results, params)),
         _paper(results, params),
-        _data(index, rejected, params),
+        _data(index, rejected, encodings.block(encoded), params),
         _training(histories),
         *_gallery(gallery, results),
-        Section("Credits", [data_tables.credits(originals)]),
+        Section("Credits", [data_tables.credits(raw / "original/manifest.csv")]),
     ]
     folders = {name: _fresh(out / name) for name in ("tables", "figures", "plots")}
     blocks = [block for section in sections for block in section.blocks]
@@ -116,13 +130,13 @@ def _paper(results: Results, params: Params) -> Section:
     return Section("Beside the paper", [Note(text), *tables])
 
 
-def _data(index: pd.DataFrame, rejected: pd.DataFrame, params: Params) -> Section:
+def _data(index: pd.DataFrame, rejected: pd.DataFrame, encoded: Table | Note, params: Params) -> Section:
     qualities = ("raw", *params.compressions)
     sheets = [crops.sheet(index, name, qualities) for name in params.manipulations]
     strongest = max(params.compressions, key=lambda name: params.crf[name], default=None)
     spectra = [crops.spectra(index, params.sets, strongest)] if strongest else []
     tables = [data_tables.counts(index, rejected, params.sets), data_tables.rejects(rejected)]
-    return Section("Data", [*tables, *(sheet for sheet in sheets if sheet), *spectra])
+    return Section("Data", [*tables, encoded, *(sheet for sheet in sheets if sheet), *spectra])
 
 
 def _gallery(folder: Path | None, results: Results) -> list[Section]:
