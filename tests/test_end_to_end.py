@@ -1,9 +1,6 @@
 """The real graph on real faces, small: a fresh clone, `dvc repro`, and what it promises. Run by `make test`, apart."""
 
 import json
-import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +8,9 @@ import pandas as pd
 import pytest
 import yaml
 
-ROOT = Path(__file__).parent.parent
+from tests.clone import clone as make_clone
+from tests.clone import run
+
 pytestmark = pytest.mark.slow
 
 # Ten people, one short clip each, one task, one fold with validation people; every stage as it is.
@@ -26,32 +25,9 @@ SMALL = {
 }  # fmt: skip
 
 
-def merge(base: dict, changes: dict) -> dict:
-    return base | {k: merge(base[k], v) if isinstance(v, dict) else v for k, v in changes.items()}
-
-
-def run(folder: Path, *command: str) -> str:
-    """The output of a command in the clone; a failure shows it."""
-    # The clone's own stores and code: nothing of the outer run may be seen.
-    own = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "DVC_"))}
-    env = own | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "2"}
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{command}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
-    return done.stdout + done.stderr
-
-
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("clone") / "add"
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
-    for name in run(ROOT, "git", "ls-files", "--modified", "--others", "--exclude-standard").split():
-        if (ROOT / name).is_file():  # work in progress is tested too
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    params = yaml.safe_load((folder / "params.yaml").read_text())
-    (folder / "params.yaml").write_text(yaml.safe_dump(merge(params, SMALL), sort_keys=False))
-    run(folder, "git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "-a", "-m", "small",
-        "--allow-empty")  # fmt: skip
+    folder = make_clone(tmp_path_factory.mktemp("clone") / "add", SMALL)
     run(folder, "dvc", "repro")
     return folder
 
