@@ -82,10 +82,13 @@ def test_a_killed_stage_goes_on_and_leaves_the_same_bytes(
 class run:
     """A stage of two workers with its own scratch folder, whose per-video calls are noted in work.txt."""
 
-    def __init__(self, arguments: Sequence[str], root: Path) -> None:
+    def __init__(self, arguments: Sequence[str], root: Path, changes: Sequence[tuple[str, str]] = ()) -> None:
         root.mkdir(exist_ok=True)
         (root / "sitecustomize.py").write_text(NOTE.format(notes=str(root / "work.txt")))
-        settings = (ROOT / "params.yaml").read_text().replace("workers: null", "workers: 2")
+        settings = (ROOT / "params.yaml").read_text()
+        for old, new in (("workers: null", "workers: 2"), *changes):
+            assert old in settings
+            settings = settings.replace(old, new)
         (root / "params.yaml").write_text(settings)
         environment = os.environ | {"DVC_ROOT": str(root), "PYTHONPATH": f"{root}{os.pathsep}{ROOT}"}
         self.process = subprocess.Popen(

@@ -18,6 +18,8 @@ from pipeline.sources import sample
 from pipeline.sources.clips import spread
 from pipeline.sources.tables import unique_names
 from pipeline.video import probe, read_frames, write_video
+from tests.test_parallel import wait_until
+from tests.test_resume import hashes, run
 
 ROOT = Path(__file__).parents[1]
 Make = Callable[..., params.Params]
@@ -184,6 +186,40 @@ def test_fakes_follow_their_targets(make: Make, tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_told(make: Make, tmp_path: Path, path: str | None, message: str) -> None:
     with pytest.raises(UserError, match=message):
         sources.download(make(path=path and str(tmp_path / path)), "original", tmp_path / "out")
+
+
+def test_a_killed_download_goes_on_and_leaves_the_same_bytes(tmp_path: Path) -> None:
+    """Killed with SIGKILL while it cuts clips; two of the videos are bad."""
+    for number in range(6):
+        video(tmp_path / f"videos/v{number}.mp4", frames=40)
+    whole = (tmp_path / "videos/v3.mp4").read_bytes()
+    (tmp_path / "videos/v3.mp4").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "videos/v4.mp4").write_bytes(b"")
+    changes = [("source: sample ", "source: folder "), ("path: null        # your", f"path: {tmp_path}/videos  # your")]
+    changes += [("clip_frames: 75", "clip_frames: 12")]
+
+    def start(root: str, out: str) -> run:
+        return run(["download", "--set", "original", "--out", str(tmp_path / out)], tmp_path / root, changes)
+
+    straight = start("a", "straight").check()
+    scratch = tmp_path / "b/.scratch"
+    first = start("b", "killed")
+    wait_until(lambda: cuts(scratch) >= 3 or first.ended())
+    first.kill()
+    finished = cuts(scratch)
+    assert 3 <= finished < 10 and not (tmp_path / "killed").exists()
+    last = start("b", "killed").check()
+    assert f"cut original: goes on, {finished} of 12 are done" in last
+    assert last.splitlines()[-1] == straight.splitlines()[-1]
+    assert hashes(tmp_path / "killed") == hashes(tmp_path / "straight")
+    assert len(read_manifest(tmp_path / "killed")) == 12 and len(read_rejected(tmp_path / "killed")) == 2
+    assert not list(scratch.iterdir())
+    work = [(tmp_path / root / "work.txt").read_text().split() for root in "ab"]
+    assert len(work[1]) - len(work[0]) <= 2  # two workers
+
+
+def cuts(scratch: Path) -> int:
+    return len(list(scratch.glob("download-*/*.pickle")))
 
 
 def test_names_are_safe_and_unique() -> None:

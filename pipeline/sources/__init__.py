@@ -4,7 +4,7 @@ A new source is a class like `Source`, listed in SOURCES.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -15,6 +15,7 @@ from pipeline.files import whole_folder
 from pipeline.manifests import write_manifest, write_rejected
 from pipeline.parallel import Rejected, map_videos
 from pipeline.params import Params
+from pipeline.resume import Scratch
 from pipeline.sources.celebdf import CelebDFSource
 from pipeline.sources.clips import Clip, Refused, store
 from pipeline.sources.combined import SampleAndFolderSource
@@ -53,16 +54,17 @@ def download(params: Params, name: str, out: Path) -> str:
         has = ", ".join(source.sets)
         raise UserError(f"params.yaml: published: the source {params.source} has {has}, but no {name}")
     clips, refused = source.clips(name)
-    with whole_folder(out) as folder:
-        work = partial(store, folder=folder)
-        stored = map_videos(work, clips, workers=params.workers, what=f"cut {name}", name=attrgetter("video"))
+    cut = [clip for clip in clips if clip.as_is is None]
+    files = sorted({clip.file for clip in cut})
+    with whole_folder(out) as folder, Scratch(f"download-{name}", out, {"clips": cut}, files) as scratch:
         rows: list[dict[str, object]] = []
-        for result in stored:
+        for result in _stored(name, clips, folder, scratch, params.workers):
             if isinstance(result, Rejected):
                 refused.append(Refused(result.item.video, result.cause))
             else:
                 rows.append(result)
         if not rows:
+            scratch.clear()  # what was mended meanwhile must not be found bad again
             first = f"; the first: {refused[0].video}: {refused[0].cause}" if refused else ""
             raise UserError(f"{name}: the source {params.source} has no usable video{first}")
         write_manifest(folder, rows)
@@ -71,3 +73,18 @@ def download(params: Params, name: str, out: Path) -> str:
     people = {str(row["person"]): str(row["bucket"]) for row in rows}
     sizes = ", ".join(f"{bucket} {count}" for bucket, count in sorted(Counter(people.values()).items()))
     return f"{name}: {len(rows)} videos of {len(people)} people ({sizes}), {len(refused)} rejected"
+
+
+def _stored(
+    name: str, clips: Sequence[Clip], folder: Path, scratch: Scratch, workers: int | None
+) -> Iterator[dict[str, object] | Rejected[Clip]]:
+    """The clips' rows of the manifest. What is cut is kept in `scratch`; links are made anew, in no time."""
+    video = attrgetter("video")
+    linked = [clip for clip in clips if clip.as_is is not None]
+    yield from map_videos(partial(store, folder=folder), linked, workers=workers, what=f"link {name}", name=video)
+    cut = [clip for clip in clips if clip.as_is is None]
+    work = partial(store, folder=scratch.folder)
+    for result in map_videos(work, cut, workers=workers, what=f"cut {name}", name=video, keep=scratch):
+        if not isinstance(result, Rejected):
+            scratch.link(f"{result['video']}.mp4", folder)
+        yield result

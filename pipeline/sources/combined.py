@@ -22,9 +22,7 @@ class SampleAndFolderSource:
 
     def __init__(self, params: Params) -> None:
         if params.folder.fakes is not None:
-            raise UserError(
-                "folder.fakes: sample_and_folder forges all fakes: set it to null, or source to folder"
-            )
+            raise UserError("folder.fakes: sample_and_folder forges all fakes: set it to null, or source to folder")
         self.sources = (SampleSource(params), FolderSource(params))
         self.split = params.split
         self.sets: tuple[str, ...] = ("original",)

@@ -11,12 +11,12 @@ from pathlib import Path
 from pipeline import splits
 from pipeline.errors import UserError
 from pipeline.files import located
-from pipeline.parallel import Rejected, map_videos
+from pipeline.parallel import Rejected
 from pipeline.params import Params
 from pipeline.probing import VideoInfo
 from pipeline.sources.clips import Clip, Refused, spread
+from pipeline.sources.looking import look
 from pipeline.sources.tables import read_table, unique_names
-from pipeline.video import probe
 
 MIN_FRAMES = 8  # fewer are a photo, or a slip of the recorder
 OWN = "the user's own video"
@@ -64,7 +64,7 @@ class FolderSource:
 
     def clips(self, name: str) -> tuple[list[Clip], list[Refused]]:
         """Look into every video; the clips to cut for the set, and the videos that cannot be used."""
-        reals, refused = self._reals()
+        reals, refused = self._reals(name)
         if name != "original":
             return self._fake_clips(name, reals)
         clips = []
@@ -73,7 +73,7 @@ class FolderSource:
             clips += [self._part(common, real, k) for k in range(len(self._stretches(real.info)))]
         return clips, refused
 
-    def _reals(self) -> tuple[dict[str, Real], list[Refused]]:
+    def _reals(self, name: str) -> tuple[dict[str, Real], list[Refused]]:
         """The usable videos by their path in the folder, with buckets: the same ones for every set."""
         fakes = {fake.path.resolve() for fake in self.fakes}
         paths = [path for path in sorted(self.root.rglob("*")) if path.is_file() and path.resolve() not in fakes]
@@ -84,16 +84,16 @@ class FolderSource:
         paths = [self.root / file for file in files]
         usable: list[Real] = []
         refused: list[Refused] = []
-        infos = map_videos(probe, paths, workers=self.workers, what="look into the videos")
-        for path, file, name, info in zip(paths, files, names, infos, strict=True):
+        infos = look(name, "videos", paths, names, self.root, self.workers)
+        for path, file, video, info in zip(paths, files, names, infos, strict=True):
             if isinstance(info, Rejected):
-                refused.append(Refused(name, info.cause))
+                refused.append(Refused(video, info.cause))
             elif info.frames < MIN_FRAMES:
-                refused.append(Refused(name, f"only {info.frames} frames; at least {MIN_FRAMES} are needed"))
+                refused.append(Refused(video, f"only {info.frames} frames; at least {MIN_FRAMES} are needed"))
             elif file not in people:
-                refused.append(Refused(name, f"{file} is not listed in folder.people"))
+                refused.append(Refused(video, f"{file} is not listed in folder.people"))
             else:
-                usable.append(Real(name, file, path, people[file], info))
+                usable.append(Real(video, file, path, people[file], info))
         if not usable:
             why = f"; the first of {len(refused)}: {refused[0].cause}" if refused else ""
             raise UserError(f"folder.path: no usable video in {self.root}{why}")
@@ -161,7 +161,7 @@ class FolderSource:
         paths = [fake.path for fake in fakes]
         clips: list[Clip] = []
         refused: list[Refused] = []
-        infos = map_videos(probe, paths, workers=self.workers, what=f"look into {manipulation}")
+        infos = look(manipulation, manipulation, paths, [fake.name for fake in fakes], self.root, self.workers)
         for fake, info in zip(fakes, infos, strict=True):
             if cause := info.cause if isinstance(info, Rejected) else _mismatch(fake, info, reals):
                 refused.append(Refused(fake.name, cause))

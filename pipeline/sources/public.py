@@ -9,10 +9,10 @@ from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.files import located, whole
-from pipeline.parallel import Rejected, map_videos
+from pipeline.parallel import Rejected
 from pipeline.probing import VideoInfo
 from pipeline.sources.clips import Clip, Refused
-from pipeline.video import probe
+from pipeline.sources.looking import look
 
 MISSING = "missing.csv"
 
@@ -73,7 +73,7 @@ class PublicSource(ABC):
         originals = self.listed("original")
         wanted = originals if name == "original" else self.listed(name)
         self._complete(originals if wanted is originals else [*originals, *wanted])
-        reals, refused = self._reals(originals)
+        reals, refused = self._reals(name, originals)
         if name != "original":
             return self._fakes(name, wanted, reals)
         return [self._clip(one, reals[one.video]) for one in originals if one.video in reals], refused
@@ -91,8 +91,8 @@ class PublicSource(ABC):
                 f"{MISSING} ({first}); get them, or set {self.section}.allow_missing to go on without"
             )
 
-    def _reals(self, originals: Sequence[Listed]) -> tuple[dict[str, Real], list[Refused]]:
-        found, refused = self._look("original", originals)
+    def _reals(self, name: str, originals: Sequence[Listed]) -> tuple[dict[str, Real], list[Refused]]:
+        found, refused = self._look(name, "original", originals)
         reals = {}
         for one in originals:
             if one.video in found and one.mate and one.mate not in found:
@@ -103,7 +103,7 @@ class PublicSource(ABC):
         return reals, refused
 
     def _fakes(self, name: str, listed: Sequence[Listed], reals: dict[str, Real]) -> tuple[list[Clip], list[Refused]]:
-        found, refused = self._look(name, listed)
+        found, refused = self._look(name, name, listed)
         clips = []
         for one in listed:
             info, target = found.get(one.video), reals.get(one.target)
@@ -118,11 +118,11 @@ class PublicSource(ABC):
                 clips.append(self._clip(one, Real(info, target.frames if target else info.frames)))
         return clips, refused
 
-    def _look(self, name: str, listed: Sequence[Listed]) -> tuple[dict[str, VideoInfo], list[Refused]]:
+    def _look(self, name: str, what: str, listed: Sequence[Listed]) -> tuple[dict[str, VideoInfo], list[Refused]]:
         found: dict[str, VideoInfo] = {}
         refused: list[Refused] = []
         paths = [self.root / one.file for one in listed]
-        infos = map_videos(probe, paths, workers=self.workers, what=f"look into {name}")
+        infos = look(name, what, paths, [one.video for one in listed], self.root, self.workers)
         for one, info in zip(listed, infos, strict=True):
             if isinstance(info, Rejected):
                 refused.append(Refused(one.video, info.cause))
