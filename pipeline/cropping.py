@@ -1,7 +1,7 @@
 """The same square of the raw and the compressed frame, as samples of WebDataset shards (spec section 1)."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,9 +10,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pipeline import disk
+from pipeline.boxes import BOX, Box, Boxes, Image, cut, png, read_squares
 from pipeline.errors import UserError, VideoError
 from pipeline.files import whole
 from pipeline.manifests import REJECTED, read_manifest, read_rejected
@@ -21,20 +21,20 @@ from pipeline.resume import Scratch
 from pipeline.shards import ShardWriter
 from pipeline.video import probe, read_frames
 
-Image = NDArray[np.uint8]
-Box = tuple[int, int, int]  # left, top, size in pixels of the raw frame
-BOX = ["left", "top", "size"]
 Row = dict[str, Any]
-# Lossless whatever the level; run-length strategy: a quarter of the default's time, and smaller.
-PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+Region = tuple[int, int, int, int]  # left, top, width, height in pixels of the frame
 
 
 @dataclass(frozen=True)
 class Job:
-    """A video and its frames with boxes; `about` goes into every sample's json and row."""
+    """A video and its frames with boxes; `about` goes into every sample's json and row.
+
+    pixels: the file of raw's pixels in these boxes, if detect kept them.
+    """
 
     about: Row
     boxes: dict[int, Box]
+    pixels: Path | None = None
 
     @property
     def video(self) -> str:
@@ -43,7 +43,7 @@ class Job:
 
 def crop_set(
     frames: pd.DataFrame,
-    boxes: Path,
+    faces: Path,
     raw: Path,
     compressed: Mapping[str, Path],
     out: Path,
@@ -54,20 +54,21 @@ def crop_set(
 ) -> tuple[int, int]:
     """Crop the sampled frames of one set into shards, and list in rejected.parquet what is missing from them, and why.
 
-    frames: rows (set, video, person, bucket, label, target, frame) of the set; boxes: folder of <set>.parquet, where a
-    fake takes its target's box from original.parquet if it has one, else from its own set's; raw: folder of the set's
-    raw videos; compressed: quality -> folder; size: px of the square crops. Returns how many frames are in the shards
-    and how many sampled ones are not. Raises: UserError where no frame is left.
+    frames: rows (set, video, person, bucket, label, target, frame) of the set; faces: folder of what detect left of
+    each set, where a fake takes its target's box from original if it has one, else from its own set; raw: folder of the
+    set's raw videos; compressed: quality -> folder; size: px of the square crops. Returns how many frames are in the
+    shards and how many sampled ones are not. Raises: UserError where no frame is left.
     """
     name = str(frames["set"].iat[0])
     rejected = [*_upstream(raw), *(row for folder in compressed.values() for row in _upstream(folder))]
     lost = {row["video"] for row in rejected if pd.isna(row["frame"])}
-    jobs, boxless = _jobs(frames[~frames["video"].isin(lost)], _Boxes(boxes, name), raw)
+    jobs, boxless = _jobs(frames[~frames["video"].isin(lost)], Boxes(faces, name), raw)
     rejected += boxless
     videos = {"raw": raw, **compressed}
     what = f"crop {name}"
     settings = {"jobs": jobs, "size": size, "qualities": list(videos)}
     inputs = [folder / f"{job.video}.mp4" for job in jobs for folder in videos.values()]
+    inputs += [job.pixels for job in jobs if job.pixels]
     with Scratch(f"crop-{name}", out, settings, inputs) as scratch:
         # A PNG takes about half of its pixels, and lies both in the scratch folder and in a shard before the end.
         need = sum(len(job.boxes) for job in jobs) * len(videos) * size * size * 3
@@ -97,27 +98,7 @@ def crop_set(
     return done, len(frames) - done
 
 
-class _Boxes:
-    def __init__(self, folder: Path, name: str) -> None:
-        tables = {"original": folder / "original.parquet", name: folder / f"{name}.parquet"}
-        if not any(path.is_file() for path in tables.values()):
-            raise UserError(f"{folder}: no boxes of original or {name}; add the set to detect.sets")
-        self.rows: dict[tuple[str, str, int], Box | str] = {}  # many: tuples, not the tables' rows
-        for kind, path in tables.items():
-            table = pd.read_parquet(path) if path.is_file() else pd.DataFrame(columns=["video", "frame", "cause", *BOX])
-            boxes = zip(*(table[column] for column in BOX), strict=True)
-            for video, frame, cause, box in zip(table["video"], table["frame"], table["cause"], boxes, strict=True):
-                left, top, side = box
-                self.rows[kind, video, frame] = str(cause) if pd.isna(side) else (int(left), int(top), int(side))
-        self.name = name
-
-    def find(self, video: str, target: str, frame: int) -> Box | str:
-        """The box, or why there is none."""
-        found = self.rows.get(("original", target, frame)) or self.rows.get((self.name, video, frame))
-        return found or "no box: neither this video nor its target was searched at this frame (detect.sets)"
-
-
-def _jobs(frames: pd.DataFrame, boxes: _Boxes, raw: Path) -> tuple[list[Job], list[Row]]:
+def _jobs(frames: pd.DataFrame, boxes: Boxes, raw: Path) -> tuple[list[Job], list[Row]]:
     """One job a video, in the shards' order: by bucket, then by video."""
     donors = read_manifest(raw).set_index("video")["donor"]
     jobs, rejected = [], []
@@ -134,7 +115,7 @@ def _jobs(frames: pd.DataFrame, boxes: _Boxes, raw: Path) -> tuple[list[Job], li
             else:
                 good[frame] = found
         if good:
-            jobs.append(Job(about, good))
+            jobs.append(Job(about, good, boxes.pixels(about["video"], good)))
     return jobs, rejected
 
 
@@ -145,18 +126,19 @@ def crop_video(job: Job, videos: Mapping[str, Path], size: int) -> list[dict[str
     _same("counts", {quality: str(info.frames) for quality, info in infos.items()})
     _same("sizes", {quality: f"{info.width}x{info.height}" for quality, info in infos.items()})
     region = _region(job.boxes.values(), infos["raw"].width, infos["raw"].height)
-    readers = [read_frames(path, job.boxes, region) for path in paths.values()]
-    samples = []
-    for pictures in zip(*readers, strict=True):
-        left, top, side = job.boxes[pictures[0][0]]
-        box = (left - region[0], top - region[1], side)
-        samples.append(
-            {
-                f"{quality}.png": _png(square(image, box, size))
-                for quality, (_, image) in zip(paths, pictures, strict=True)
-            }
-        )
-    return samples
+    squares = {quality: _squares(path, job.boxes, region) for quality, path in paths.items()}
+    if job.pixels:
+        squares["raw"] = read_squares(job.pixels, job.boxes)
+    return [
+        {f"{quality}.png": png(resized(square, size)) for quality, (_, square) in zip(squares, pictures, strict=True)}
+        for pictures in zip(*squares.values(), strict=True)
+    ]
+
+
+def _squares(path: Path, boxes: Mapping[int, Box], region: Region) -> Iterator[tuple[int, Image]]:
+    for frame, image in read_frames(path, boxes, region):
+        left, top, side = boxes[frame]
+        yield frame, cut(image, (left - region[0], top - region[1], side))
 
 
 def _same(what: str, values: Mapping[str, str]) -> None:
@@ -164,8 +146,8 @@ def _same(what: str, values: Mapping[str, str]) -> None:
         raise VideoError(f"frame {what} differ: {', '.join(f'{quality} {value}' for quality, value in values.items())}")
 
 
-def _region(boxes: Collection[Box], width: int, height: int) -> tuple[int, int, int, int]:
-    """(left, top, width, height), even, of what holds all boxes. Raises: VideoError where one leaves the frame."""
+def _region(boxes: Collection[Box], width: int, height: int) -> Region:
+    """What, at even numbers, holds all boxes. Raises: VideoError where one leaves the frame."""
     for left, top, side in boxes:
         if left < 0 or top < 0 or left + side > width or top + side > height:
             raise VideoError(f"the box {(left, top, side)} leaves the frame of {width}x{height} pixels")
@@ -174,18 +156,10 @@ def _region(boxes: Collection[Box], width: int, height: int) -> tuple[int, int, 
     return x0, y0, min(x1, width) - x0, min(y1, height) - y0
 
 
-def square(image: Image, box: Box, size: int) -> Image:
-    """The box of an RGB frame (H, W, 3), resized to (size, size, 3). Raises: VideoError where it leaves the frame."""
-    left, top, side = box
-    if left < 0 or top < 0 or left + side > image.shape[1] or top + side > image.shape[0]:
-        raise VideoError(f"the box {box} leaves the frame of {image.shape[1]}x{image.shape[0]} pixels")
-    part = image[top : top + side, left : left + side]
-    how = cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(part, (size, size), interpolation=how), dtype=np.uint8)
-
-
-def _png(image: Image) -> bytes:
-    return bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), PNG)[1])
+def resized(square: Image, size: int) -> Image:
+    """A square RGB image (H, H, 3) as (size, size, 3)."""
+    how = cv2.INTER_AREA if square.shape[0] > size else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(square, (size, size), interpolation=how), dtype=np.uint8)
 
 
 def _upstream(folder: Path) -> list[Row]:

@@ -1,51 +1,107 @@
-"""The square box of the largest face of each sampled frame, found once, on raw."""
+"""The square box of the largest face of each sampled frame, found once, on raw, and its pixels for the crops."""
 
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from pipeline.faces import detect, square_box
+from pipeline import disk
+from pipeline.boxes import BOX, COLUMNS, TABLE, Image, archive_name, cut, writing
+from pipeline.errors import UserError
+from pipeline.faces import Face, detect, find_again, square_box
+from pipeline.files import whole
+from pipeline.manifests import read_manifest
 from pipeline.parallel import Rejected, map_videos
 from pipeline.resume import Scratch
 from pipeline.video import read_frames
 
+Job = tuple[str, list[int]]  # a video and the frames to search
 Box = tuple[int, int, int, int] | tuple[int, None, None, None]  # frame, left, top, size
-BOX = ["left", "top", "size"]
 
 
-def find_boxes(
+@dataclass(frozen=True)
+class Search:
+    """params.yaml's faces. max_side: see faces.detect; enlarge: see faces.square_box; near: see follow."""
+
+    max_side: int
+    enlarge: float
+    near: int = 0
+
+
+def detect_set(
     videos: Path,
     frames: pd.DataFrame,
-    max_side: int,
-    enlarge: float,
+    out: Path,
+    search: Search,
     workers: int | None = None,
     cluster: str | None = None,
-    keep: Scratch | None = None,
-) -> pd.DataFrame:
-    """Rows (video, frame, left, top, size, cause) for each row of `frames`, in its order; boxes in pixels of raw.
+) -> tuple[int, int]:
+    """Leave in `out` what pipeline.boxes tells of, for the frames: rows (video, frame, ...) of the set.
 
-    left, top and size are missing where there is no face, and `cause` says why; it is empty otherwise.
+    Returns how many frames have a face, and how many there are. Raises: UserError where none has one.
     """
-    jobs = [(str(video), [int(frame) for frame in rows]) for video, rows in frames.groupby("video")["frame"]]
-    work = partial(find_video, videos=videos, max_side=max_side, enlarge=enlarge)
+    jobs: list[Job] = [(str(video), [int(frame) for frame in rows]) for video, rows in frames.groupby("video")["frame"]]
     what = f"detect {videos.name}"
     rows: list[tuple[object, ...]] = []
-    results = map_videos(work, jobs, workers=workers, cluster=cluster, what=what, name=lambda job: job[0], keep=keep)
-    for (video, wanted), result in zip(jobs, results, strict=True):
-        if isinstance(result, Rejected):
-            rows += [(video, frame, None, None, None, result.cause) for frame in wanted]
-        else:
+    with Scratch(f"detect-{videos.name}", out, {"search": search, "jobs": jobs}, [videos]) as scratch:
+        disk.require(scratch.folder, _need(videos, jobs) - scratch.bytes(), what)
+        work = partial(find_video, videos=videos, search=search, keep=scratch.folder)
+        results = map_videos(
+            work, jobs, workers=workers, cluster=cluster, what=what, name=lambda job: job[0], keep=scratch
+        )
+        for (video, wanted), result in zip(jobs, results, strict=True):
+            if isinstance(result, Rejected):
+                rows += [(video, frame, None, None, None, result.cause) for frame in wanted]
+                continue
             rows += [(video, *box, "no face found" if box[3] is None else "") for box in result]
-    table = pd.DataFrame(rows, columns=["video", "frame", *BOX, "cause"])
-    return table.astype(dict.fromkeys(BOX, "Int64") | {"frame": "int64"})
+            if any(box[3] is not None for box in result):
+                scratch.link(archive_name(video), out)
+        table = pd.DataFrame(rows, columns=COLUMNS)
+        table = table.astype(dict.fromkeys(BOX, "Int64") | {"frame": "int64"})
+        found = int(table["size"].notna().sum())
+        if not found:
+            raise UserError(f"{videos}: no face in any of the {len(table)} sampled frames")
+        with whole(out / TABLE) as part:
+            table.to_parquet(part, index=False)
+    return found, len(table)
 
 
-def find_video(job: tuple[str, list[int]], videos: Path, max_side: int, enlarge: float) -> list[Box]:
+def find_video(job: Job, videos: Path, search: Search, keep: Path) -> list[Box]:
+    """The box of each frame of the job; the pixels of those found go to <keep>/<video>.zip."""
     video, wanted = job
     boxes: list[Box] = []
-    for frame, image in read_frames(videos / f"{video}.mp4", wanted):
-        face = detect(image, max_side)
-        height, width = image.shape[:2]
-        boxes.append((frame, *square_box(face, width, height, enlarge)) if face else (frame, None, None, None))
+    with writing(keep / archive_name(video)) as write:
+        for frame, image, face in follow(read_frames(videos / f"{video}.mp4", wanted), search):
+            if face is None:
+                boxes.append((frame, None, None, None))
+                continue
+            height, width = image.shape[:2]
+            box = square_box(face, width, height, search.enlarge)
+            write(frame, cut(image, box))
+            boxes.append((frame, *box))
     return boxes
+
+
+def follow(frames: Iterable[tuple[int, Image]], search: Search) -> Iterator[tuple[int, Image, Face | None]]:
+    """Yield each frame (number, RGB image (H, W, 3)) with its face.
+
+    search.near: a frame at most so many frames after one that was searched whole, with a face found, is searched
+    around the last face first, and whole where that fails.
+    """
+    last: Face | None = None
+    searched = 0
+    for frame, image in frames:
+        face = find_again(image, last) if last is not None and frame - searched <= search.near else None
+        if face is None:
+            face, searched = detect(image, search.max_side), frame
+        last = face
+        yield frame, image, face
+
+
+def _need(videos: Path, jobs: Sequence[Job]) -> int:
+    """Bytes, estimated: a square takes half of the frame's height or width, and a PNG half of its pixels."""
+    manifest = read_manifest(videos).set_index("video")
+    sides = manifest[["width", "height"]].min(axis=1) // 2
+    return sum(len(wanted) * int(sides.get(video, 0)) ** 2 * 3 // 2 for video, wanted in jobs)

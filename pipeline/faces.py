@@ -76,6 +76,19 @@ def detect_near(image: Image, last: Face) -> Face | None:
     return Face(left + x0, top + y0, left + x1, top + y1)
 
 
+def find_again(image: Image, last: Face) -> Face | None:
+    """The face that was at `last` some frames ago, of the size that it had there; None where it is gone.
+
+    The size is not measured again: the detector's boxes grow in steps of a fifth, and which step is chosen would
+    depend on the place and scale of the search.
+    """
+    found = detect_near(image, last)
+    if found is None:
+        return None
+    dx, dy = (now - before for now, before in zip(found.centre, last.centre, strict=True))
+    return Face(last.left + dx, last.top + dy, last.right + dx, last.bottom + dy)
+
+
 def landmarks(image: Image, face: Face, model: Path) -> NDArray[np.float64]:
     """The 68 landmarks (iBUG 300-W order) of the face: (68, 2), x and y in pixels of the frame.
 

@@ -50,6 +50,7 @@ class Detect(Section):
 class Faces(Section):
     max_side: Annotated[int, Field(ge=100)]  # px
     enlarge: Annotated[float, Field(ge=1)]
+    near: Annotated[int, Field(ge=0)]  # frames; 0: every sampled frame is searched whole
 
 
 class Crop(Section):

@@ -1,5 +1,5 @@
 """Cut the same square from the raw and the compressed frames of a set, into WebDataset shards:
-python -m stages.crop --set faceswap --frames data/frames/faceswap.parquet --boxes data/boxes \
+python -m stages.crop --set faceswap --frames data/frames/faceswap.parquet --faces data/faces \
     --raw data/raw/faceswap --compressed data/compressed/faceswap --out data/shards/faceswap
 """
 
@@ -16,7 +16,7 @@ def main(arguments: argparse.Namespace) -> str:
     settings = params.load()
     done, rejected = cropping.crop_set(
         frames=pd.read_parquet(arguments.frames),
-        boxes=arguments.boxes,
+        faces=arguments.faces,
         raw=arguments.raw,
         compressed={quality: arguments.compressed / quality for quality in settings.compressions},
         out=arguments.out,
@@ -32,7 +32,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--set", required=True, help="original or a manipulation")
     parser.add_argument("--frames", type=Path, required=True, help="parquet file of the set's sampled frames")
-    parser.add_argument("--boxes", type=Path, required=True, help="folder of the boxes, <set>.parquet")
+    parser.add_argument("--faces", type=Path, required=True, help="folder of what detect left, a folder a set")
     parser.add_argument("--raw", type=Path, required=True, help="folder of the set's raw videos")
     parser.add_argument("--compressed", type=Path, required=True, help="folder of a folder of videos a quality")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")

@@ -1,7 +1,7 @@
 """Made-up videos: a textured square that moves over a gradient, small enough to encode in a moment."""
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.manifests import write_manifest, write_rejected
 from pipeline.video import write_video
+from tests.faces68 import draw, face68
 
 WIDTH, HEIGHT = 96, 80
 
@@ -32,11 +33,25 @@ def pictures(count: int, seed: int = 0) -> list[NDArray[np.uint8]]:
     return frames
 
 
-def raw_set(folder: Path, videos: Mapping[str, Mapping[str, object]], frames: int = 12) -> Path:
-    """Write the videos of a set with their manifest; each value overrides columns of its row."""
+def faces(count: int, seed: int = 0) -> list[NDArray[np.uint8]]:
+    """A drawn face that moves to the right."""
+    return [draw(face68((70 + 2 * number, 66), 66), (168, 132), (200, 160 - seed, 140)) for number in range(count)]
+
+
+def raw_set(
+    folder: Path,
+    videos: Mapping[str, Mapping[str, object]],
+    frames: int = 12,
+    shown: Callable[[int, int], list[NDArray[np.uint8]]] = pictures,
+) -> Path:
+    """Write the videos of a set with their manifest; each value overrides columns of its row.
+
+    shown: makes the frames of a video from how many there are and the video's number.
+    """
     rows: list[dict[str, object]] = []
     for number, (video, changes) in enumerate(sorted(videos.items())):
-        info = write_video(folder / f"{video}.mp4", pictures(frames, seed=number), 25, (WIDTH, HEIGHT))
+        images = shown(frames, number)
+        info = write_video(folder / f"{video}.mp4", images, 25, (images[0].shape[1], images[0].shape[0]))
         size = {"frames": info.frames, "fps": float(info.fps), "width": info.width, "height": info.height}
         row = {"video": video, "person": video, "bucket": "b0", "label": 0, "target": "", "donor": ""}
         rows.append(row | size | {"parameters": "{}", "source": "made up", "licence": "none"} | dict(changes))

@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 import webdataset
 
+from pipeline.boxes import cut as cut_out
 from pipeline.compression import compress
-from pipeline.cropping import crop_set, square
+from pipeline.cropping import crop_set
 from pipeline.errors import UserError, VideoError
 from pipeline.manifests import read_manifest, read_rejected, write_rejected
 from pipeline.sampling import sample
@@ -34,7 +35,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fakes = {video: row | {"label": 1, "donor": row["target"], "person": row["target"]} for video, row in FAKES.items()}
     raw_set(root / "raw/faceswap", fakes)
     (root / "frames").mkdir()
-    (root / "boxes").mkdir()
+    (root / "faces/original").mkdir(parents=True)
     for name in ("original", "faceswap"):
         raw = root / "raw" / name
         for quality, crf in QUALITIES.items():
@@ -43,14 +44,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frames = pd.read_parquet(root / "frames/original.parquet")
     boxes = frames[["video", "frame"]].assign(**BOX, cause="").astype(dict.fromkeys(BOX, "Int64"))
     boxes.loc[0, list(BOX)], boxes.loc[0, "cause"] = pd.NA, "no face found"  # one of video a
-    boxes.to_parquet(root / "boxes/original.parquet")
+    boxes.to_parquet(root / "faces/original/boxes.parquet")
     return root
 
 
 def crop(data: Path, name: str, out: Path, workers: int = 1, compressed: Path | None = None) -> tuple[int, int]:
     folders = {quality: (compressed or data / "compressed" / name) / quality for quality in QUALITIES}
     frames = pd.read_parquet(data / f"frames/{name}.parquet")
-    return crop_set(frames, data / "boxes", data / "raw" / name, folders, out, 32, 4, workers)
+    return crop_set(frames, data / "faces", data / "raw" / name, folders, out, 32, 4, workers)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +118,7 @@ def test_people_never_cross_buckets(data: Path, shards: Path, tmp_path: Path) ->
 
 def test_what_is_missing_is_listed_with_its_cause(data: Path, tmp_path: Path) -> None:
     """A face not found, a video that compress refused, one that lost frames: counted, and the rest goes on."""
-    frame = int(pd.read_parquet(data / "boxes/original.parquet")["frame"].iat[0])
+    frame = int(pd.read_parquet(data / "faces/original/boxes.parquet")["frame"].iat[0])
     folder = tmp_path / "c"
     for quality in QUALITIES:
         (folder / quality).mkdir(parents=True)
@@ -140,7 +141,7 @@ def test_what_is_missing_is_listed_with_its_cause(data: Path, tmp_path: Path) ->
 
 def test_a_box_that_leaves_the_frame_is_refused() -> None:
     with pytest.raises(VideoError, match="leaves the frame of 20x10 pixels"):
-        square(np.zeros((10, 20, 3), np.uint8), (5, 4, 7), 32)
+        cut_out(np.zeros((10, 20, 3), np.uint8), (5, 4, 7))
 
 
 def test_compress_lists_bad_videos_and_goes_on(tmp_path: Path) -> None:

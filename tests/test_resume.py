@@ -22,7 +22,7 @@ from pipeline.probing import VideoInfo
 from pipeline.resume import Scratch
 from pipeline.sampling import sample
 from pipeline.video import transcode
-from tests.clips import raw_set
+from tests.clips import faces, raw_set
 from tests.test_parallel import wait_until
 
 ROOT = Path(__file__).parent.parent
@@ -33,14 +33,14 @@ VIDEOS = [f"v{number:02}" for number in range(14)]
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A set of small videos, one of them torn, with frames and boxes as if sampled and detected."""
     root = tmp_path_factory.mktemp("data")
-    raw = raw_set(root / "raw/original", {video: {} for video in VIDEOS}, frames=8)
+    raw = raw_set(root / "raw/original", {video: {} for video in VIDEOS}, frames=8, shown=faces)
     (raw / "v03.mp4").write_bytes((raw / "v03.mp4").read_bytes()[:900])
-    for folder in ("frames", "boxes"):
-        (root / folder).mkdir()
+    for folder in ("frames", "faces/original"):
+        (root / folder).mkdir(parents=True)
     frames = sample("original", read_manifest(raw), read_rejected(raw), 4, 0)
     frames.to_parquet(root / "frames/original.parquet")
     boxes = frames[["video", "frame"]].assign(left=12, top=16, size=40, cause="")
-    boxes.astype(dict.fromkeys(("left", "top", "size"), "Int64")).to_parquet(root / "boxes/original.parquet")
+    boxes.astype(dict.fromkeys(("left", "top", "size"), "Int64")).to_parquet(root / "faces/original/boxes.parquet")
     return root
 
 
@@ -49,12 +49,14 @@ def stage(data: Path, name: str, out: Path) -> list[str]:
     if name == "compress":
         return [name, "--quality", "c23", *raw, "--out", str(out)]
     frames = ["--frames", str(data / "frames/original.parquet")]
-    folders = {"boxes": "boxes", "raw": "raw/original", "compressed": "compressed/original"}
+    if name == "detect":
+        return [name, *raw, *frames, "--out", str(out)]
+    folders = {"faces": "faces", "raw": "raw/original", "compressed": "compressed/original"}
     paths = [part for key, folder in folders.items() for part in (f"--{key}", str(data / folder))]
     return [name, "--set", "original", *frames, *paths, "--out", str(out)]
 
 
-@pytest.mark.parametrize(("name", "qualities"), [("compress", 1), ("crop", 3)])
+@pytest.mark.parametrize(("name", "qualities"), [("compress", 1), ("detect", 1), ("crop", 3)])
 def test_a_killed_stage_goes_on_and_leaves_the_same_bytes(
     name: str, qualities: int, data: Path, tmp_path: Path
 ) -> None:
