@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,10 @@ from pipeline.errors import UserError
 from pipeline.params import Params, load
 from pipeline.reporting import encodings, paper_tables, result_tables, sensitivity, statistics, tables
 from pipeline.reporting.build import build
-from pipeline.reporting.comparison import Comparisons
+from pipeline.reporting.comparison import MEAN, Comparison, Comparisons
 from pipeline.reporting.provenance import shown_params
-from pipeline.reporting.results import read
+from pipeline.reporting.results import Model, Task, read
+from pipeline.reporting.verdict import verdict
 from pipeline.spectrum import spectrum_difference
 from tests import report_fixture as made_up
 
@@ -308,13 +310,43 @@ def test_paper_tables_show_ours_the_papers_and_the_difference(tmp_path: Path) ->
     assert (row["c40_acc_ours"], row["c40_acc_paper"]) == (pytest.approx(ours), 68.53)
     assert row["c40_acc_difference"] == pytest.approx(ours - 68.53) and pd.isna(row["c23_acc_ours"])
     shown = next(line for line in first.rows if line[1].text == "add (resnet50)")
-    assert [entry.text for entry in shown[2:5]] == ["missing", "88.48", tables.NOTHING]
+    assert [entry.text for entry in shown[2:6]] == ["ADD - ResNet50 (ours)", "missing", "88.48", tables.NOTHING]
+    mine, theirs, difference = (float(entry.text.replace("−", "-")) for entry in shown[9:12])
+    assert theirs == 68.53 and difference == pytest.approx(mine - theirs, abs=0.0051)  # what is printed adds up
     assert len(first.rows) == 8 and [line[1].text for line in first.rows].count("f3net") == 1
     assert second.values.set_index("method")["acc_paper"].to_dict() == {
         "resnet50": 60.27, "add_fr": 67.03, "add_mv_plain": 67.01, "add_mv": 68.14, "add": 68.53}  # fmt: skip
-    assert second.rows[1][5].text != "missing" and second.rows[2][5].text == "missing"
+    assert second.rows[1][6].text != "missing" and second.rows[2][6].text == "missing"
     assert third.values.set_index("compression").loc["c40", "resnet18_add_paper"] == 67.5
     assert "resnet34_ours" not in third.values
+
+
+def test_the_headline_says_once_what_backbones_and_compressions_share(run: tuple[Path, Params]) -> None:
+    results, params = read(run[0] / "cells", run[1]), run[1]
+    cells = [replace(cell, backbone=name) for cell in results.cells for name in ("a", "b", "c") if cell.method == "add"]
+
+    def said(outcomes: dict[tuple[str, str], tuple[float, float]], several: bool = True) -> str:
+        rows = [
+            Comparison(Task(MEAN, quality), Model("add", name), Model(name, name), "auc", (0.0, 0.0),
+                       statistics.Difference(value, 0, 0, p, 0.1), statistics.Difference(value, 0, 0, p, 0.1), p)
+            for (quality, name), (value, p) in outcomes.items()
+        ]  # fmt: skip
+        known = replace(results, cells=cells if several else [cell for cell in cells if cell.backbone == "a"])
+        stub: Any = SimpleNamespace(against_add=rows)
+        return verdict(known, stub, params).headline.partition(". One by one")[0]
+
+    same = {(quality, name): (0.1, 0.5) for quality in ("c23", "c40") for name in "abc"}
+    assert said(same) == (
+        "At c23 and c40, over all manipulations, ADD on a, b and c cannot be told from the plain baseline"
+    )
+    assert said(same | {("c40", "b"): (0.1, 0.01)}) == (
+        "At c23, over all manipulations, ADD on a, b and c cannot be told from the plain baseline; "
+        "at c40, over all manipulations, ADD on a and c cannot be told from the plain baseline; "
+        "at c40, over all manipulations, ADD on b beats the plain baseline"
+    )
+    assert said({("c40", "a"): (-0.1, 0.01)}, several=False) == (
+        "At c40, over all manipulations, ADD falls short of the plain baseline"
+    )
 
 
 def test_sensitivity_reads_the_runs_that_differ_in_alpha_and_beta_alone() -> None:

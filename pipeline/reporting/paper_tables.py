@@ -17,6 +17,7 @@ COMPRESSIONS = ("c23", "c40")
 BACKBONE = "resnet50"  # of Table 1's distilled students and of Table 2
 WITH_TEACHER = ("fitnet", "at", "nl", ADD)
 OURS = ("ours", "paper", "diff.")
+DIGITS = 2  # of a percentage, as the paper prints them: ours less the paper's is the difference as printed
 
 
 def paper(number: int) -> pd.DataFrame:
@@ -51,9 +52,9 @@ def _table1(results: Results, shared: Sequence[str]) -> Table:
             for m in models
             for c, name, _ in measures
         }
-        marks = {(c, n): best([_mean(found[m, c, n]) for m in models], 3) for c, n, _ in measures}
+        marks = {(c, n): best([_mean(found[m, c, n]) for m in models], DIGITS + 2) for c, n, _ in measures}
         for i, (model, line) in enumerate(zip(models, block.to_dict("records"), strict=True)):
-            row = [Entry(str(manipulation)), Entry(model.label)]
+            row = [Entry(str(manipulation)), Entry(model.label), Entry(str(line["paper_row"]))]
             record: dict[str, Any] = {"manipulation": manipulation, "method": model.method}
             for c, name, column in measures:
                 theirs = float(line[f"{c}_{column}"])
@@ -68,11 +69,11 @@ def _table1(results: Results, shared: Sequence[str]) -> Table:
         "Table 1 of the paper: ACC and R@1 of every method",
         "Ours is the mean ± standard deviation over seeds, per frame; R@1 is the nearest neighbour's label match, "
         "which is how the authors' code computes it; the best of each task is bold on each side.",
-        ["manipulation", "method", *(OURS * len(names))],
+        ["manipulation", "method", "in the paper", *(OURS * len(names))],
         rows,
         pd.DataFrame(values),
-        groups=[("", 2), *((name, len(OURS)) for name in names)],
-        left=2,
+        groups=[("", 3), *((name, len(OURS)) for name in names)],
+        left=3,
     )  # fmt: skip
 
 
@@ -87,10 +88,10 @@ def _table2(results: Results) -> Table:
         models = [Model(switches.get(flag, backbone), backbone) for flag in flags]
         task = Task(manipulation, compression)
         found = [results.spread(model, task, "frame", "acc") for model in models]
-        marks = best([_mean(spread) for spread in found], 3)
+        marks = best([_mean(spread) for spread in found], DIGITS + 2)
         for line, flag, model, spread, mark in zip(lines, flags, models, found, marks, strict=True):
             theirs = float(line["acc"]) if known else None
-            words = [task.label, model.label, *("yes" if on else "no" for on in flag)]
+            words = [task.label, model.label, str(line["paper_row"]), *("yes" if on else "no" for on in flag)]
             rows.append(
                 [*map(Entry, words), *_triple(spread, mark, theirs, theirs == max(line["acc"] for line in lines))]
             )
@@ -105,11 +106,11 @@ def _table2(results: Results) -> Table:
         "table2",
         "Table 2 of the paper: ADD with parts switched off",
         "ACC per frame in percent; the paper has this table for NeuralTextures at c40 on a ResNet-50 alone.",
-        ["task", "method", "frequency", "multi-view", "contrastive", *OURS],
+        ["task", "method", "in the paper", "frequency", "multi-view", "contrastive", *OURS],
         rows,
         pd.DataFrame(values),
-        groups=[("", 5), ("ACC %", len(OURS))],
-        left=5,
+        groups=[("", 6), ("ACC %", len(OURS))],
+        left=6,
     )
 
 
@@ -124,7 +125,7 @@ def _table3(results: Results, shared: Sequence[str], columns: Sequence[str]) -> 
                 results.spread(m, task, "frame", "acc") for m in (Model(backbone, backbone), Model(ADD, backbone))
             )
             theirs = [float(published[task.manipulation, task.compression][f"{backbone}{end}"]) for end in ("", "_add")]
-            marks = best([_mean(plain), _mean(add)], 3)
+            marks = best([_mean(plain), _mean(add)], DIGITS + 2)
             for end, spread, mark, value in zip(("", "_add"), (plain, add), marks, theirs, strict=True):
                 row += _triple(spread, mark, value, value == max(theirs))
                 record |= _record(f"{backbone}{end}", spread, value)
@@ -143,9 +144,9 @@ def _table3(results: Results, shared: Sequence[str], columns: Sequence[str]) -> 
 
 
 def _triple(ours: Spread | None, mark: bool, theirs: float | None, top: bool) -> Iterator[Entry]:
-    yield Entry(MISSING) if ours is None else Entry(percent(ours.mean, ours.deviation), mark)
-    yield Entry(NOTHING if theirs is None else f"{theirs:.2f}", top and theirs is not None)
-    yield Entry(NOTHING if ours is None or theirs is None else signed(100 * ours.mean - theirs, 2))
+    yield Entry(MISSING) if ours is None else Entry(percent(ours.mean, ours.deviation, DIGITS), mark)
+    yield Entry(NOTHING if theirs is None else f"{theirs:.{DIGITS}f}", top and theirs is not None)
+    yield Entry(NOTHING if ours is None or theirs is None else signed(100 * ours.mean - theirs, DIGITS))
 
 
 def _record(name: str, ours: Spread | None, theirs: float | None) -> dict[str, float | None]:

@@ -164,6 +164,7 @@ def tests(results: Results, comparisons: Comparisons) -> Table:
         rows,
         pd.DataFrame(values),
         left=4,
+        folded=len(rows) > 60,
     )  # fmt: skip
 
 

@@ -77,9 +77,9 @@ def escape(text: str) -> str:
     return "".join(_LATEX.get(char, char) for char in text)
 
 
-def percent(value: float | None, deviation: float = float("nan")) -> str:
-    """A share as a percentage with one decimal, with its deviation where there is one."""
-    return _number(value, deviation, 100.0, 1)
+def percent(value: float | None, deviation: float = float("nan"), digits: int = 1) -> str:
+    """A share as a percentage, with its deviation where there is one."""
+    return _number(value, deviation, 100.0, digits)
 
 
 def decimal(value: float | None, deviation: float = float("nan")) -> str:

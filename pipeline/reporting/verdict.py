@@ -40,8 +40,7 @@ def _headline(results: Results, rows: Sequence[Comparison]) -> str:
         return "Nothing can be said: ADD and a plain baseline of the same network are not both in this run."
     means = [row for row in rows if row.task.manipulation == MEAN]
     single = [row for row in rows if row not in means]
-    said = [f"{_place(row)}, {_name(results, row)} {_outcome(row)} the plain baseline" for row in means or single]
-    text = "; ".join(said) + "."
+    text = "; ".join(_said(results, means or single)) + "."
     if means:
         better = sum(told_apart(row) and row.videos.value > 0 for row in single)
         worse = sum(told_apart(row) and row.videos.value < 0 for row in single)
@@ -56,12 +55,29 @@ def _outcome(row: Comparison) -> str:
 
 
 def _place(row: Comparison) -> str:
-    pooled = row.task.manipulation == MEAN
-    return f"at {row.task.compression}, over all manipulations" if pooled else f"on {row.task.label}"
+    return _at(row.task.manipulation, row.task.compression)
 
 
-def _name(results: Results, row: Comparison) -> str:
-    return "ADD" if results.label(row.add) == ADD else f"ADD on {row.add.backbone}"
+def _at(manipulation: str, compression: str) -> str:
+    return f"at {compression}, over all manipulations" if manipulation == MEAN else f"on {manipulation} {compression}"
+
+
+def _said(results: Results, rows: Sequence[Comparison]) -> Iterator[str]:
+    """A clause for each outcome, which names the compressions and backbones that share it together."""
+    found: dict[tuple[str, str, str], list[str]] = {}  # manipulation, compression, outcome -> backbones
+    for row in rows:
+        found.setdefault((row.task.manipulation, row.task.compression, _outcome(row)), []).append(row.add.backbone)
+    shared: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+    for (manipulation, compression, outcome), backbones in found.items():
+        shared.setdefault((manipulation, outcome, tuple(backbones)), []).append(compression)
+    several = any(results.label(row.add) != ADD for row in rows)
+    for (manipulation, outcome, backbones), compressions in shared.items():
+        name = f"ADD on {_listed(backbones)}" if several else "ADD"
+        yield f"{_at(manipulation, _listed(compressions))}, {name} {outcome} the plain baseline"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
 
 
 def told_apart(row: Comparison) -> bool:
