@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from pipeline import params
-from pipeline.files import whole
 from pipeline.forging.landmarks import track_set
 from pipeline.resume import Scratch
 from pipeline.weights import fetch
@@ -18,13 +17,8 @@ def main(arguments: argparse.Namespace) -> str:
     side, model = settings.faces.max_side, fetch("landmarks")
     inputs = [arguments.videos, model]
     with Scratch(f"landmarks-{arguments.videos.name}", arguments.out, {"max_side": side}, inputs) as scratch:
-        rows, unread = track_set(
-            arguments.videos, side, model, settings.workers, cluster=settings.cluster.address, keep=scratch
-        )
-        with whole(arguments.out) as part:
-            rows.to_parquet(part, index=False)
-    outcome = f"{rows['video'].nunique()} videos, a face in {rows['found'].sum()} of {len(rows)} frames"
-    return f"{outcome}; cannot be read: {'; '.join(unread)}" if unread else outcome
+        cluster = settings.cluster.address
+        return track_set(arguments.videos, arguments.out, side, model, settings.workers, cluster=cluster, keep=scratch)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,16 @@
 """A tree in FaceForensics++'s own layout and names, of six of the sample's people and fakes that the forge makes."""
 
 import json
+import sys
 from pathlib import Path
 
-from pipeline import params, sources
+import yaml
+
 from pipeline.files import link
-from pipeline.forging.fakes import forge_set
-from pipeline.forging.landmarks import track_set
 from pipeline.manifests import read_manifest, write_manifest, write_rejected
 from pipeline.video import transcode
-from pipeline.weights import fetch
+from tests.clone import ROOT, merge, run
 
-ROOT = Path(__file__).parents[1]
 # As the official files list them: target and donor of one fake, donor and target of the other.
 SPLITS = {"train": [["071", "054"]], "val": [["720", "672"]], "test": [["953", "974"]]}
 # How each manipulation's stand-in is made: what kind, and the resolution of the forged face in px.
@@ -31,21 +30,21 @@ def plant(root: Path, work: Path, frames: int) -> Path:
     work: a folder for what is needed on the way. The people come from the sample's files (fetched where the cache
     lacks them).
     """
-    originals, landmarks = work / "original", work / "landmarks.parquet"
-    _people(originals, work / "sample", frames)
-    rows, unread = track_set(originals, 640, fetch("landmarks"), workers=1)
-    assert not unread
-    rows.to_parquet(landmarks, index=False)
-    folders = {"original_sequences/youtube": originals}
+    work.mkdir()
+    small = {"sample_source": {"clip_frames": frames, "clips_per_person": 1}, "workers": 1}
+    stage(work, small, "download", "--set", "original", "--out", "sample")
+    name_officially(work / "sample", work / "original")
+    stage(work, small, "landmarks", "--videos", "original", "--out", "landmarks.parquet")
+    folders = {"original_sequences/youtube": work / "original"}
     for method, (kind, width) in STAND_INS.items():
-        folder = folders[f"manipulated_sequences/{method}"] = work / method
-        forge_set(kind, originals, landmarks, folder, per_target=1, width=width, seed=0, workers=1)
+        folders[f"manipulated_sequences/{method}"] = work / method
+        stage(work, small | {"forge": {"per_target": 1, "face_width": {kind: width}}}, "forge", "--manipulation", kind,
+              "--videos", "original", "--landmarks", "landmarks.parquet", "--out", method)  # fmt: skip
     for place, folder in folders.items():
         for video in folder.glob("*.mp4"):
             name = video.name.replace("__", "_")
             link(video, root / place / "raw/videos" / name)
             for quality, crf in QUALITIES.items():
-                (root / place / quality / "videos").mkdir(parents=True, exist_ok=True)
                 transcode(video, root / place / quality / "videos" / name, crf)
     (root / "splits").mkdir()
     for split, pairs in SPLITS.items():
@@ -53,18 +52,19 @@ def plant(root: Path, work: Path, frames: int) -> Path:
     return root
 
 
-def _people(out: Path, work: Path, frames: int) -> None:
-    """A clip each of the sample's first people, under the official names; a bucket a split, so that a pair's donors
-    are each other."""
-    sample = params.load(ROOT / "params.yaml")
-    options = sample.sample_source.model_copy(update={"clip_frames": frames, "clips_per_person": 1})
-    settings = sample.model_copy(update={"source": "sample", "sample_source": options, "workers": 1})
-    sources.download(settings, "original", work)
+def stage(work: Path, changes: dict, name: str, *arguments: str) -> None:
+    """Run a stage in `work`, with the sample's params but for some changes."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    (work / "params.yaml").write_text(yaml.safe_dump(merge(params, changes)))
+    run(work, "env", f"PYTHONPATH={ROOT}", sys.executable, "-m", f"stages.{name}", *arguments)
+
+
+def name_officially(sample: Path, out: Path) -> None:
+    """Give the sample's first people the names in the splits; each pair is a bucket, where nobody else can be a donor."""
     names = [(name, split) for split, pairs in SPLITS.items() for pair in pairs for name in pair]
-    people = read_manifest(work).to_dict("records")
     rows = []
-    for (name, split), row in zip(names, people, strict=False):
-        link(work / f"{row['video']}.mp4", out / f"{name}.mp4")
+    for (name, split), row in zip(names, read_manifest(sample).to_dict("records"), strict=False):
+        link(sample / f"{row['video']}.mp4", out / f"{name}.mp4")
         rows.append({str(k): v for k, v in row.items()} | {"video": name, "person": name, "bucket": split})
     write_manifest(out, rows)
     write_rejected(out, [])

@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from scipy.ndimage import gaussian_filter1d
 
@@ -16,7 +17,7 @@ from pipeline.forging.donors import MAX_STEP, Clip, choose, follow, generator, p
 from pipeline.forging.fakes import KEPT, MANIPULATIONS, forge_set, plan
 from pipeline.forging.landmarks import MAX_GAP, runs, smooth
 from pipeline.forging.reenactment import LIMIT, expression, transfer
-from pipeline.forging.tracks import Track, from_rows, to_rows
+from pipeline.forging.tracks import Track, from_rows, read_track, to_rows, writing
 from pipeline.forging.warping import MIRROR, cut_patches, part_lips, triangulate, warp
 from pipeline.manifests import MANIFEST, read_manifest, read_rejected, write_manifest
 from pipeline.video import probe, read_frames, write_video
@@ -69,6 +70,23 @@ def test_a_face_is_tracked_until_it_leaves(tmp_path: Path, monkeypatch: pytest.M
     assert track.usable.tolist() == list(range(16))
     drift = np.diff(track.points[3:13, 0, 0])
     assert np.abs(drift - 2).max() < 2, "steady, whatever the detector's steps"
+
+
+def test_tracks_are_read_a_video_at_a_time(tmp_path: Path):
+    random = np.random.default_rng(0)
+    tracks = {video: Track(random.random(5) < 0.9, random.uniform(0, 99, (5, 68, 2))) for video in ("v", "w", "x")}
+    tracks["w"].points[3:] = np.nan
+    path = tmp_path / "tracks.parquet"
+    with writing(path) as write:
+        for video, track in tracks.items():
+            write(video, track)
+        assert not path.exists()
+    assert pq.ParquetFile(path).num_row_groups == 3
+    for video, track in tracks.items():
+        found = read_track(path, video)
+        np.testing.assert_array_equal(found.found, track.found)
+        np.testing.assert_allclose(found.points, track.points, atol=1e-5)
+    assert read_track(path, "w").unusable.tolist() == [3, 4] and read_track(path, "y") is None
 
 
 def test_rows_survive_parquet(tmp_path: Path):
@@ -355,4 +373,4 @@ def test_nothing_to_make_is_an_error_and_leaves_nothing(raw: Path, tmp_path: Pat
 
 def test_an_unknown_manipulation_is_named(raw: Path):
     with pytest.raises(UserError, match="faceswap, reenactment"):
-        plan(read_manifest(raw), {}, "deepfakes", per_target=1, width=40, seed=0)
+        plan(read_manifest(raw), {}.get, "deepfakes", per_target=1, width=40, seed=0)

@@ -1,7 +1,7 @@
 """Fakes of a set of real videos: who lends to whom, the making of each clip, and what is written of it."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from pipeline.files import whole_folder
 from pipeline.forging import faceswap, reenactment
 from pipeline.forging.blending import paste
 from pipeline.forging.donors import Clip, Donor, choose, generator, pose
-from pipeline.forging.tracks import Track, from_rows
+from pipeline.forging.tracks import Track, read_track
 from pipeline.forging.warping import Patches, cut_patches, face_width
 from pipeline.manifests import read_manifest, write_manifest, write_rejected
 from pipeline.parallel import Rejected, map_videos
@@ -49,7 +49,6 @@ class Job:
     manipulation: str
     target: str
     donor: Donor
-    tracks: tuple[Track, Track]  # of the target, of the donor
     width: int  # px: the resolution of the forged face
     seed: int
 
@@ -77,8 +76,8 @@ def forge_set(
     Returns the numbers of fakes and of rejected videos. Raises: UserError where no fake can be made.
     """
     manifest = read_manifest(videos)
-    tracks = {str(video): from_rows(rows) for video, rows in pd.read_parquet(landmarks).groupby("video")}
-    jobs, causes = plan(manifest, tracks, manipulation, per_target=per_target, width=width, seed=seed)
+    track = partial(read_track, landmarks)
+    jobs, causes = plan(manifest, track, manipulation, per_target=per_target, width=width, seed=seed)
     targets = _rows(manifest)
     made: list[dict[str, object]] = []
     rejected: list[dict[str, object]] = [
@@ -89,7 +88,7 @@ def forge_set(
     with whole_folder(out) as part, Scratch(f"forge-{manipulation}", out, settings, [videos, landmarks]) as scratch:
         need = sum((videos / f"{job.target}.mp4").stat().st_size for job in jobs)  # lossless as well
         disk.require(scratch.folder, need - scratch.bytes(), what)
-        work = partial(make, videos=videos, out=scratch.folder)
+        work = partial(make, videos=videos, landmarks=landmarks, out=scratch.folder)
         results = map_videos(
             work, jobs, workers=workers, cluster=cluster, what=what, name=lambda job: job.name, keep=scratch
         )
@@ -99,7 +98,7 @@ def forge_set(
             else:
                 scratch.link(f"{job.name}.mp4", part)
                 made.append(targets[job.target] | result)
-                kept = sorted(set(range(len(job.tracks[0].points))) - set(job.tracks[0].usable.tolist()))
+                kept = _known(track(job.target)).unusable.tolist()
                 rejected += [{"video": job.name, "frame": str(frame), "cause": KEPT} for frame in kept]
         if not made:
             scratch.clear()  # what was mended meanwhile must not be found bad again
@@ -114,7 +113,7 @@ def forge_set(
 
 def plan(
     manifest: pd.DataFrame,
-    tracks: Mapping[str, Track],
+    track_of: Callable[[str], Track | None],
     manipulation: str,
     *,
     per_target: int,
@@ -131,7 +130,7 @@ def plan(
     rejected: dict[str, str] = {}
     clips: list[Clip] = []
     for video, row in _rows(manifest).items():
-        track = tracks.get(video)
+        track = track_of(video)
         if track is None or len(track.usable) < MIN_FRAMES:
             rejected[video] = f"fewer than {MIN_FRAMES} frames with a face"
         else:
@@ -147,17 +146,16 @@ def plan(
                 f"no donor: bucket {clip.bucket} holds no other {'person' if other_person else 'clip'}"
             )
         for donor in donors:
-            pair = (tracks[clip.video], tracks[donor.video])
-            jobs.append(Job(manipulation, clip.video, donor, pair, width, seed))
+            jobs.append(Job(manipulation, clip.video, donor, width, seed))
     return jobs, rejected
 
 
-def make(job: Job, videos: Path, out: Path) -> dict[str, object]:
+def make(job: Job, videos: Path, landmarks: Path, out: Path) -> dict[str, object]:
     """Make one fake from `videos` into the folder `out`; frames of the target without a face stay as they are.
 
     Returns the columns of its manifest row that differ from the target's. Raises: VideoError.
     """
-    ours, theirs = job.tracks
+    ours, theirs = (_known(read_track(landmarks, video)) for video in (job.target, job.donor.video))
     source, path = videos / f"{job.target}.mp4", out / f"{job.name}.mp4"
     info = probe(source)
     if info.frames != len(ours.found):
@@ -194,6 +192,11 @@ def make(job: Job, videos: Path, out: Path) -> dict[str, object]:
         "donor": job.donor.video,
         "parameters": json.dumps(settings, sort_keys=True, separators=(",", ":")),
     }
+
+
+def _known(track: Track | None) -> Track:
+    assert track is not None  # or no fake would have been planned
+    return track
 
 
 def _rows(manifest: pd.DataFrame) -> dict[str, dict[str, object]]:

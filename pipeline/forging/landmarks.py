@@ -11,13 +11,12 @@ from math import dist
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from pipeline.errors import UserError
 from pipeline.faces import Face, detect, detect_near, landmarks
-from pipeline.forging.tracks import Track, to_rows
+from pipeline.forging.tracks import Track, writing
 from pipeline.manifests import read_manifest
 from pipeline.parallel import Rejected, map_videos
 from pipeline.resume import Scratch
@@ -32,26 +31,33 @@ REDETECT = 12  # frames between searches of the whole frame, where the largest f
 
 def track_set(
     videos: Path,
+    out: Path,
     max_side: int,
     model: Path,
     workers: int | None = None,
     cluster: str | None = None,
     keep: Scratch | None = None,
-) -> tuple[pd.DataFrame, list[str]]:
-    """The tracks of every video in videos/manifest.csv as rows (see tracks.to_rows), and the videos that cannot be
-    read, each with its cause. Raises: UserError where none can."""
+) -> str:
+    """Write the tracks of every video in videos/manifest.csv to `out` (see forging.tracks).
+
+    Returns a line that tells what there is, and which videos cannot be read. Raises: UserError where none can.
+    """
     names = list(read_manifest(videos)["video"])
     work = partial(_track, videos=videos, max_side=max_side, model=model)
-    tables, unread = [], []
+    unread: list[str] = []
+    frames = found = 0
     results = map_videos(work, names, workers=workers, cluster=cluster, what="landmarks", keep=keep)
-    for name, result in zip(names, results, strict=True):
-        if isinstance(result, Rejected):
-            unread.append(f"{name} ({result.cause})")
-        else:
-            tables.append(to_rows(name, result))
-    if not tables:
-        raise UserError(f"{videos}: no video could be read: {'; '.join(unread) or 'there are none'}")
-    return pd.concat(tables, ignore_index=True), unread
+    with writing(out) as write:
+        for name, result in zip(names, results, strict=True):
+            if isinstance(result, Rejected):
+                unread.append(f"{name} ({result.cause})")
+            else:
+                write(name, result)
+                frames, found = frames + len(result.found), found + int(result.found.sum())
+        if not frames:
+            raise UserError(f"{videos}: no video could be read: {'; '.join(unread) or 'there are none'}")
+    outcome = f"{len(names) - len(unread)} videos, a face in {found} of {frames} frames"
+    return f"{outcome}; cannot be read: {'; '.join(unread)}" if unread else outcome
 
 
 def track(video: Path, max_side: int, model: Path) -> Track:
