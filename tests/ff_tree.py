@@ -60,7 +60,7 @@ def stage(work: Path, changes: dict, name: str, *arguments: str) -> None:
 
 
 def name_officially(sample: Path, out: Path) -> None:
-    """Give the sample's first people the names in the splits; each pair is a bucket, where nobody else can be a donor."""
+    """Give the sample's first people the names in the splits; a pair is a bucket of its own: each other's donors."""
     names = [(name, split) for split, pairs in SPLITS.items() for pair in pairs for name in pair]
     rows = []
     for (name, split), row in zip(names, read_manifest(sample).to_dict("records"), strict=False):

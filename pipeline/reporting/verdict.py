@@ -68,8 +68,8 @@ def _said(results: Results, rows: Sequence[Comparison]) -> Iterator[str]:
     for row in rows:
         found.setdefault((row.task.manipulation, row.task.compression, _outcome(row)), []).append(row.add.backbone)
     shared: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
-    for (manipulation, compression, outcome), backbones in found.items():
-        shared.setdefault((manipulation, outcome, tuple(backbones)), []).append(compression)
+    for (manipulation, compression, outcome), names in found.items():
+        shared.setdefault((manipulation, outcome, tuple(names)), []).append(compression)
     several = any(results.label(row.add) != ADD for row in rows)
     for (manipulation, outcome, backbones), compressions in shared.items():
         name = f"ADD on {_listed(backbones)}" if several else "ADD"
