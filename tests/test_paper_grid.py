@@ -1,5 +1,6 @@
 """presets/faceforensics.yaml against the paper's tables: what it names is what they show, cell for cell."""
 
+import re
 from itertools import product
 from pathlib import Path
 
@@ -52,3 +53,25 @@ def test_the_preset_is_the_papers_grid() -> None:
     assert {(cell.backbone, cell.manipulation) for cell in wanted if cell.method != cell.backbone} == teachers
     recipe = params.train
     assert (recipe.batch_size, recipe.epochs, params.crop.size, params.sample.frames) == (144, 32, 128, 64)
+
+
+def test_the_ways_to_run_less_of_it_are_valid(tmp_path: Path) -> None:
+    """Each line of the preset's head, alone and all together, as `dvc exp run -S` applies it."""
+    from dvc.utils.hydra import apply_overrides
+
+    preset = (ROOT / "presets/faceforensics.yaml").read_text()
+    head = preset.partition("# Less of it")[2].partition("\n\n")[0]
+    lines = [re.findall(r"-S '?([\w.]+=[^' ]+)", line) for line in head.splitlines() if "-S" in line]
+    assert len(lines) == 6
+
+    def cut(overrides: list[str]) -> list[Cell]:
+        file = tmp_path / "params.yaml"
+        file.write_text(preset)
+        apply_overrides(file, overrides)
+        return expected(load(file))
+
+    counts = [len(cut(line)) for line in lines]
+    assert counts[:2] == [479, 173] and max(counts[2:]) < 479
+    assert len(cut([override for line in lines for override in line])) == 1 + 4 + 1 + 3
+    with_backbone = {cell.backbone for cell in cut(lines[3])}
+    assert with_backbone == {"resnet50", "xception", "inception_resnet_v1", "f3net"}
