@@ -2,7 +2,7 @@
 
 import subprocess
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from pipeline.errors import UserError
 from pipeline.manifests import read_manifest, read_rejected
 from pipeline.sources import sample
 from pipeline.sources.clips import spread
+from pipeline.sources.looking import look
 from pipeline.sources.tables import unique_names
 from pipeline.video import probe, read_frames, write_video
 from tests.test_parallel import wait_until
@@ -216,6 +217,19 @@ def test_a_killed_download_goes_on_and_leaves_the_same_bytes(tmp_path: Path) -> 
     assert not list(scratch.iterdir())
     work = [(tmp_path / root / "work.txt").read_text().split() for root in "ab"]
     assert len(work[1]) - len(work[0]) <= 2  # two workers
+
+
+def test_what_was_looked_into_is_not_looked_into_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = [video(tmp_path / f"v{number}.mp4", frames=8 + number) for number in range(3)]
+
+    def infos() -> Iterator[object]:
+        return look("original", "videos", paths, ["a", "b", "c"], tmp_path, 1)
+
+    killed = infos()
+    next(killed)
+    killed.close()
+    assert [info.frames for info in infos()] == [8, 9, 10]
+    assert "look into videos: goes on, 1 of 3 are done" in capsys.readouterr().err
 
 
 def cuts(scratch: Path) -> int:
