@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 
 from pipeline.compression import compress
+from pipeline.detection import Search, detect_set
 from pipeline.errors import UserError
+from pipeline.manifests import read_manifest, read_rejected
 from pipeline.parallel import Rejected, map_videos
 from pipeline.resume import Scratch
-from tests.clips import raw_set
+from pipeline.sampling import sample
+from tests.clips import faces, raw_set
 from tests.test_parallel import half, wait_until
 
 ROOT = Path(__file__).parent.parent
@@ -39,10 +42,14 @@ def test_two_nodes_give_the_bytes_of_one_core(cluster: Any, tmp_path: Path) -> N
     assert results == [Rejected(3, "three is odd") if n == 3 else n / 2 for n in range(8)]
     with pytest.raises(UserError, match=r"params\.yaml: too large"):
         list(map_videos(half, [1, 100], what="halve", cluster=cluster.address))
-    raw = raw_set(tmp_path / "original", {name: {} for name in "abcd"}, frames=4)
+    raw = raw_set(tmp_path / "original", {name: {} for name in "abcd"}, frames=4, shown=faces)
     assert compress(raw, tmp_path / "one", 23, "c23", workers=1) == (4, 0)
     assert compress(raw, tmp_path / "two", 23, "c23", cluster=cluster.address) == (4, 0)
     assert hashes(tmp_path / "one") == hashes(tmp_path / "two")
+    frames = sample("original", read_manifest(raw), read_rejected(raw), 3, 0)
+    assert detect_set(raw, frames, tmp_path / "1", Search(400, 1.3), workers=1) == (12, 12)
+    assert detect_set(raw, frames, tmp_path / "2", Search(400, 1.3), cluster=cluster.address) == (12, 12)
+    assert hashes(tmp_path / "1") == hashes(tmp_path / "2")
 
 
 def test_a_lost_node_costs_its_videos_in_flight(cluster: Any, tmp_path: Path) -> None:
