@@ -18,7 +18,8 @@ from pipeline.device import device
 from pipeline.history import Outcome, Row
 from pipeline.loader import TrainingLoader, evaluation_loader
 from pipeline.models import HISTORY, SUMMARY, Card, save
-from pipeline.params import Params, Train
+from pipeline.params import Params
+from pipeline.recipes import Train
 from pipeline.scoring import score
 from pipeline.shards import buckets
 from pipeline.tracking import Run, track

@@ -5,23 +5,20 @@ Unknown keys are refused, so that a misspelt `-S` never passes in silence. `load
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import UserError
+from pipeline.recipes import Add, Baseline, Distill, Name, Recipe, Teacher, Train, Weight
 from pipeline.source_params import CelebDF, FaceForensics, Folder, OtherData, Positive, SampleSource, Section
+
+STAGED = ("at", "nl")  # the distillations over all four stages, besides ADD
 
 # As DVC reads and rewrites the file: YAML 1.2, where `off` is a word and 1e-08 a number, unlike in PyYAML's 1.1.
 READER = YAML(typ="safe", pure=True)
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Weight = Annotated[float, Field(ge=0)]
-LayerWeights = tuple[Weight, Weight, Weight, Weight]  # one for each of the four stages (spec section 5)
-STAGED = ("at", "nl")  # the distillations over all four stages, besides ADD
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 
 
 class Split(Section):
@@ -91,68 +88,6 @@ class Model(Section):
     pretrained: bool
 
 
-class Train(Section):
-    """The recipe (spec section 6). A method's own `train` holds what differs from this one."""
-
-    epochs: Positive
-    batch_size: Annotated[int, Field(ge=2)]
-    lr: Annotated[float, Field(gt=0)]  # the highest rate of the one-cycle schedule
-    betas: tuple[Fraction, Fraction]
-    eps: Annotated[float, Field(gt=0)]
-    weight_decay: Weight
-    schedule: Literal["one_cycle", "plateau", "constant"]
-    pct_start: Fraction  # share of the steps in which the one-cycle rate rises
-    cycle_momentum: bool  # True: the released code's beta1 between 0.85 and 0.95; False: the paper's 0.9
-    warmup_epochs: Annotated[int, Field(ge=0)]  # epochs that train the classifier alone, with L_FR off
-    validations_per_epoch: Positive
-    patience: Positive  # validations without improvement until training stops
-    select: Literal["best", "last"]  # the weights kept: best by validation accuracy, or the last
-    horizontal_flip: Fraction
-    freeze_stages: Annotated[int, Field(ge=0, le=4)]  # leading stages kept at their initial weights
-    amp: Literal["off", "bf16", "fp16"]
-    channels_last: bool
-
-
-class Teacher(Section):
-    seed: int
-    train: dict[str, Any]
-
-
-class Baseline(Section):
-    pretrained: bool | None = None  # None: as in model
-    train: dict[str, Any]
-
-
-class Distill(Section):
-    weight: Weight
-    layer_weights: LayerWeights | None = None  # of the methods over the four stages, and of these alone
-    train: dict[str, Any]
-
-
-class Frequency(Section):
-    gamma: Weight
-    # where a backbone needs another (the paper: 1e-3 for EfficientNet-B0)
-    gamma_by_backbone: dict[Name, Weight] = Field(default_factory=dict)
-    layer_weights: LayerWeights
-
-
-class MultiView(Section):
-    distance: Literal["histogram", "wasserstein", "released"]
-    directions: Positive
-    groups: Annotated[int, Field(ge=2)] | None  # None: half the layer's channels (the paper)
-    gamma: Weight
-    eta: Weight
-    margin: Weight
-    contrastive: bool
-    layer_weights: LayerWeights
-
-
-class Add(Section):
-    train: dict[str, Any]
-    frequency: Frequency
-    multiview: MultiView
-
-
 class Evaluation(Section):
     batch_size: Positive
     bootstrap: Annotated[int, Field(ge=100)]  # resamples behind each interval
@@ -162,9 +97,6 @@ class Evaluation(Section):
 class Tracking(Section):
     enabled: bool
     experiment: str
-
-
-Recipe = Teacher | Baseline | Distill | Add  # each with a `train`
 
 
 class Params(Section):

@@ -16,8 +16,8 @@ from pipeline.errors import UserError
 from pipeline.history import Means, Outcome, Row, State
 from pipeline.losses.guard import check_finite
 from pipeline.losses.terms import Terms
-from pipeline.params import Train
 from pipeline.progress import progress
+from pipeline.recipes import Train
 
 CHECKPOINT_SECONDS = 20.0
 Validate = Callable[[Backbone], Mapping[str, float]]  # at least val_acc, val_loss

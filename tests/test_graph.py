@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 # They move, show, log, check, or fetch what is pinned by hash: no result changes. Params are tracked by value.
 NEUTRAL = {
     "pipeline/__init__.py", "pipeline/errors.py", "pipeline/files.py", "pipeline/params.py", "pipeline/progress.py",
-    "pipeline/source_params.py",
+    "pipeline/recipes.py", "pipeline/source_params.py",
     "pipeline/tracking.py", "pipeline/checkpoint.py", "pipeline/cluster.py", "pipeline/disk.py", "pipeline/resume.py",
     "pipeline/cache.py", "pipeline/index.py", "pipeline/transfer.py", "stages/__init__.py", "stages/_cli.py",
     "pipeline/losses/__init__.py", "pipeline/forging/__init__.py",

@@ -18,7 +18,8 @@ from pipeline.errors import UserError
 from pipeline.history import Outcome, Row
 from pipeline.losses.frequency import FrequencyAttention
 from pipeline.losses.multiview import MultiViewAttention
-from pipeline.params import Train, load
+from pipeline.params import load
+from pipeline.recipes import Train
 from pipeline.scoring import score
 from pipeline.training import Trainer
 from tests.toys import Batches, Toy

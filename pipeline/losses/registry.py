@@ -13,7 +13,8 @@ from pipeline.losses.fitnet import FitNet
 from pipeline.losses.frequency import FrequencyAttention
 from pipeline.losses.multiview import MultiViewAttention
 from pipeline.losses.non_local import NonLocal
-from pipeline.params import Add, Distill, Params
+from pipeline.params import Params
+from pipeline.recipes import Add, Distill
 
 Distillers = dict[str, tuple[float, nn.Module]]  # name -> (its weight in the objective, the loss)
 
