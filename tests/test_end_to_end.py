@@ -1,6 +1,7 @@
 """The real graph on real faces, small: a fresh clone, `dvc repro`, and what it promises. Run by `make test`, apart."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import yaml
 
 from tests.clone import clone as make_clone
 from tests.clone import run
+from tests.test_elsewhere import write_shards
 
 pytestmark = pytest.mark.slow
 
@@ -102,3 +104,10 @@ def test_every_training_is_an_mlflow_run(clone: Path) -> None:
     found = run(clone, sys.executable, "-c", code)
     for method in ("teacher", "mobilenet_v2", "warm_start", "at", "add"):
         assert f"('train', '{method}', 'FINISHED')" in found and f"('evaluate', '{method}', 'FINISHED')" in found
+
+
+def test_other_data_are_tested_on_and_nothing_else_runs(clone: Path, tmp_path: Path) -> None:
+    write_shards(tmp_path / "shards", ["p1", "p2"], size=72)
+    said = run(clone, "dvc", "exp", "run", "-S", f"elsewhere=[{{name: other, shards: {tmp_path / 'shards'}}}]")
+    assert re.findall(r"Running stage '(.*)'", said) == ["elsewhere@data0", "report"]
+    assert "On data that no model saw: other" in (clone / "reports/report.md").read_text()
