@@ -66,7 +66,7 @@ def overview(results: Results, comparisons: Comparisons) -> Figure:
         for ax in list(axes.flat)[len(tasks) :]:
             ax.set_visible(False)
         handles = {h.get_label(): h for ax in axes.flat for h in ax.get_legend_handles_labels()[0]}
-        drawing.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2)
+        drawing.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns)
     return Figure(
         "overview",
         "Does ADD close the gap?",
