@@ -321,6 +321,14 @@ def test_paper_tables_show_ours_the_papers_and_the_difference(tmp_path: Path) ->
     assert "resnet34_ours" not in third.values
 
 
+def test_few_people_are_told_of(run: tuple[Path, Params]) -> None:
+    results, params = read(run[0] / "cells", run[1]), run[1]
+    few = {cell: table[table["fold"] == 0] for cell, table in results.scores.items()}
+    for known, people in ((results, 9), (replace(results, scores=few), 3)):
+        details = verdict(known, Comparisons(known, params.evaluation), params).details
+        assert any(f"Only {people} people were tested" in line for line in details)
+
+
 def test_the_headline_says_once_what_backbones_and_compressions_share(run: tuple[Path, Params]) -> None:
     results, params = read(run[0] / "cells", run[1]), run[1]
     cells = [replace(cell, backbone=name) for cell in results.cells for name in ("a", "b", "c") if cell.method == "add"]

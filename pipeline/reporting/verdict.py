@@ -11,6 +11,7 @@ from pipeline.reporting.results import Results
 from pipeline.reporting.statistics import LEVEL
 
 CONTROL = "warm_start"
+FEW = 10  # people; with fewer, intervals over videos promise more than they can hold
 CLAIM = (
     "Under strong compression a detector trained with ADD (a teacher that saw the raw crops, and two attention "
     "distillations) tells fakes from real faces better than the same network trained without it."
@@ -139,6 +140,12 @@ def _power(rows: Sequence[Comparison]) -> Iterator[str]:
 
 
 def _limits(results: Results, params: Params) -> Iterator[str]:
+    people = {person for table in results.scores.values() for person in table["person"].unique()}
+    if len(people) < FEW:
+        yield (
+            f"Only {len(people)} people were tested: what stands out on their videos may be theirs alone (the paired "
+            "tests also have intervals over people)."
+        )
     if len(params.grid.seeds) == 1:
         yield "One seed was trained: how much of a difference is the luck of one training run is not known."
     else:
