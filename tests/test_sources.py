@@ -307,6 +307,11 @@ def test_the_samples_people_and_ones_own_are_divided_together(
     buckets = {clip.person: clip.bucket for clip in clips}
     assert all(clip.bucket == buckets[clip.person] for clip in clips)
     assert sorted(Counter(buckets.values()).values()) == [6, 7]  # 13 people in two buckets
+    many = both.model_copy(
+        update={"split": both.split.model_copy(update={"buckets": 6})}
+    )  # more than people of one's own
+    clips, _ = sources.SOURCES["sample_and_folder"](many).clips("original")
+    assert len({clip.bucket for clip in clips}) == 6
 
     video(tmp_path / "videos/speaker_centre_00.mp4")
     with pytest.raises(UserError, match="its video speaker_centre_00 has the name of one of the sample"):

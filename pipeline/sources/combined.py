@@ -23,7 +23,9 @@ class SampleAndFolderSource:
     def __init__(self, params: Params) -> None:
         if params.folder.fakes is not None:
             raise UserError("folder.fakes: sample_and_folder forges all fakes: set it to null, or source to folder")
-        self.sources = (SampleSource(params), FolderSource(params))
+        # Neither divides its people alone: it may have fewer than there are buckets.
+        whole = params.model_copy(update={"split": params.split.model_copy(update={"buckets": 1})})
+        self.sources = (SampleSource(whole), FolderSource(whole))
         self.split = params.split
         self.sets: tuple[str, ...] = ("original",)
 
