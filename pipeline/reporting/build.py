@@ -118,7 +118,7 @@ def _paper(results: Results, params: Params) -> Section:
     text = "The paper's Tables 1 to 3 concern FaceForensics++ with its five manipulations"
     if not shared:
         text += ", none of which is in this run: there is nothing to set beside them."
-    elif params.source in ("sample", "folder", "sample_and_folder"):
+    elif params.source != "faceforensics":
         text += (
             "; this run's data are not FaceForensics++ but only share the names, so the differences below say nothing "
             "about the paper."
