@@ -30,10 +30,11 @@ $(STAMP): requirements.lock
 repro: setup  ## download, forge, compress, crop, train, evaluate, report: reports/report.html
 	$(BIN)/python -m pipeline.jobs --first crop $(if $(JOBS),--jobs $(JOBS))
 
-lint: setup  ## ruff and mypy
+lint: setup  ## ruff, mypy, and the layers of pipeline/'s rooms
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 test: setup lint  ## lint, types, unit tests, then the real graph end to end
 	$(BIN)/python -m pytest -m "not slow and not proof"

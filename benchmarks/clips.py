@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.ffmpeg_process import executable
-from pipeline.manifests import write_manifest
-from pipeline.video import probe, transcode
+from pipeline.videos.ffmpeg_process import executable
+from pipeline.videos.manifests import write_manifest
+from pipeline.videos.reading import probe
+from pipeline.videos.writing import transcode
 
 Files = Mapping[str, Path]  # quality -> video
 QUALITIES = {"c23": 23, "c40": 40}

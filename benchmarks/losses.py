@@ -5,7 +5,7 @@
     python -m benchmarks.losses --amp --channels-last --threads 2
 
 Features are ResNet-50's at 128 px, all losses forward and backward with the layer weights of the released code.
-1. Each multi-view distance against its loop form (tests/loop_multiview.py), the same directions and partners.
+1. Each multi-view distance against its loop form (tests/aids/loop_multiview.py), the same directions and partners.
 2. L_FR + L_MV against a step of teacher forward, student forward and backward, on the step's own features.
 Both sides of a comparison alternate in one process; the table gives median (least..most) seconds on the clock, the
 median of the processor's own seconds, and the ratio of the latter on a CPU (other work cannot blur it), of the former
@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from pipeline.backbones import build
-from pipeline.backbones.features import Features
+from pipeline.detectors.backbones.features import Features
+from pipeline.detectors.backbones.registry import build
 from pipeline.losses.frequency import FrequencyAttention
 from pipeline.losses.multiview import MultiViewAttention
 from pipeline.losses.slices import DISTANCES, Distance

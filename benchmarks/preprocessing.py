@@ -38,13 +38,13 @@ import numpy as np
 
 from benchmarks.clips import Clip, make, manifest
 from benchmarks.procedure import reference
-from pipeline.boxes import Box, Image, archive_name
-from pipeline.cropping import Job, crop_video
-from pipeline.detection import Search, find_video, follow
-from pipeline.faces import detect
-from pipeline.ffmpeg_process import executable
-from pipeline.video import probe, read_frames
-from pipeline.weights import fetch
+from pipeline.crops.cropping import Job, crop_video
+from pipeline.faces.boxes import Box, Image, archive_name
+from pipeline.faces.detection import Search, find_video, follow
+from pipeline.faces.search import detect
+from pipeline.fetching.weights import fetch
+from pipeline.videos.ffmpeg_process import executable
+from pipeline.videos.reading import probe, read_frames
 
 SIZE, ENLARGE = 144, 1.3  # near params.yaml's crop.size and faces.enlarge
 FAKES = 5  # of each original in FaceForensics++

@@ -13,11 +13,11 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from pipeline.backbones.features import Features
-from pipeline.loader import TrainingLoader
+from pipeline.detectors.backbones.features import Features
+from pipeline.detectors.card import load
+from pipeline.loading.loader import TrainingLoader
 from pipeline.losses.frequency import FrequencyAttention
 from pipeline.losses.multiview import MultiViewAttention
-from pipeline.models import load
 
 GAMMAS = (1.0, 10.0, 30.0, 100.0)
 DISTANCES = ("histogram", "released", "wasserstein")
@@ -58,9 +58,9 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=5)
     args = parser.parse_args()
     task, fold = f"{args.manipulation}-{args.compression}-s0", f"fold{args.fold}"
-    teacher, card = load(Path("models/teacher") / f"{args.backbone}-{args.manipulation}" / fold)
+    teacher, card = load(Path("models/teacher") / f"{args.backbone}-{args.manipulation}-raw-s0" / fold)
     students = {
-        "baseline": load(Path("models") / args.backbone / task / fold)[0],
+        "baseline": load(Path("models/baseline") / f"{args.backbone}-{task}" / fold)[0],
         "add": load(Path("models/add") / f"{args.backbone}-{task}" / fold)[0],
     }
     loader = TrainingLoader(

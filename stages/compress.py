@@ -5,9 +5,10 @@ python -m stages.compress --quality c23 --videos data/raw/original --out data/co
 import argparse
 from pathlib import Path
 
-from pipeline import compression, params
-from pipeline.errors import UserError
-from pipeline.files import located
+from pipeline.params import schema as params
+from pipeline.videos import compression
+from pipeline.work.errors import UserError
+from pipeline.work.files import located
 from stages import _cli
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import cropping, params
+from pipeline.crops import cropping
+from pipeline.params import schema as params
 from stages import _cli
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import params
-from pipeline.detection import Search, detect_set
+from pipeline.faces.detection import Search, detect_set
+from pipeline.params import schema as params
 from stages import _cli
 
 

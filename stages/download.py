@@ -5,7 +5,8 @@ python -m stages.download --set original --out data/raw/original
 import argparse
 from pathlib import Path
 
-from pipeline import params, sources
+from pipeline.params import schema as params
+from pipeline.sources import registry as sources
 from stages import _cli
 
 

@@ -6,15 +6,15 @@ python -m stages.elsewhere --name celebdf --models models --own data/shards/orig
 import argparse
 from pathlib import Path
 
-from pipeline.errors import UserError
-from pipeline.files import located
-from pipeline.params import load
+from pipeline.params.schema import load
+from pipeline.work.errors import UserError
+from pipeline.work.files import located
 from stages import _cli
 
 
 def main(arguments: argparse.Namespace) -> str:
-    from pipeline.elsewhere import evaluate_elsewhere
-    from pipeline.tracking import flat, track
+    from pipeline.evaluation.elsewhere import evaluate_elsewhere
+    from pipeline.tracking.runs import flat, track
 
     params = load()
     places = {one.name: located(one.shards) for one in params.elsewhere}

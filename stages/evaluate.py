@@ -3,13 +3,13 @@
 import argparse
 from pathlib import Path
 
-from pipeline.params import load
+from pipeline.params.schema import load
 from stages import _cli
 
 
 def main(arguments: argparse.Namespace) -> str:
-    from pipeline.evaluation import evaluate
-    from pipeline.tracking import flat, track
+    from pipeline.evaluation.evaluation import evaluate
+    from pipeline.tracking.runs import flat, track
 
     params = load()
     summary = evaluate(

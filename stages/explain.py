@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-from pipeline import params
+from pipeline.params import schema as params
 from stages import _cli
 
 
 def main(arguments: argparse.Namespace) -> str:
-    from pipeline.gallery import build
+    from pipeline.evaluation.gallery import build
 
     task = (arguments.manipulation, arguments.compression)
     return build(arguments.models, arguments.shards, *task, arguments.out, params.load())

@@ -6,9 +6,9 @@ python -m stages.forge --manipulation faceswap --videos data/raw/original --land
 import argparse
 from pathlib import Path
 
-from pipeline import params
-from pipeline.errors import UserError
 from pipeline.forging.fakes import forge_set
+from pipeline.params import schema as params
+from pipeline.work.errors import UserError
 from stages import _cli
 
 

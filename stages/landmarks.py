@@ -5,10 +5,10 @@ python -m stages.landmarks --videos data/raw/original --out data/landmarks/origi
 import argparse
 from pathlib import Path
 
-from pipeline import params
-from pipeline.forging.landmarks import track_set
-from pipeline.resume import Scratch
-from pipeline.weights import fetch
+from pipeline.faces.landmarks import track_set
+from pipeline.fetching.weights import fetch
+from pipeline.params import schema as params
+from pipeline.work.resume import Scratch
 from stages import _cli
 
 

@@ -7,7 +7,7 @@ python -m stages.report --cells reports/cells --shards data/shards --raw data/ra
 import argparse
 from pathlib import Path
 
-from pipeline import params
+from pipeline.params import schema as params
 from pipeline.reporting.build import build
 from stages import _cli
 

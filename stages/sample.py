@@ -5,10 +5,11 @@ python -m stages.sample --videos data/raw/original --out data/frames/original.pa
 import argparse
 from pathlib import Path
 
-from pipeline import params, sampling
-from pipeline.errors import UserError
-from pipeline.files import whole
-from pipeline.manifests import read_manifest, read_rejected
+from pipeline.params import schema as params
+from pipeline.videos import sampling
+from pipeline.videos.manifests import read_manifest, read_rejected
+from pipeline.work.errors import UserError
+from pipeline.work.files import whole
 from stages import _cli
 
 

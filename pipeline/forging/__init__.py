@@ -1,1 +1,1 @@
-"""Fakes of real videos: landmarks, donors, warping, blending, and one module a manipulation."""
+"""One manipulation a file, and what they share: donors, warps, blending. Uses faces, videos, work."""

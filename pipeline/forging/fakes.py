@@ -10,18 +10,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline import disk
-from pipeline.errors import UserError, VideoError
-from pipeline.files import whole_folder
+from pipeline.faces.tracks import Track, read_track
 from pipeline.forging import faceswap, reenactment
 from pipeline.forging.blending import paste
 from pipeline.forging.donors import Clip, Donor, choose, generator, pose
-from pipeline.forging.tracks import Track, read_track
 from pipeline.forging.warping import Patches, cut_patches, face_width
-from pipeline.manifests import read_manifest, write_manifest, write_rejected
-from pipeline.parallel import Rejected, map_videos
-from pipeline.resume import Scratch
-from pipeline.video import probe, read_frames, write_video
+from pipeline.videos.manifests import read_manifest, write_manifest, write_rejected
+from pipeline.videos.reading import probe, read_frames
+from pipeline.videos.writing import write_video
+from pipeline.work import disk
+from pipeline.work.errors import UserError, VideoError
+from pipeline.work.files import whole_folder
+from pipeline.work.parallel import Rejected, map_videos
+from pipeline.work.resume import Scratch
 
 Image = NDArray[np.uint8]
 MIN_FRAMES = 8  # with a face: a shorter appearance is not worth a fake

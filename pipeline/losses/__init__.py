@@ -1,1 +1,4 @@
-"""The distillation losses, one a file, and their registry."""
+"""One distillation a file, named as in the paper; registry.py builds them from the params.
+
+Uses training (the named terms), detectors, params.
+"""

@@ -10,8 +10,8 @@ released code has no regressor and compares the pooled vectors by their cosine.
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from pipeline.backbones.features import Features
-from pipeline.losses.terms import Terms
+from pipeline.detectors.backbones.features import Features
+from pipeline.training.terms import Terms
 
 
 class FitNet(nn.Module):

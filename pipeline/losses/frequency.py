@@ -13,9 +13,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from pipeline.backbones.features import Features
+from pipeline.detectors.backbones.features import Features
 from pipeline.losses.projection import is_channels_last
-from pipeline.losses.terms import Terms
+from pipeline.training.terms import Terms
 
 # Up to this many positions the DFT is a matrix product: on a CPU 2.5 (8x8) to 6 (4x4) times faster than tiny FFTs.
 MATMUL_POSITIONS = 64

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from pipeline.backbones.features import Features
+from pipeline.detectors.backbones.features import Features
 from pipeline.losses.projection import Pairing
 from pipeline.losses.slices import DISTANCES
-from pipeline.losses.terms import Terms
+from pipeline.training.terms import Terms
 
 
 def draw_directions(count: int, generator: torch.Generator) -> Tensor:

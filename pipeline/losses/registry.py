@@ -6,15 +6,15 @@ from typing import Any
 
 from torch import nn
 
-from pipeline.cells import ABLATIONS, ADD
-from pipeline.errors import UserError
 from pipeline.losses.attention import AttentionTransfer
 from pipeline.losses.fitnet import FitNet
 from pipeline.losses.frequency import FrequencyAttention
 from pipeline.losses.multiview import MultiViewAttention
 from pipeline.losses.non_local import NonLocal
-from pipeline.params import Params
-from pipeline.recipes import Add, Distill
+from pipeline.params.cells import ABLATIONS, ADD
+from pipeline.params.recipes import Add, Distill
+from pipeline.params.schema import Params
+from pipeline.work.errors import UserError
 
 Distillers = dict[str, tuple[float, nn.Module]]  # name -> (its weight in the objective, the loss)
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from pipeline.backbones.features import Features
-from pipeline.losses.terms import Terms
+from pipeline.detectors.backbones.features import Features
+from pipeline.training.terms import Terms
 
 
 class StagedLoss(nn.Module, ABC):

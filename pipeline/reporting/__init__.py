@@ -1,1 +1,4 @@
-"""The report of a run: from the cells that the params name to one page, tables and figures."""
+"""What a run amounts to: tables, figures and the page. Reads what evaluation left; nothing is measured here.
+
+Uses evaluation, crops, videos, params, work.
+"""

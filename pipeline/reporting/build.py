@@ -7,27 +7,22 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.cells import ABLATIONS, ADD
-from pipeline.files import whole
-from pipeline.params import Params
-from pipeline.reporting import (
-    crops,
-    curves,
-    data_tables,
-    elsewhere,
-    encodings,
-    figures,
-    paper_tables,
-    plots,
-    result_tables,
-)
+from pipeline.crops.shards import read_index
+from pipeline.params.cells import ABLATIONS, ADD
+from pipeline.params.schema import Params
 from pipeline.reporting.comparison import Comparisons
-from pipeline.reporting.page import Note, Page, Section
-from pipeline.reporting.provenance import provenance, shown_params
+from pipeline.reporting.figures import crops, curves, plots
+from pipeline.reporting.figures import overview as figures
+from pipeline.reporting.page.page import Note, Page, Section
+from pipeline.reporting.page.provenance import provenance, shown_params
+from pipeline.reporting.page.verdict import verdict
 from pipeline.reporting.results import Results, read
-from pipeline.reporting.tables import Table
-from pipeline.reporting.verdict import verdict
-from pipeline.shards import read_index
+from pipeline.reporting.tables import data as data_tables
+from pipeline.reporting.tables import elsewhere, encodings
+from pipeline.reporting.tables import paper as paper_tables
+from pipeline.reporting.tables import results as result_tables
+from pipeline.reporting.tables.table import Table
+from pipeline.work.files import whole
 
 MEANINGS = {
     "teacher": "a detector trained on raw crops; ADD and the other distilled methods learn from it",

@@ -7,12 +7,12 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from pipeline.cells import ABLATIONS, ADD
-from pipeline.errors import UserError
-from pipeline.metrics import by_video
-from pipeline.params import Evaluation
+from pipeline.evaluation.metrics import by_video
+from pipeline.evaluation.statistics import Difference, Floats, Scored, draw, holm, interval, paired
+from pipeline.params.cells import ABLATIONS, ADD
+from pipeline.params.schema import Evaluation
 from pipeline.reporting.results import Level, Model, Results, Task
-from pipeline.reporting.statistics import Difference, Floats, Scored, draw, holm, interval, paired
+from pipeline.work.errors import UserError
 
 MEASURES: dict[str, Callable[[Scored, Floats], Floats]] = {"auc": Scored.auc, "acc": Scored.acc}
 # p values come in steps of 2 / resamples, and Holm multiplies them by the size of the grid.

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from pipeline.cells import ABLATIONS, ADD, TEACHER, Cell, expected
-from pipeline.errors import UserError
-from pipeline.params import Params
+from pipeline.params.cells import ABLATIONS, ADD, TEACHER, Cell, expected
+from pipeline.params.schema import Params
+from pipeline.work.errors import UserError
 
 Level = Literal["frame", "video"]
 

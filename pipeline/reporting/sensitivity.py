@@ -18,11 +18,11 @@ from typing import Any
 import matplotlib as mpl
 import pandas as pd
 
-from pipeline.cells import ADD
-from pipeline.errors import UserError
-from pipeline.reporting.figures import COLOURS, STYLE, Figure, styled
-from pipeline.reporting.plots import BASELINE
-from pipeline.reporting.tables import Entry, Table, percent
+from pipeline.params.cells import ADD
+from pipeline.reporting.figures.overview import COLOURS, STYLE, Figure, styled
+from pipeline.reporting.figures.plots import BASELINE
+from pipeline.reporting.tables.table import Entry, Table, percent
+from pipeline.work.errors import UserError
 
 WEIGHTS = ("alpha", "beta")
 COMMAND = [sys.executable, "-m", "dvc", "exp", "show", "--json", "--all-commits"]

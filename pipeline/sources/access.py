@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.errors import UserError
-from pipeline.files import located, whole
-from pipeline.source_params import FaceForensics
+from pipeline.params.sources import FaceForensics
+from pipeline.work.errors import UserError
+from pipeline.work.files import located, whole
 
 VARIABLE = "ADD_FACEFORENSICS_SERVER"
 ACCEPTED = "terms-accepted.json"

@@ -7,9 +7,9 @@ The folder is the data set's own: Celeb-real/id0_0000.mp4, YouTube-real/00000.mp
 import re
 from pathlib import PurePosixPath
 
-from pipeline.errors import UserError
-from pipeline.params import Params
+from pipeline.params.schema import Params
 from pipeline.sources.public import Listed, PublicSource
+from pipeline.work.errors import UserError
 
 REAL, FAKE = ("Celeb-real", "YouTube-real"), "Celeb-synthesis"
 TESTING = "List_of_testing_videos.txt"

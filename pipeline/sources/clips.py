@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from pipeline.errors import VideoError
-from pipeline.files import link
-from pipeline.probing import VideoInfo
-from pipeline.video import cut
+from pipeline.videos.probing import VideoInfo
+from pipeline.videos.writing import cut
+from pipeline.work.errors import VideoError
+from pipeline.work.files import link
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ dvc exp run -S source=sample_and_folder -S folder.path=/videos/of/mine
 from collections import Counter
 from dataclasses import replace
 
-from pipeline import splits
-from pipeline.errors import UserError
-from pipeline.params import Params
+from pipeline.params.schema import Params
+from pipeline.sources.buckets import assign
 from pipeline.sources.clips import Clip, Refused
 from pipeline.sources.folder import FolderSource
 from pipeline.sources.sample import SampleSource
+from pipeline.work.errors import UserError
 
 
 class SampleAndFolderSource:
@@ -36,5 +36,5 @@ class SampleAndFolderSource:
             if shared := sorted({getattr(clip, what) for clip in sample} & {getattr(clip, what) for clip in own}):
                 raise UserError(f"folder.path: its {what} {shared[0]} has the name of one of the sample: rename it")
         counts = Counter(clip.person for clip in (*sample, *own))
-        buckets = splits.assign(counts, self.split.buckets, self.split.seed, counts)
+        buckets = assign(counts, self.split.buckets, self.split.seed, counts)
         return [replace(clip, bucket=buckets[clip.person]) for clip in (*sample, *own)], refused

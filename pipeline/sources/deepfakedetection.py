@@ -7,10 +7,10 @@ manipulated_sequences/DeepFakeDetection/<quality>/videos/01_02__walking__ABCDEFG
 import re
 from pathlib import Path
 
-from pipeline.errors import UserError
-from pipeline.params import Params
+from pipeline.params.schema import Params
 from pipeline.sources.faceforensics import LICENCE, places, published_qualities
 from pipeline.sources.public import Listed, PublicSource
+from pipeline.work.errors import UserError
 
 FOLDERS = {"original": "original_sequences/actors", "DeepFakeDetection": "manipulated_sequences/DeepFakeDetection"}
 REAL = re.compile(r"(?P<actor>\d+)__(?P<scene>[A-Za-z0-9_-]+)")

@@ -11,13 +11,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.errors import UserError
-from pipeline.files import located
-from pipeline.params import Params
-from pipeline.published import CRF
+from pipeline.params.schema import Params
+from pipeline.params.sources import OFFICIAL
 from pipeline.sources import access, mirror
 from pipeline.sources.public import Listed, PublicSource
-from pipeline.splits import OFFICIAL
+from pipeline.videos.published import CRF
+from pipeline.work.errors import UserError
+from pipeline.work.files import located
 
 METHODS = ("Deepfakes", "Face2Face", "FaceShifter", "FaceSwap", "NeuralTextures")
 LICENCE = "FaceForensics Terms of Use: non-commercial research and education"

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline import splits
-from pipeline.errors import UserError
-from pipeline.files import located
-from pipeline.parallel import Rejected
-from pipeline.params import Params
-from pipeline.probing import VideoInfo
+from pipeline.params.schema import Params
+from pipeline.sources.buckets import assign
 from pipeline.sources.clips import Clip, Refused, spread
 from pipeline.sources.looking import look
 from pipeline.sources.tables import read_table, unique_names
+from pipeline.videos.probing import VideoInfo
+from pipeline.work.errors import UserError
+from pipeline.work.files import located
+from pipeline.work.parallel import Rejected
 
 MIN_FRAMES = 8  # fewer are a photo, or a slip of the recorder
 OWN = "the user's own video"
@@ -98,7 +98,7 @@ class FolderSource:
             why = f"; the first of {len(refused)}: {refused[0].cause}" if refused else ""
             raise UserError(f"folder.path: no usable video in {self.root}{why}")
         clips = Counter(real.person for real in usable for _ in self._stretches(real.info))
-        buckets = splits.assign(clips, self.split.buckets, self.split.seed, clips)
+        buckets = assign(clips, self.split.buckets, self.split.seed, clips)
         return {real.file: replace(real, bucket=buckets[real.person]) for real in usable}, refused
 
     def _people(self, files: Sequence[str]) -> dict[str, str]:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipeline.parallel import Rejected, map_videos
-from pipeline.probing import VideoInfo
-from pipeline.resume import Scratch
-from pipeline.video import probe
+from pipeline.videos.probing import VideoInfo
+from pipeline.videos.reading import probe
+from pipeline.work.parallel import Rejected, map_videos
+from pipeline.work.resume import Scratch
 
 
 def look(

@@ -14,12 +14,12 @@ from urllib.parse import quote
 
 from filelock import FileLock
 
-from pipeline.errors import UserError, VideoError
-from pipeline.files import whole
-from pipeline.index import open_session, shown
-from pipeline.progress import progress
-from pipeline.transfer import Unavailable, Unreachable, discard, download
-from pipeline.video import probe
+from pipeline.fetching.index import open_session, shown
+from pipeline.fetching.transfer import Unavailable, Unreachable, discard, download
+from pipeline.videos.reading import probe
+from pipeline.work.errors import UserError, VideoError
+from pipeline.work.files import whole
+from pipeline.work.progress import progress
 
 MANIFEST = "fetched.csv"
 SILENCES = 4  # files in a row per connection that no server answers for, until we give up

@@ -7,12 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.errors import UserError
-from pipeline.files import located, whole
-from pipeline.parallel import Rejected
-from pipeline.probing import VideoInfo
 from pipeline.sources.clips import Clip, Refused
 from pipeline.sources.looking import look
+from pipeline.videos.probing import VideoInfo
+from pipeline.work.errors import UserError
+from pipeline.work.files import located, whole
+from pipeline.work.parallel import Rejected
 
 MISSING = "missing.csv"
 

@@ -10,9 +10,9 @@ from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
 
-from pipeline import splits
-from pipeline.cache import Archive, Member, cache_dir, fetch_members
-from pipeline.params import Params
+from pipeline.fetching.cache import Archive, Member, cache_dir, fetch_members
+from pipeline.params.schema import Params
+from pipeline.sources.buckets import assign
 from pipeline.sources.clips import Clip, Refused, spread
 
 FPS = Fraction(25)
@@ -35,7 +35,7 @@ class SampleSource:
         paths = fetch_files()
         cuts = {person: self._cuts(list(rows)) for person, rows in groupby(_rows(CLIPS), key=lambda row: row["person"])}
         counts = {person: len(chosen) for person, chosen in cuts.items()}
-        buckets = splits.assign(counts, self.split.buckets, self.split.seed, counts)
+        buckets = assign(counts, self.split.buckets, self.split.seed, counts)
         clips = []
         for person, chosen in cuts.items():
             for k, (row, start, frames) in enumerate(chosen):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.errors import UserError
+from pipeline.work.errors import UserError
 
 
 def read_table(path: Path, param: str, columns: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:

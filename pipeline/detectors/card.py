@@ -1,0 +1,58 @@
+"""Trained detectors on disk: weights as safetensors, and a card with all that is needed to load and use them."""
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors.torch import load_file, save_file
+
+from pipeline.detectors.backbones.base import Backbone
+from pipeline.detectors.backbones.registry import build
+from pipeline.work.errors import UserError
+
+WEIGHTS, CARD = "model.safetensors", "model.json"
+HISTORY, SUMMARY = "history.csv", "training.json"  # how it was trained
+
+
+class Card(BaseModel):
+    """What a detector is. Inputs are RGB squares of image_size px, scaled to 0..1, less mean, over std."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: str
+    backbone: str
+    manipulation: str
+    quality: str  # what it was trained on: raw, c23, c40
+    seed: int
+    fold: int
+    buckets: dict[str, tuple[str, ...]]  # train, val, test: the groups of people that it saw as what
+    image_size: int
+    mean: float
+    std: float
+    classes: tuple[str, str] = ("real", "fake")
+
+
+def save(model: Backbone, card: Card, folder: Path) -> None:
+    """Write the weights and the card into `folder`, which exists."""
+    # Contiguous copies: safetensors refuses channels_last views.
+    weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+    (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n")
+
+
+def load(folder: Path) -> tuple[Backbone, Card]:
+    """A detector in eval mode on the CPU, and its card.
+
+    Raises UserError where files are missing or do not fit each other.
+    """
+    try:
+        card = Card.model_validate(json.loads((folder / CARD).read_text()))
+        model = build(card.backbone)
+        model.load_state_dict(load_file(folder / WEIGHTS))
+    except FileNotFoundError as error:
+        raise UserError(f"{folder}: {Path(str(error.filename)).name} is missing; train the model again") from None
+    except (ValidationError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"{folder}: not a model of this version: {str(error).splitlines()[0]}; train it again"
+        ) from None
+    return model.eval(), card

@@ -1,0 +1,4 @@
+"""Trained models on people they never saw: measures, intervals, paired tests, nearest neighbours, Grad-CAM.
+
+Uses loading, crops, detectors, params, work.
+"""

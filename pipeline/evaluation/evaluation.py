@@ -1,0 +1,120 @@
+"""Test frames through trained models, once: scores of every frame, and what they amount to (spec section 8)."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.detectors.card import HISTORY, SUMMARY, Card, load
+from pipeline.detectors.device import device
+from pipeline.detectors.scoring import Scores, score
+from pipeline.evaluation import metrics
+from pipeline.loading.loader import evaluation_loader
+from pipeline.params.schema import Evaluation
+from pipeline.work.errors import UserError
+from pipeline.work.files import whole
+
+UNITS = {"video": ["set", "video"], "person": ["person"]}  # what the bootstraps draw
+
+
+def evaluate(
+    model: Path, folds: Sequence[int], compressions: Sequence[str], shards: Path, settings: Evaluation, out: Path
+) -> dict[str, Any]:
+    """Score the test people of each fold with that fold's model; write out.json and out.parquet; give back the json.
+
+    A teacher, trained on raw, is tested on raw and on every compression: the gap that ADD is to close. Scores of all
+    folds are pooled, so that each person is tested once.
+    """
+    tables, cards, training = [], [], []
+    recalls: dict[str, list[tuple[float, int]]] = {}
+    for fold in folds:
+        detector, card = load(model / f"fold{fold}")
+        cards.append(card)
+        training.append({"fold": fold, **_training(model / f"fold{fold}")})
+        for quality in ("raw", *compressions) if card.quality == "raw" else (card.quality,):
+            test, gallery = (_scores(detector, card, role, quality, shards, settings) for role in ("test", "train"))
+            labels, known = test.frames["label"].to_numpy(), gallery.frames["label"].to_numpy()
+            recall = metrics.knn_recall(test.embeddings, labels, gallery.embeddings, known)
+            recalls.setdefault(quality, []).append((recall, len(labels)))
+            tables.append(test.frames.assign(quality=quality, fold=fold))
+    frames = pd.concat(tables, ignore_index=True)
+    results = {}
+    for quality, found in recalls.items():
+        results[quality] = summarise(frames[frames["quality"] == quality], settings)
+        total = sum(count for _, count in found)
+        results[quality]["frame"]["knn_r1"] = sum(recall * count for recall, count in found) / total
+    card = cards[0]
+    one = frames[frames["quality"] == frames["quality"].iloc[0]]
+    summary = {
+        "method": card.method,
+        "backbone": card.backbone,
+        "manipulation": card.manipulation,
+        "compression": card.quality,
+        "seed": card.seed,
+        "folds": list(folds),
+        "results": results,
+        "training": training,
+        "counts": {"frames": len(one), "videos": len(metrics.by_video(one)), "persons": one["person"].nunique()},
+    }
+    _write(frames, summary, out)
+    return summary
+
+
+def summarise(frames: pd.DataFrame, settings: Evaluation) -> dict[str, Any]:
+    """Measures per frame and per video, with intervals over videos and over people; per fold; per person."""
+    levels = {"frame": frames, "video": metrics.by_video(frames)}
+    draws = (settings.bootstrap, settings.seed)
+    return {
+        **{level: metrics.measure(table) for level, table in levels.items()},
+        "interval": {level: metrics.intervals(t, UNITS["video"], *draws) for level, t in levels.items()},
+        "interval_persons": {level: metrics.intervals(t, UNITS["person"], *draws) for level, t in levels.items()},
+        "per_fold": {str(fold): metrics.measure(table) for fold, table in frames.groupby("fold")},
+        "persons": {
+            str(person): {
+                "frames": len(table),
+                "videos": len(metrics.by_video(table)),
+                **{name: value for name, value in metrics.measure(table).items() if name in ("acc", "auc")},
+            }
+            for person, table in frames.groupby("person")
+        },
+    }
+
+
+def _scores(detector: Any, card: Card, role: str, quality: str, shards: Path, settings: Evaluation) -> Scores:
+    loader = evaluation_loader(
+        [shards / "original", shards / card.manipulation],
+        buckets=card.buckets[role],
+        qualities=[quality],
+        image_size=card.image_size,
+        batch_size=settings.batch_size,
+    )
+    return score(detector, loader, quality, device())
+
+
+def _training(folder: Path) -> dict[str, Any]:
+    try:
+        summary = json.loads((folder / SUMMARY).read_text())
+        history = pd.read_csv(folder / HISTORY)
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename}: missing; train the model again") from None
+    return {**summary, "history": history.astype(object).where(history.notna(), None).to_dict("records")}
+
+
+def _write(frames: pd.DataFrame, summary: dict[str, Any], out: Path) -> None:
+    columns = ["quality", "fold", "set", "video", "person", "bucket", "target", "frame", "label", "score"]
+    with whole(out.with_name(out.name + ".parquet")) as part:
+        frames[columns].to_parquet(part, index=False)
+    with whole(out.with_name(out.name + ".json")) as part:
+        part.write_text(json.dumps(_finite(summary), indent=1) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no nan: a measure that does not exist is null."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,156 @@
+"""What is measured on frames and on videos (spec section 8), and how sure it is.
+
+Plain numpy: the bootstrap weighs every frame by how often its video was drawn, so each measure takes weights of shape
+(R, N), one row a resample, and R resamples cost one pass. tests/evaluation/test_metrics.py holds each to scikit-learn.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Matrix = NDArray[np.floating]
+Measure = Callable[[Array, Array, Array], Array]  # labels (N,), scores (N,), weights (R, N) -> (R,)
+THRESHOLD = 0.5
+BINS = 15  # of the calibration error
+
+
+def accuracy(labels: Array, scores: Array, weights: Array) -> Array:
+    """ACC at 0.5: the share of frames on the right side."""
+    right = (scores >= THRESHOLD) == (labels == 1)
+    return weights @ right.astype(float) / weights.sum(1)
+
+
+def fake_recall(labels: Array, scores: Array, weights: Array) -> Array:
+    """The recall of the fake class at 0.5 (the second reading of the paper's R@1)."""
+    fake = (labels == 1).astype(float)
+    return weights @ (fake * (scores >= THRESHOLD)) / (weights @ fake)
+
+
+def balanced_accuracy(labels: Array, scores: Array, weights: Array) -> Array:
+    """The mean of the recalls of both classes: ACC where classes are not 50/50."""
+    return (fake_recall(labels, scores, weights) + fake_recall(1 - labels, 1 - scores - 1e-12, weights)) / 2
+
+
+def _ranked(labels: Array, scores: Array, weights: Array) -> tuple[Array, Array]:
+    """Cumulative weight of fakes and of reals from the highest score down, at each distinct score: (R, D) each."""
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.diff(scores[order]) != 0, True)  # ties count as one step
+    fakes = np.cumsum(weights[:, order] * labels[order], 1)[:, last]
+    reals = np.cumsum(weights[:, order] * (1 - labels[order]), 1)[:, last]
+    return fakes, reals
+
+
+def auc(labels: Array, scores: Array, weights: Array) -> Array:
+    """Area under the ROC curve; a tie counts one half."""
+    fakes, reals = _ranked(labels, scores, weights)
+    steps = np.diff(reals, axis=1, prepend=0)
+    middle = fakes - np.diff(fakes, axis=1, prepend=0) / 2
+    return (steps * middle).sum(1) / (fakes[:, -1] * reals[:, -1])
+
+
+def average_precision(labels: Array, scores: Array, weights: Array) -> Array:
+    """Mean precision over the recalls, not interpolated."""
+    fakes, reals = _ranked(labels, scores, weights)
+    precision = fakes / np.maximum(fakes + reals, 1e-12)
+    return (np.diff(fakes, axis=1, prepend=0) * precision).sum(1) / fakes[:, -1]
+
+
+def equal_error_rate(labels: Array, scores: Array, weights: Array) -> Array:
+    """The error where misses and false alarms are equally frequent, linear between the two nearest thresholds."""
+    fakes, reals = _ranked(labels, scores, weights)
+    zero = np.zeros((len(weights), 1))
+    miss = 1 - np.hstack([zero, fakes / fakes[:, -1:]])
+    alarm = np.hstack([zero, reals / reals[:, -1:]])
+    after = np.argmax(alarm >= miss, axis=1)  # never 0: there miss is 1 and alarm 0
+    row = np.arange(len(weights))
+    gap, gap_before = (alarm - miss)[row, after], (miss - alarm)[row, after - 1]
+    share = gap_before / (gap + gap_before)
+    return alarm[row, after - 1] + share * (alarm[row, after] - alarm[row, after - 1])
+
+
+def calibration_error(labels: Array, scores: Array, weights: Array) -> Array:
+    """Expected calibration error of the score as a probability of fake, in 15 equal bins."""
+    bins = np.minimum((scores * BINS).astype(int), BINS - 1)
+    error = np.zeros(len(weights))
+    for index in np.unique(bins):
+        here = bins == index
+        error += np.abs(weights[:, here] @ (scores - labels)[here])
+    return error / weights.sum(1)
+
+
+MEASURES: dict[str, Measure] = {
+    "acc": accuracy,
+    "balanced_acc": balanced_accuracy,
+    "auc": auc,
+    "average_precision": average_precision,
+    "eer": equal_error_rate,
+    "ece": calibration_error,
+    "fake_recall": fake_recall,
+}
+
+
+def measure(frames: pd.DataFrame) -> dict[str, float]:
+    """Every measure of a table with `label` and `score`; those that need both classes are nan with one."""
+    labels, scores, ones = _arrays(frames)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {name: float(function(labels, scores, ones)[0]) for name, function in MEASURES.items()}
+
+
+def by_video(frames: pd.DataFrame) -> pd.DataFrame:
+    """One row a video, its score the mean over its frames. A video is (set, video): manipulations share ids."""
+    keys = ["set", "video", "person", "label"]
+    return frames.groupby(keys, sort=True)["score"].mean().reset_index()
+
+
+def intervals(
+    frames: pd.DataFrame, unit: list[str], resamples: int, seed: int, level: float = 0.95
+) -> dict[str, tuple[float, float]]:
+    """Percentile bootstrap intervals of each measure; whole units are drawn, of reals and of fakes apart.
+
+    unit: the columns that name what is drawn: ["set", "video"] or ["person"]. Drawing per class keeps both classes in
+    every resample; people are drawn across classes, since each has both.
+    """
+    labels, scores, _ = _arrays(frames)
+    weights = resample(frames, unit, resamples, seed)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = {name: function(labels, scores, weights) for name, function in MEASURES.items()}
+    edges = [(1 - level) / 2, (1 + level) / 2]
+    return {name: tuple(np.nanquantile(value, edges).tolist()) for name, value in values.items()}
+
+
+def resample(frames: pd.DataFrame, unit: list[str], resamples: int, seed: int) -> Array:
+    """Bootstrap weights (resamples, len(frames)): how often each row's unit was drawn."""
+    random = np.random.default_rng(seed)
+    units = frames.groupby(unit, sort=True).ngroup().to_numpy()
+    classes = frames.groupby(units)["label"].agg(["min", "max"])
+    strata = np.where(classes["min"] == classes["max"], classes["min"], -1)  # -1: units with both classes
+    counts = np.zeros((resamples, len(strata)))
+    for stratum in np.unique(strata):
+        members = np.flatnonzero(strata == stratum)
+        counts[:, members] = random.multinomial(len(members), np.full(len(members), 1 / len(members)), resamples)
+    return counts[:, units]
+
+
+def knn_recall(
+    query: Matrix, query_labels: NDArray[Any], gallery: Matrix, gallery_labels: NDArray[Any], block: int = 1024
+) -> float:
+    """knn R@1: the share of queries (Q, D) whose nearest gallery vector (G, D) has their label.
+
+    Squared Euclidean, not normalised, in blocks of queries: the whole distance matrix of FaceForensics++ is 34 GB.
+    """
+    norms = (gallery**2).sum(1)
+    right = 0
+    for start in range(0, len(query), block):
+        part = query[start : start + block]
+        nearest = np.argmin(norms - 2 * part @ gallery.T, axis=1)
+        right += int((gallery_labels[nearest] == query_labels[start : start + block]).sum())
+    return right / len(query)
+
+
+def _arrays(frames: pd.DataFrame) -> tuple[Array, Array, Array]:
+    labels = frames["label"].to_numpy(dtype=float)
+    return labels, frames["score"].to_numpy(dtype=float), np.ones((1, len(frames)))

@@ -1,0 +1,1 @@
+"""Files from package indexes and addresses, by hash, into a cache. Uses work."""

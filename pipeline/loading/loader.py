@@ -1,0 +1,109 @@
+"""Crops out of shards as batches of tensors, for training and for evaluation.
+
+What an epoch holds is drawn from (seed, epoch) before anything is read: the order, the windows, the flips. So batches
+do not depend on the number of workers or on the cache, an interrupted epoch goes on where it stopped, and each epoch
+mixes all frames, where a shuffle buffer over shards would mix neighbours.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipeline.loading.batches import Batch, Crops, Draw
+from pipeline.work.errors import UserError
+
+
+class TrainingLoader:
+    """Batches of as many reals as fakes: frames of the rarer class come more often. A last partial batch is dropped."""
+
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        *,
+        buckets: Iterable[str],
+        qualities: Sequence[str],
+        image_size: int,
+        batch_size: int,
+        flip: float,
+        seed: int,
+        workers: int = 0,
+        cache_mb: int = 0,
+        device: torch.device | None = None,
+    ) -> None:
+        self.crops = Crops(folders, buckets, qualities, image_size, cache_mb)
+        self.flip, self.seed, self.workers = flip, seed, workers
+        self.device = device or torch.device("cpu")
+        labels = self.crops.table["label"].to_numpy()
+        self.classes = [np.flatnonzero(labels == label) for label in (0, 1)]
+        if not all(len(rows) for rows in self.classes):
+            lacking = "reals" if not len(self.classes[0]) else "fakes"
+            raise UserError(
+                f"{', '.join(map(str, folders))}: no {lacking} among the training people; see rejected.parquet"
+            )
+        self.total = 2 * max(len(rows) for rows in self.classes)
+        self.batch_size = min(batch_size, self.total)
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return self.total // self.batch_size
+
+    def epoch(self, number: int, skip: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch, from batch `skip` on."""
+        return self.crops.batches(self.draws(number)[skip:], self.workers, self.device)
+
+    def draws(self, number: int) -> list[Draw]:
+        """What the epoch's batches hold: random order, window and flip, from (seed, number) alone."""
+        random = np.random.default_rng((self.seed, number))
+        rows = np.concatenate([_repeat(rows, self.total // 2, random) for rows in self.classes])
+        rows = random.permutation(rows)
+        tops, lefts = random.integers(0, self.crops.stored - self.crops.image_size + 1, (2, len(rows)))
+        flips = random.random(len(rows)) < self.flip
+        return _split(rows, tops, lefts, flips, self.batch_size)[: len(self)]
+
+
+class EvaluationLoader:
+    """Every frame once, in the order of the index, its central window, no flip. Can be gone through again."""
+
+    def __init__(self, crops: Crops, batch_size: int, workers: int, device: torch.device) -> None:
+        self.crops, self.workers, self.device = crops, workers, device
+        rows = np.arange(len(crops))
+        middle = np.full(len(crops), (crops.stored - crops.image_size) // 2)
+        self.draws = _split(rows, middle, middle, np.zeros(len(crops), bool), batch_size)
+
+    def __len__(self) -> int:
+        """Batches in all."""
+        return len(self.draws)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.crops.batches(self.draws, self.workers, self.device)
+
+
+def evaluation_loader(
+    folders: Sequence[Path],
+    *,
+    buckets: Iterable[str],
+    qualities: Sequence[str],
+    image_size: int,
+    batch_size: int,
+    workers: int = 0,
+    cache_mb: int = 0,
+    device: torch.device | None = None,
+) -> EvaluationLoader:
+    """Every frame of the buckets once. cache_mb: keep the decoded crops for the next pass, up to this size."""
+    crops = Crops(folders, buckets, qualities, image_size, cache_mb)
+    return EvaluationLoader(crops, batch_size, workers, device or torch.device("cpu"))
+
+
+def _repeat(rows: NDArray[np.int64], count: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """`count` of the rows, each as often as any other or once more."""
+    whole, rest = divmod(count, len(rows))
+    return np.concatenate([np.tile(rows, whole), random.permutation(rows)[:rest]])
+
+
+def _split(rows: Any, tops: Any, lefts: Any, flips: Any, size: int) -> list[Draw]:
+    starts = range(0, len(rows), size)
+    return [Draw(*(values[start : start + size] for values in (rows, tops, lefts, flips))) for start in starts]

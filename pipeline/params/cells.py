@@ -1,0 +1,75 @@
+"""Which models a run consists of: one cell is one model, trained once in each fold."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+from pipeline.params.schema import Params
+
+TEACHER = "teacher"
+BASELINE = "baseline"
+ADD = "add"
+RAW = "raw"
+# Table 2: ADD with parts switched off, by the columns (frequency, multiview, contrastive) of the paper's table.
+ABLATIONS = {
+    "add_fr": (True, False, False),
+    "add_mv_plain": (False, True, False),
+    "add_mv": (False, True, True),
+}
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One model of the grid. Tables call a classifier without a teacher by its backbone: that is its method.
+
+    compression: what the model is trained on; "raw" for a teacher.
+    """
+
+    method: str
+    backbone: str
+    manipulation: str
+    compression: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.family} {self.backbone} {self.manipulation} {self.compression} seed {self.seed}"
+
+    @property
+    def is_baseline(self) -> bool:
+        return self.method == self.backbone
+
+    @property
+    def family(self) -> str:
+        """Where its models lie: all plain classifiers together, every other method for itself."""
+        return BASELINE if self.is_baseline else self.method
+
+    @property
+    def folder(self) -> str:
+        """Its place below models/, with a folder fold<k> each."""
+        return f"{self.family}/{self.backbone}-{self.manipulation}-{self.compression}-s{self.seed}"
+
+    @property
+    def name(self) -> str:
+        """The stem of its files in reports/cells."""
+        return self.folder.replace("/", "-")
+
+
+def expected(params: Params) -> list[Cell]:
+    """Every cell that the params name, each once: teachers, baselines, distilled, students, ablations."""
+    return list(dict.fromkeys(_named(params)))
+
+
+def _named(params: Params) -> Iterator[Cell]:
+    grid, ablation, tasks = params.grid, params.ablation, params.manipulations
+    for backbone, task in product(grid.backbones, tasks):
+        yield Cell(TEACHER, backbone, task, RAW, params.teacher.seed)
+    for method, task, quality, seed in product(grid.baselines, tasks, grid.compressions, grid.seeds):
+        yield Cell(method, method, task, quality, seed)
+    families = (
+        (grid.distilled, grid.distilled_backbones, tasks, grid.compressions),
+        (grid.students, grid.backbones, tasks, grid.compressions),
+        (ablation.methods, ablation.backbones, ablation.manipulations, ablation.compressions),
+    )
+    for family in families:
+        for method, backbone, task, quality, seed in product(*family, grid.seeds):
+            yield Cell(method, backbone, task, quality, seed)

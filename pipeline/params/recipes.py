@@ -1,0 +1,77 @@
+"""The sections of params.yaml that say how models are trained; `pipeline.params` holds the rest."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from pipeline.params.sources import Positive, Section
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
+LayerWeights = tuple[Weight, Weight, Weight, Weight]  # one for each of the four stages (spec section 5)
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+
+
+class Train(Section):
+    """The recipe (spec section 6). A method's own `train` holds what differs from this one."""
+
+    epochs: Positive
+    batch_size: Annotated[int, Field(ge=2)]
+    lr: Annotated[float, Field(gt=0)]  # the highest rate of the one-cycle schedule
+    betas: tuple[Fraction, Fraction]
+    eps: Annotated[float, Field(gt=0)]
+    weight_decay: Weight
+    schedule: Literal["one_cycle", "plateau", "constant"]
+    pct_start: Fraction  # share of the steps in which the one-cycle rate rises
+    cycle_momentum: bool  # True: the released code's beta1 between 0.85 and 0.95; False: the paper's 0.9
+    warmup_epochs: Annotated[int, Field(ge=0)]  # epochs that train the classifier alone, with L_FR off
+    validations_per_epoch: Positive
+    patience: Positive  # validations without improvement until training stops
+    select: Literal["best", "last"]  # the weights kept: best by validation accuracy, or the last
+    horizontal_flip: Fraction
+    freeze_stages: Annotated[int, Field(ge=0, le=4)]  # leading stages kept at their initial weights
+    amp: Literal["off", "bf16", "fp16"]
+    channels_last: bool
+
+
+class Teacher(Section):
+    seed: int
+    train: dict[str, Any]
+
+
+class Baseline(Section):
+    pretrained: bool | None = None  # None: as in model
+    train: dict[str, Any]
+
+
+class Distill(Section):
+    weight: Weight
+    layer_weights: LayerWeights | None = None  # of the methods over the four stages, and of these alone
+    train: dict[str, Any]
+
+
+class Frequency(Section):
+    gamma: Weight
+    # where a backbone needs another (the paper: 1e-3 for EfficientNet-B0)
+    gamma_by_backbone: dict[Name, Weight] = Field(default_factory=dict)
+    layer_weights: LayerWeights
+
+
+class MultiView(Section):
+    distance: Literal["histogram", "wasserstein", "released"]
+    directions: Positive
+    groups: Annotated[int, Field(ge=2)] | None  # None: half the layer's channels (the paper)
+    gamma: Weight
+    eta: Weight
+    margin: Weight
+    contrastive: bool
+    layer_weights: LayerWeights
+
+
+class Add(Section):
+    train: dict[str, Any]
+    frequency: Frequency
+    multiview: MultiView
+
+
+Recipe = Teacher | Baseline | Distill | Add  # each with a `train`

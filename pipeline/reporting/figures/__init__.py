@@ -1,0 +1,1 @@
+"""One family of figures a file, and the numbers that DVC plots."""

@@ -1,0 +1,1 @@
+"""The page, in words: the verdict, the provenance, the templates."""

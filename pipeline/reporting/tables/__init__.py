@@ -1,0 +1,1 @@
+"""One family of tables a file, each written as CSV, Markdown and LaTeX."""

@@ -1,0 +1,133 @@
+"""From shards to a model on disk: loaders, validation, tracking, and the training between them."""
+
+import json
+import math
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from pipeline.crops.shards import buckets
+from pipeline.detectors.backbones.base import Backbone
+from pipeline.detectors.card import HISTORY, SUMMARY, Card, save
+from pipeline.detectors.device import device
+from pipeline.detectors.scoring import score
+from pipeline.loading import folds
+from pipeline.loading.batches import MEAN, STD
+from pipeline.loading.loader import TrainingLoader, evaluation_loader
+from pipeline.params.cells import Cell
+from pipeline.params.recipes import Train
+from pipeline.params.schema import Params
+from pipeline.tracking.runs import Run, track
+from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.history import Outcome, Row
+from pipeline.training.trainer import Trainer
+
+
+def fit(
+    task: Any,
+    cell: Cell,
+    fold: int,
+    recipe: Train,
+    settings: Mapping[str, Any],
+    params: Params,
+    shards: Path,
+    out: Path,
+    inputs: tuple[Path, ...] = (),
+) -> str:
+    """Train `task` on the training people of the fold, save its student into `out`, and tell the outcome in a line.
+
+    settings: the params that shaped the task, for the record and for the checkpoint's key; inputs: files besides the
+    shards that it depends on (the teacher's weights). `out` is written whole or not at all.
+    """
+    folders = [shards / "original", shards / cell.manipulation]
+    roles = folds.fold(buckets(folders), fold, params.split.validation)
+    where = device()
+    size, batch = params.model.image_size, recipe.batch_size
+    loader = TrainingLoader(
+        folders,
+        buckets=roles.train,
+        qualities=task.qualities,
+        image_size=size,
+        batch_size=batch,
+        flip=recipe.horizontal_flip,
+        seed=cell.seed,
+        workers=params.loader.workers,
+        cache_mb=params.loader.cache_mb,
+        device=where,
+    )
+    what = {**vars(cell), "fold": fold}
+    name = f"{cell} fold {fold}"
+    quality = what["quality"] = what.pop("compression")  # as the card says it: raw is one, and no compression
+    card = Card(**what, buckets=roles._asdict(), image_size=size, mean=MEAN, std=STD)
+    record = {"cell": what, "train": recipe.model_dump(), **settings}
+    checkpoint = Checkpoint(record, [*(folder / "index.parquet" for folder in folders), *inputs])
+
+    unseen = (
+        ()
+        if not roles.val
+        else evaluation_loader(
+            folders,
+            buckets=roles.val,
+            qualities=[quality],
+            image_size=size,
+            batch_size=2 * batch,
+            workers=params.loader.workers,
+            cache_mb=params.loader.cache_mb,
+            device=where,
+        )
+    )
+
+    def validate(model: Backbone) -> Row:
+        return validation(score(model, unseen, quality, where).frames)
+
+    with track(params.tracking, name, record, {"stage": "train", **what}) as run:
+        trainer = Trainer(task, recipe, loader, where)
+        outcome = trainer.run(validate if roles.val else None, checkpoint, lambda row: _watch(run, row), name)
+        write(task.student, card, recipe, outcome, out)
+    checkpoint.clear()
+    last = outcome.history[-1]
+    best = f"validation accuracy {max(row['val_acc'] for row in outcome.history):.3f}, " if roles.val else ""
+    return f"{name}: {best}loss {last['train_loss']:.3f} after {int(last['step'])} steps"
+
+
+def validation(frames: pd.DataFrame) -> Row:
+    """val_acc, val_auc and val_loss (cross-entropy) of scored frames."""
+    from sklearn.metrics import roc_auc_score  # seconds to load, and many trainings have no validation people
+
+    labels, scores = frames["label"], frames["score"]
+    accuracy = float(((scores >= 0.5) == (labels == 1)).mean())
+    auc = float(roc_auc_score(labels, scores)) if labels.nunique() == 2 else math.nan
+    likelihood = scores.where(labels == 1, 1 - scores).clip(lower=1e-7)
+    loss = float(-torch.log(torch.tensor(likelihood.to_numpy())).mean())
+    return {"val_acc": accuracy, "val_auc": auc, "val_loss": loss}
+
+
+def write(student: Backbone, card: Card, recipe: Train, outcome: Outcome, out: Path) -> None:
+    """Leave the weights, the card, the history and a summary in `out`."""
+    part = out.with_name(out.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    save(student, card, part)
+    history = pd.DataFrame(outcome.history)
+    history.to_csv(part / HISTORY, index=False, float_format="%.6g")
+    last = outcome.history[-1]
+    summary = {
+        "epochs_run": last["epoch"],
+        "steps": int(last["step"]),
+        "selected_step": outcome.selected_step,
+        "selection": recipe.select,
+        "stopped_early": outcome.stopped_early,
+        "parameters": sum(parameter.numel() for parameter in student.parameters()),
+        "measures": {name: value for name, value in last.items() if name not in ("step", "epoch", "lr")},
+    }
+    (part / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n")
+    shutil.rmtree(out, ignore_errors=True)
+    part.rename(out)
+
+
+def _watch(run: Run, row: Row) -> None:
+    run.metrics({name: value for name, value in row.items() if name != "step"}, int(row["step"]))

@@ -1,0 +1,52 @@
+"""What a training remembers: how far it is, the rows of its history, and how it ended."""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from pipeline.training.terms import Terms
+
+Row = dict[str, float]  # one row of history.csv
+
+
+@dataclass
+class State:
+    """How far a training is; with the modules and the optimizer, all that a resumed run needs."""
+
+    epoch: int = 0
+    batch: int = 0  # batches of this epoch that are done
+    step: int = 0
+    best: float = -math.inf  # validation accuracy
+    best_step: int = 0
+    stale: int = 0  # validations since the best
+    stopped: bool = False
+    history: list[Row] = field(default_factory=list)
+
+
+class Means:
+    """Means of terms over the steps between two rows of the history; of a measure called *_max, the largest."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, list[Tensor]] = {}  # left on the device: a read every step would hold up a GPU
+
+    def add(self, terms: Terms) -> None:
+        named = {f"train_{name}": value for name, value in terms.losses.items()} | terms.measures
+        for name, value in named.items():
+            self._found.setdefault(name, []).append(value)
+
+    def take(self) -> Row:
+        """The row so far; a term that was absent in some steps is averaged over the others."""
+        stacked = {name: torch.stack([v.float() for v in values]) for name, values in self._found.items()}
+        self._found = {}
+        return {name: float(v.max() if name.endswith("_max") else v.mean()) for name, v in stacked.items()}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished training. The student holds the selected weights."""
+
+    history: list[Row]
+    selected_step: int
+    stopped_early: bool

@@ -1,0 +1,223 @@
+"""The one training loop: teachers, classifiers and distilled students (spec section 6)."""
+
+import copy
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.detectors.backbones.base import Backbone
+from pipeline.params.recipes import Train
+from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.guard import check_finite
+from pipeline.training.history import Means, Outcome, Row, State
+from pipeline.training.terms import Terms
+from pipeline.work.errors import UserError
+from pipeline.work.progress import progress
+
+CHECKPOINT_SECONDS = 20.0
+Validate = Callable[[Backbone], Mapping[str, float]]  # at least val_acc, val_loss
+
+
+class Batch(Protocol):
+    images: Mapping[str, Tensor]  # quality -> (B, 3, S, S)
+    labels: Tensor  # (B,)
+
+
+class Loader(Protocol):
+    def __len__(self) -> int: ...
+
+    def epoch(self, number: int, skip: int = 0) -> Iterator[Batch]: ...
+
+
+class Task(Protocol):
+    """What is trained: a module with a student, whose forward gives the named terms of one batch."""
+
+    student: Backbone
+
+    def __call__(self, images: Mapping[str, Tensor], labels: Tensor, warmup: bool = False) -> Terms: ...
+
+
+class Trainer:
+    """One training: optimizer, schedule, warm-up, validation, early stop, resume."""
+
+    def __init__(self, task: Any, recipe: Train, loader: Loader, device: torch.device) -> None:
+        self.task, self.recipe, self.loader, self.device = task, recipe, loader, device
+        self.student: Backbone = task.student
+        memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        task.to(device=device, memory_format=memory_format)
+        self.frozen = [module for stage in self.student.stages()[: recipe.freeze_stages] for module in stage]
+        for module in self.frozen:
+            module.requires_grad_(False)
+        self.parameters = [parameter for parameter in task.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.Adam(
+            self.parameters, lr=recipe.lr, betas=recipe.betas, eps=recipe.eps, weight_decay=recipe.weight_decay
+        )
+        self.scheduler = self._schedule()
+        self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.amp == "fp16")
+        self.best_weights: dict[str, Tensor] | None = None
+        self.state = State()
+
+    def _schedule(self) -> Any:
+        recipe = self.recipe
+        if recipe.schedule == "one_cycle":
+            return torch.optim.lr_scheduler.OneCycleLR(
+                self.optimizer,
+                max_lr=recipe.lr,
+                total_steps=recipe.epochs * len(self.loader),
+                pct_start=recipe.pct_start,
+                cycle_momentum=recipe.cycle_momentum,
+            )
+        if recipe.schedule == "plateau":
+            return torch.optim.lr_scheduler.ReduceLROnPlateau(self.optimizer)
+        return torch.optim.lr_scheduler.ConstantLR(self.optimizer, factor=1.0)
+
+    def run(
+        self, validate: Validate | None, checkpoint: Checkpoint, watch: Callable[[Row], None], what: str
+    ) -> Outcome:
+        """Train to the end, or to the early stop. `watch` gets each row of the history as it comes.
+
+        Raises UserError where a loss is not finite; the checkpoint then keeps the last good state.
+        """
+        self._resume(checkpoint, watch)
+        state, recipe = self.state, self.recipe
+        marks = self._marks()
+        bar = progress(self._steps(), recipe.epochs * len(self.loader) - state.step, what, "step")
+        means, saved = Means(), -math.inf
+        for terms in bar:
+            means.add(terms)
+            if state.batch not in marks:
+                continue
+            row = {"step": float(state.step), "epoch": state.step / len(self.loader), "lr": self._rate()}
+            row |= means.take()
+            if validate:
+                row |= self._validate(validate)
+            state.history.append(row)
+            watch(row)
+            if recipe.schedule == "plateau" and (validate or state.batch == len(self.loader)):
+                self.scheduler.step(row.get("val_loss", row["train_loss"]))
+            if state.stopped:
+                break
+            if time.monotonic() - saved >= CHECKPOINT_SECONDS:
+                self._save(checkpoint)
+                saved = time.monotonic()
+        return self._finish(checkpoint, what)
+
+    def _finish(self, checkpoint: Checkpoint, what: str) -> Outcome:
+        state = self.state
+        selected = state.step
+        if self.recipe.select == "best" and self.best_weights is not None:
+            self.student.load_state_dict(self.best_weights)
+            selected = state.best_step
+        if state.stopped:
+            print(f"{what}: stopped early at step {state.step}; the best was step {state.best_step}", file=sys.stderr)
+        self.student.eval()
+        return Outcome(state.history, selected, state.stopped)
+
+    def _marks(self) -> set[int]:
+        """The numbers of batches done in an epoch after which a row is written: `validations_per_epoch` of them."""
+        batches, rows = len(self.loader), self.recipe.validations_per_epoch
+        return {max(1, round(batches * (row + 1) / rows)) for row in range(rows)}
+
+    def _steps(self) -> Iterator[Terms]:
+        state = self.state
+        while state.epoch < self.recipe.epochs:
+            self._train_mode()
+            for batch in self.loader.epoch(state.epoch, skip=state.batch):
+                terms = self._step(batch)
+                state.batch += 1
+                state.step += 1
+                yield terms
+            state.epoch, state.batch = state.epoch + 1, 0
+
+    @property
+    def _warmup(self) -> bool:
+        return self.state.epoch < self.recipe.warmup_epochs
+
+    def _train_mode(self) -> None:
+        self.task.train()
+        for module in self.frozen:
+            module.eval()  # else their batch statistics would go on changing
+        for parameter in self.parameters:
+            parameter.requires_grad_(not self._warmup)
+        if self._warmup:
+            self.student.head.requires_grad_(True)
+
+    def _step(self, batch: Batch) -> Terms:
+        recipe = self.recipe
+        layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        images = {
+            quality: pixels.to(self.device, non_blocking=True, memory_format=layout)
+            for quality, pixels in batch.images.items()
+        }
+        labels = batch.labels.to(self.device, non_blocking=True)
+        half = torch.float16 if recipe.amp == "fp16" else torch.bfloat16
+        with torch.autocast(self.device.type, half, enabled=recipe.amp != "off"):
+            terms = self.task(images, labels, self._warmup)
+        self.optimizer.zero_grad(set_to_none=True)
+        total = torch.stack([value.float() for value in terms.losses.values()]).sum()
+        if not torch.isfinite(total):  # one read of the device a step; the terms are looked at only then
+            check_finite(terms, self.state.step)
+            raise UserError(
+                f"step {self.state.step}: each loss is finite, their sum is not; lower alpha, beta or train.lr"
+            )
+        self.scaler.scale(total).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if recipe.schedule != "plateau":
+            self.scheduler.step()
+        return Terms({"loss": total.detach()} | {name: v.detach() for name, v in terms.losses.items()}, terms.measures)
+
+    def _validate(self, validate: Validate) -> Mapping[str, float]:
+        state = self.state
+        self.student.eval()
+        found = validate(self.student)
+        if found["val_acc"] > state.best:
+            state.best, state.best_step, state.stale = found["val_acc"], state.step, 0
+            self.best_weights = copy.deepcopy(self.student.state_dict())
+        else:
+            state.stale += 1
+            # Early stop only where the best is kept: with `select: last` training runs its full length.
+            state.stopped = self.recipe.select == "best" and state.stale >= self.recipe.patience
+        self._train_mode()
+        return found
+
+    def _rate(self) -> float:
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def _save(self, checkpoint: Checkpoint) -> None:
+        checkpoint.save(
+            {
+                "state": vars(self.state),
+                "student": self.student.state_dict(),
+                "distillers": getattr(self.task, "distillers", nn.ModuleDict()).state_dict(),
+                "best": self.best_weights,
+                "optimizer": self.optimizer.state_dict(),
+                "scheduler": self.scheduler.state_dict(),
+                "scaler": self.scaler.state_dict(),
+                "random": torch.get_rng_state(),
+                "cuda_random": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+            }
+        )
+
+    def _resume(self, checkpoint: Checkpoint, watch: Callable[[Row], None]) -> None:
+        found = checkpoint.load()
+        if found is None:
+            return
+        self.state = State(**found["state"])
+        self.student.load_state_dict(found["student"])
+        getattr(self.task, "distillers", nn.ModuleDict()).load_state_dict(found["distillers"])
+        self.best_weights = found["best"]
+        self.optimizer.load_state_dict(found["optimizer"])
+        self.scheduler.load_state_dict(found["scheduler"])
+        self.scaler.load_state_dict(found["scaler"])
+        torch.set_rng_state(found["random"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state_all(found["cuda_random"])
+        print(f"resumed at step {self.state.step} from {checkpoint.path.name}", file=sys.stderr, flush=True)
+        for row in self.state.history:
+            watch(row)

@@ -1,0 +1,67 @@
+"""The tables that go with a folder of videos: manifest.csv (what is in it) and rejected.csv (what is not, and why)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.work.errors import UserError
+from pipeline.work.files import whole
+
+if TYPE_CHECKING:
+    import pandas as pd  # loaded where it is used: workers that only encode start half a second earlier
+
+MANIFEST = [
+    "video", "person", "bucket", "label", "target", "donor", "frames", "fps", "width", "height", "parameters", "source",
+    "licence",
+]  # fmt: skip
+REJECTED = ["set", "video", "frame", "stage", "cause"]
+
+
+def read_manifest(folder: Path) -> pd.DataFrame:
+    """One row a video of the set, sorted by video; texts are never NaN. Raises: UserError where it is not there."""
+    table = _read(folder / "manifest.csv", MANIFEST)
+    types = {"label": int, "frames": int, "fps": float, "width": int, "height": int}
+    return table.astype(types).sort_values("video", ignore_index=True)
+
+
+def write_manifest(folder: Path, rows: Iterable[dict[str, object]]) -> None:
+    """Write manifest.csv, sorted by video. Raises: ValueError for a column too many or too few."""
+    _write(folder / "manifest.csv", rows, MANIFEST, ["video"])
+
+
+def read_rejected(folder: Path) -> pd.DataFrame:
+    """Rows of rejected.csv as text; `frame` is empty where the whole video is rejected."""
+    return _read(folder / "rejected.csv", REJECTED)
+
+
+def write_rejected(folder: Path, rows: Iterable[dict[str, object]]) -> None:
+    """Write rejected.csv, header included when there is nothing to list."""
+    _write(folder / "rejected.csv", rows, REJECTED, ["set", "video", "frame"])
+
+
+def _read(path: Path, columns: list[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found; run `dvc repro` to make it") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not a readable table ({error}); delete its folder and run again") from None
+    if missing := [column for column in columns if column not in table]:
+        raise UserError(f"{path}: the columns {missing} are missing")
+    return table[columns]
+
+
+def _write(path: Path, rows: Iterable[dict[str, object]], columns: list[str], order: list[str]) -> None:
+    import pandas as pd
+
+    rows = list(rows)
+    for row in rows:
+        if set(row) != set(columns):
+            raise ValueError(f"{path}: columns {sorted(row)}, expected {sorted(columns)}")
+    table = pd.DataFrame(rows, columns=columns).sort_values(order, ignore_index=True)
+    with whole(path) as part:
+        table.to_csv(part, index=False, lineterminator="\n")

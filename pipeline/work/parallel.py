@@ -1,0 +1,181 @@
+"""Per-video work on all cores, or on a Ray cluster. Results come in the order of the items, whoever worked them out."""
+
+import multiprocessing
+import os
+import sys
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from pipeline.work import cluster as ray_cluster
+from pipeline.work import disk, resume
+from pipeline.work.errors import UserError, VideoError
+from pipeline.work.progress import progress
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# Results that wait for an earlier, slower video are held in memory: this bounds them.
+AHEAD = 4
+# More than one thread a process only slows the others down, and changes the bytes of some encoders.
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+
+
+@dataclass(frozen=True)
+class Rejected(Generic[Item]):
+    """A video that cannot be used: the item that was given, and why."""
+
+    item: Item
+    cause: str
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def map_videos(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    workers: int | None = None,
+    what: str,
+    name: Callable[[Item], str] = str,
+    cluster: str | None = None,
+    keep: resume.Scratch | None = None,
+) -> Iterator[Result | Rejected[Item]]:
+    """Yield function(item) for each item, in order; a VideoError becomes Rejected(item, cause).
+
+    It is lazy: nothing runs before the first result is asked for, and only a few results are held at once.
+    Each worker is a fresh process of one thread, so `function` and the items must pickle (functools.partial of a
+    module's function does). workers: None or 0 for all cores; 1 works in this process. cluster: address of a Ray
+    cluster that does the work instead, see cluster.run. keep: where results are kept, under the items' names, so that
+    after a kill only those in flight are worked out again.
+
+    Raises: UserError where a worker dies or the disk is full; RuntimeError naming the video for any other exception.
+    """
+    done = keep.done() if keep else set()
+    calls = [_Call(function, item, keep.place(name(item)) if keep else None) for item in items]
+    todo = [call for item, call in zip(items, calls, strict=True) if name(item) not in done]
+    if len(todo) < len(items):
+        print(f"{what}: goes on, {len(items) - len(todo)} of {len(items)} are done", file=sys.stderr, flush=True)
+    worked = _guard(_work(todo, workers, cluster, what), what)
+    kept = (name(item) in done for item in items)
+    outcomes = (_kept(call) if old else next(worked) for call, old in zip(calls, kept, strict=True))
+    for item, outcome in zip(items, progress(outcomes, len(items), what), strict=True):
+        if isinstance(outcome, _Stored):
+            outcome = resume.load(outcome.place)
+        if isinstance(outcome, VideoError):
+            yield Rejected(item, str(outcome))
+        elif isinstance(outcome, UserError):
+            raise outcome
+        elif isinstance(outcome, _Failed):
+            raise RuntimeError(f"{what} failed at {name(item)}: {outcome.error}\n{outcome.trace}")
+        else:
+            yield outcome
+
+
+@dataclass(frozen=True)
+class _Failed:
+    error: str
+    trace: str
+
+
+@dataclass(frozen=True)
+class _Stored:
+    place: Path
+
+
+Outcome: TypeAlias = Any  # what the function gave, VideoError, UserError, _Failed or _Stored
+
+
+@dataclass(frozen=True)
+class _Call:
+    function: Callable[[Any], Any]
+    item: Any
+    place: Path | None  # of the result, if it is kept
+
+    def __call__(self) -> Outcome:
+        _one_thread()
+        try:
+            outcome = self._outcome()
+            if self.place is None:
+                return outcome
+            resume.store(self.place, outcome)
+            return _Stored(self.place)  # what is on the disk needs not travel, or stay in memory
+        except UserError as error:
+            return error
+        except Exception as error:  # as text: an exception that does not unpickle would break the pool
+            told = disk.full(error) if isinstance(error, OSError) else None
+            return told or _Failed(f"{type(error).__name__}: {error}", traceback.format_exc())
+
+    def _outcome(self) -> Outcome:
+        try:
+            return self.function(self.item)
+        except VideoError as error:
+            return error
+
+
+def _kept(call: _Call) -> Outcome:
+    assert call.place is not None
+    try:
+        return resume.load(call.place)
+    except LookupError:
+        return call()
+
+
+def _work(calls: Sequence[_Call], workers: int | None, cluster: str | None, what: str) -> Iterator[Outcome]:
+    if cluster is not None and calls:
+        return ray_cluster.run(calls, cluster, ONE_THREAD, AHEAD, what)
+    count = min(workers or cores(), len(calls))
+    return _in_processes(calls, count) if count > 1 else (call() for call in calls)
+
+
+def _in_processes(calls: Sequence[_Call], workers: int) -> Iterator[Outcome]:
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(ONE_THREAD)  # children read it when they load their libraries
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+    waiting: deque[Future[Outcome]] = deque()
+    try:
+        for call in calls:
+            waiting.append(pool.submit(call))
+            if len(waiting) >= workers * AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _guard(outcomes: Iterator[Outcome], what: str) -> Iterator[Outcome]:
+    try:
+        yield from outcomes
+    except BrokenProcessPool as error:
+        raise UserError(f"{what}: a worker process died (out of memory?): set fewer `workers` and run again") from error
+
+
+def _end_with_parent() -> None:
+    """Workers of a stage that was killed would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _one_thread() -> None:
+    if cv2 := sys.modules.get("cv2"):  # loaded with the function, where that needs it
+        cv2.setNumThreads(1)

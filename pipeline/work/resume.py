@@ -1,0 +1,94 @@
+"""Where a stage that was killed goes on: what its videos gave, kept in a scratch folder until the stage is done.
+
+DVC deletes a stage's outs before it runs, so the folder lies outside them. A result is there whole or not at all, and
+whoever worked it out, this process or a node of a cluster, writes it himself: only videos in flight can be lost.
+"""
+
+import hashlib
+import os
+import pickle
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pipeline.work.files import whole
+
+DONE = ".pickle"
+CODE = "pipeline."
+
+
+class Scratch:
+    """The results of a stage's videos, in .scratch/<stage>-<key>/ of the main checkout (DVC_ROOT).
+
+    The key is a hash of the settings, of the inputs (each file's path, size and time of change), of `out` and of the
+    modules that the stage has loaded: a run with anything else never goes on from it, and removes what it finds of
+    another run with the same `out`. Used as a context, it removes the folder at the end, unless by an error.
+    """
+
+    def __init__(self, stage: str, out: Path, settings: Mapping[str, Any], inputs: Iterable[Path]) -> None:
+        digest = hashlib.sha256(repr(sorted(settings.items())).encode())
+        for path in inputs:
+            digest.update(repr(_stamps(path)).encode())
+        for module in sorted({str(module.__file__) for name, module in sys.modules.items() if name.startswith(CODE)}):
+            digest.update(Path(module).read_bytes())
+        place = hashlib.sha256(str(out.absolute()).encode()).hexdigest()[:8]
+        root = Path(os.environ.get("DVC_ROOT", ".")).absolute() / ".scratch"
+        self.folder = root / f"{stage}-{place}{digest.hexdigest()[:16]}"
+        for old in root.glob(f"{stage}-{place}*"):
+            if old != self.folder:
+                shutil.rmtree(old, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is None:
+            self.clear()
+
+    def clear(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def done(self) -> set[str]:
+        """The names of the videos whose results are kept."""
+        return {path.name.removesuffix(DONE) for path in self.folder.glob(f"*{DONE}")}
+
+    def bytes(self) -> int:
+        """What the kept results take on the disk."""
+        return sum(path.stat().st_size for path in self.folder.iterdir())
+
+    def place(self, name: str) -> Path:
+        """The file of the result of one video."""
+        return self.folder / f"{name}{DONE}"
+
+    def link(self, file: str, folder: Path) -> None:
+        """Let a file that a video's work left here appear in `folder` too: a kill or DVC may delete that folder."""
+        with whole(folder / file) as part:
+            try:
+                part.hardlink_to(self.folder / file)
+            except OSError:  # another file system, or one without hard links
+                shutil.copyfile(self.folder / file, part)
+
+
+def store(place: Path, result: object) -> None:
+    """Keep the result of one video."""
+    with whole(place) as part:
+        part.write_bytes(pickle.dumps(result))
+
+
+def load(place: Path) -> Any:
+    """What `store` kept. Raises: LookupError where the file is damaged, as it may be after a loss of power."""
+    try:
+        return pickle.loads(place.read_bytes())
+    except (pickle.UnpicklingError, EOFError, AttributeError, ValueError) as error:
+        print(f"{place}: damaged ({error}); the video is done again", file=sys.stderr)
+        raise LookupError from error
+
+
+def _stamps(path: Path) -> list[tuple[str, int, int]]:
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    stats = {str(file): file.stat() for file in files if file.exists()}
+    return [(file, stat.st_size, stat.st_mtime_ns) for file, stat in stats.items()]

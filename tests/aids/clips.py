@@ -1,0 +1,60 @@
+"""Made-up videos: a textured square that moves over a gradient, small enough to encode in a moment."""
+
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.videos.manifests import write_manifest, write_rejected
+from pipeline.videos.writing import write_video
+from tests.aids.faces68 import draw, face68
+
+WIDTH, HEIGHT = 96, 80
+
+
+def ffmpeg(*arguments: object) -> None:
+    """Run the bare program, for what our own code does not make."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-nostdin", *map(str, arguments)]
+    subprocess.run(command, check=True)
+
+
+def pictures(count: int, seed: int = 0) -> list[NDArray[np.uint8]]:
+    random = np.random.default_rng(seed)
+    texture = random.integers(0, 256, (6, 6, 3), dtype=np.uint8).repeat(6, 0).repeat(6, 1)
+    ground = np.linspace(40, 200, WIDTH)[None, :, None] + np.linspace(0, 40, HEIGHT)[:, None, None] * [1, 0.5, 0.2]
+    frames = []
+    for number in range(count):
+        image = ground.astype(np.uint8).copy()
+        image[20:56, 10 + 2 * number : 46 + 2 * number] = texture
+        frames.append(image)
+    return frames
+
+
+def faces(count: int, seed: int = 0) -> list[NDArray[np.uint8]]:
+    """A drawn face that moves to the right."""
+    return [draw(face68((70 + 2 * number, 66), 66), (168, 132), (200, 160 - seed, 140)) for number in range(count)]
+
+
+def raw_set(
+    folder: Path,
+    videos: Mapping[str, Mapping[str, object]],
+    frames: int = 12,
+    shown: Callable[[int, int], list[NDArray[np.uint8]]] = pictures,
+) -> Path:
+    """Write the videos of a set with their manifest; each value overrides columns of its row.
+
+    shown: makes the frames of a video from how many there are and the video's number.
+    """
+    rows: list[dict[str, object]] = []
+    for number, (video, changes) in enumerate(sorted(videos.items())):
+        images = shown(frames, number)
+        info = write_video(folder / f"{video}.mp4", images, 25, (images[0].shape[1], images[0].shape[0]))
+        size = {"frames": info.frames, "fps": float(info.fps), "width": info.width, "height": info.height}
+        row = {"video": video, "person": video, "bucket": "b0", "label": 0, "target": "", "donor": ""}
+        rows.append(row | size | {"parameters": "{}", "source": "made up", "licence": "none"} | dict(changes))
+    write_manifest(folder, rows)
+    write_rejected(folder, [])
+    return folder

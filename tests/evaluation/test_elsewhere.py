@@ -1,0 +1,197 @@
+"""Models that score a crop by its brightness, on another data set whose crops are even greys: AUCs by scikit-learn."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor, nn
+
+from pipeline.crops.shards import ShardWriter
+from pipeline.detectors import card as models
+from pipeline.detectors.backbones.base import Backbone
+from pipeline.detectors.backbones.features import Features
+from pipeline.evaluation.elsewhere import evaluate_elsewhere
+from pipeline.params.cells import expected
+from pipeline.params.schema import Params, load
+from pipeline.reporting.results import read
+from pipeline.reporting.tables import elsewhere
+from pipeline.work.errors import UserError
+from tests.aids import report_fixture as made_up
+
+SIZE, WINDOW = 40, 32
+SETS = {"original": 0, "deepfakes": 1, "morphs": 1}
+QUALITIES = ("raw", "c23", "c40")
+FOLDS, SEEDS = [0, 1], [0, 1]
+
+
+class Brightness(Backbone):
+    """The probability of fake rises with the mean of the images; a model of fold 1 has it the other way round."""
+
+    channels = (1, 1, 1, 1)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(1))
+
+    @property
+    def head(self) -> nn.Module:
+        return self
+
+    def stages(self) -> list[list[nn.Module]]:
+        return [[self], [], [], []]
+
+    def forward(self, images: Tensor) -> Features:
+        embedding = images.mean((1, 2, 3))[:, None]
+        fake = self.gain * embedding
+        return Features((images,) * 4, embedding, torch.cat([0 * fake, fake], 1))
+
+
+def write_shards(
+    folder: Path, people: Sequence[str], size: int = SIZE, qualities: Sequence[str] = QUALITIES, sets: int = 3
+) -> dict[tuple[str, str, int, str], int]:
+    """A video a person and set, three frames each; gives back the grey of (set, video, frame, quality)."""
+    random, greys = np.random.default_rng(0), {}
+    for name, label in list(SETS.items())[:sets]:
+        with ShardWriter(folder / name, shard_frames=5) as writer:
+            for number, person in enumerate(people):
+                bucket = "val" if number < len(people) // 2 else "test"  # all buckets are for testing here
+                for frame in range(3):
+                    files = {}
+                    for place, quality in enumerate(qualities):
+                        grey = int(random.integers(0, 140)) + (60 - 20 * place) * label
+                        greys[name, f"{person}-{name}", frame, quality] = grey
+                        image = np.full((size, size, 3), grey, np.uint8)
+                        files[f"{quality}.png"] = bytes(cv2.imencode(".png", image)[1])
+                    row = {"set": name, "video": f"{person}-{name}", "person": person, "frame": frame, "label": label}
+                    row |= {"left": 0, "top": 0, "size": size, "target": "", "donor": ""}
+                    writer.write(bucket, f"{person}-{name}-{frame:06d}", files, row)
+    return greys
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Params]:
+    """Trained models, and the shards of the people whom they saw."""
+    folder = tmp_path_factory.mktemp("run")
+    changes = {"folds": FOLDS, "grid.seeds": SEEDS, "crop.size": SIZE, "model.image_size": WINDOW, "loader.workers": 0}
+    changes |= {"elsewhere": [{"name": "other", "shards": "../other"}], "evaluation.bootstrap": 200}
+    params = load(made_up.write_params(folder, **changes))
+    write_shards(folder / "own", ["ann", "bob"], sets=1)
+    for cell in expected(params):
+        for fold in FOLDS:
+            place = folder / "models" / cell.folder / f"fold{fold}"
+            place.mkdir(parents=True)
+            model = Brightness()
+            model.gain.data *= (1 + cell.seed) * (-1) ** fold
+            about = {"method": cell.method, "backbone": cell.backbone, "manipulation": cell.manipulation}
+            about |= {"quality": cell.compression, "seed": cell.seed, "fold": fold, "buckets": {}}
+            models.save(model, models.Card(**about, image_size=WINDOW, mean=0.5, std=0.5), place)
+    return folder, params
+
+
+@pytest.fixture(autouse=True)
+def brightness(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "build", lambda name: Brightness())
+
+
+def evaluate(run: tuple[Path, Params], shards: Path) -> dict:
+    folder, params = run
+    return evaluate_elsewhere("other", shards, folder / "own/original", folder / "models", shards / "out/x", params)
+
+
+def test_every_model_scores_every_frame(run: tuple[Path, Params], tmp_path: Path) -> None:
+    greys = write_shards(tmp_path, [f"p{number}" for number in range(6)])
+    summary = evaluate(run, tmp_path)
+    frames = pd.read_parquet(tmp_path / "out/x.parquet")
+    assert len(frames) == 6 * 3 * 3 and summary["counts"] == {"people": 6, "reals": 6, "fakes": 12, "frames": 54}
+    assert set(frames["bucket"]) == {"val", "test"}
+    columns = [column for column in frames if column.count(".") == 2]
+    # 2 tasks, 2 folds: a teacher at three qualities; a baseline, warm_start and add at c40, of 2 seeds each
+    assert len(columns) == 2 * 2 * (3 + 3 * 2) and summary["models"] == 2 * 2 * (1 + 3 * 2)
+    for column, seed, fold, quality in (
+        ("teacher-mobilenet_v2-faceswap-raw-s0.fold1.c23", 0, 1, "c23"),
+        ("add-mobilenet_v2-reenactment-c40-s1.fold0.c40", 1, 0, "c40"),
+    ):
+        for row in frames.to_dict("records"):
+            mean = greys[row["set"], row["video"], row["frame"], quality] / 127.5 - 1
+            wanted = 1 / (1 + math.exp(-mean * (1 + seed) * (-1) ** fold))
+            assert row[column] == pytest.approx(wanted, abs=1e-5)
+
+
+def test_measures_are_means_over_folds_and_seeds(run: tuple[Path, Params], tmp_path: Path) -> None:
+    greys = write_shards(tmp_path, [f"p{number}" for number in range(6)])
+    evaluate(run, tmp_path)
+    results = json.loads((tmp_path / "out/x.json").read_text())["results"]
+    assert len(results) == 3 * 2 * (3 + 3)  # all, deepfakes, morphs; 2 tasks
+    found = {(r["method"], r["manipulation"], r["quality"], r["tested_on"]): r for r in results}
+    for tested, sets in {"all": {"deepfakes", "morphs"}, "morphs": {"morphs"}}.items():
+        table = pd.DataFrame(
+            [{"set": s, "video": v, "score": grey} for (s, v, _, q), grey in greys.items() if q == "c40"]
+        )
+        table = table[table["set"].isin({"original", *sets})].assign(label=lambda t: t["set"].map(SETS))
+        videos = table.groupby(["set", "video"]).mean()
+        one = found["add", "faceswap", "c40", tested]
+        assert one["models"] == 4
+        # One fold ranks the frames the other way round.
+        assert one["frame"]["auc"] == pytest.approx(0.5)
+        right = [((table["score"] >= 127.5) == (table["label"] == 1)).mean(),
+                 ((table["score"] <= 127.5) == (table["label"] == 1)).mean()]  # fmt: skip
+        assert one["frame"]["acc"] == pytest.approx(np.mean(right))
+        alone = {**run[1].model_dump(), "folds": [0]}
+        evaluate((run[0], Params.model_validate(alone)), tmp_path)
+        again = json.loads((tmp_path / "out/x.json").read_text())["results"]
+        one = next(r for r in again if (r["method"], r["quality"], r["tested_on"]) == ("add", "c40", tested))
+        assert one["frame"]["auc"] == pytest.approx(roc_auc_score(table["label"], table["score"]))
+        low, high = one["interval"]["video"]["auc"]
+        assert low < roc_auc_score(videos["label"], videos["score"]) < high
+        assert "knn_r1" not in one["frame"]
+
+
+def test_what_cannot_be_compared_is_refused(run: tuple[Path, Params], tmp_path: Path) -> None:
+    people = ["p1", "p2"]
+    write_shards(tmp_path / "same", ["p1", "ann"])
+    with pytest.raises(UserError, match=r"same: 1 of its people are this run's as well \(ann\)"):
+        evaluate(run, tmp_path / "same")
+    write_shards(tmp_path / "lacking", people, qualities=["raw", "c40"])
+    with pytest.raises(UserError, match=r"lacking/deepfakes: has no c23 crops.*add c23 to `compressions`"):
+        evaluate(run, tmp_path / "lacking")
+    write_shards(tmp_path / "large", people, size=64)
+    with pytest.raises(UserError, match=r"large/deepfakes: its crops are not 40 px wide.*set crop\.size to 40"):
+        evaluate(run, tmp_path / "large")
+    write_shards(tmp_path / "real", people, sets=1)
+    with pytest.raises(UserError, match="real: needs shards of `original` and of a manipulation, has original"):
+        evaluate(run, tmp_path / "real")
+    with pytest.raises(UserError, match=r"nowhere: needs shards .* has nothing"):
+        evaluate(run, tmp_path / "nowhere")
+    assert not list(tmp_path.rglob("out"))
+
+
+def test_the_report_has_a_table_of_it(run: tuple[Path, Params], tmp_path: Path) -> None:
+    folder, params = run
+    made_up.write_cells(tmp_path / "cells", params)
+    results = read(tmp_path / "cells", params)
+    with pytest.raises(UserError, match=r"elsewhere-other\.json: cannot be read"):
+        elsewhere.tables(tmp_path / "cells", results, params)
+    write_shards(tmp_path / "other", ["p1", "p2"])
+    out = tmp_path / "cells/elsewhere-other"
+    evaluate_elsewhere("other", tmp_path / "other", folder / "own/original", folder / "models", out, params)
+    (table,) = elsewhere.tables(tmp_path / "cells", results, params)
+    assert table.name == "elsewhere_other" and len(table.values) == 36
+    assert "2 people, 2 real and 4 fake videos (deepfakes, morphs), 18 frames" in table.hint
+    words = [[entry.text for entry in row[:4]] for row in table.rows]
+    assert words[:3] == [["faceswap", quality, "teacher", "2"] for quality in QUALITIES]
+    assert [word[2] for word in words[3:6]] == ["mobilenet_v2", "warm_start", "add"] and len(words) == 12
+    assert {len(row) for row in table.rows} == {len(table.header)} == {sum(n for _, n in table.groups)}
+    none = params.model_copy(update={"elsewhere": ()})
+    assert elsewhere.tables(tmp_path / "cells", results, none) == []
+
+
+def test_two_data_sets_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="elsewhere: two data sets are named x"):
+        made_up.write_params(tmp_path, elsewhere=[{"name": "x", "shards": "a"}, {"name": "x", "shards": "b"}])

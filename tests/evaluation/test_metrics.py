@@ -1,0 +1,108 @@
+"""Every measure against scikit-learn or a direct computation, and the bootstrap's units."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics as oracle
+from sklearn.neighbors import KNeighborsClassifier
+
+from pipeline.evaluation import metrics
+
+
+@pytest.fixture(params=[0, 1, 2])
+def frames(request: pytest.FixtureRequest) -> pd.DataFrame:
+    random = np.random.default_rng(request.param)
+    n = 300
+    label = random.integers(0, 2, n)
+    score = np.clip(random.normal(0.4 + 0.2 * label, 0.25), 0, 1)
+    if request.param == 1:
+        score = score.round(1)  # many ties
+    video = random.integers(0, 12, n)
+    return pd.DataFrame(
+        {
+            "set": np.where(label == 1, "faceswap", "original"),
+            "video": [f"v{i}" for i in video],
+            "person": [f"p{i % 4}" for i in video],
+            "label": label,
+            "score": score,
+        }
+    )
+
+
+def test_measures_are_scikit_learns(frames: pd.DataFrame) -> None:
+    found = metrics.measure(frames)
+    label, score = frames["label"], frames["score"]
+    guess = score >= 0.5
+    assert found["acc"] == pytest.approx(oracle.accuracy_score(label, guess))
+    assert found["balanced_acc"] == pytest.approx(oracle.balanced_accuracy_score(label, guess))
+    assert found["fake_recall"] == pytest.approx(oracle.recall_score(label, guess))
+    assert found["auc"] == pytest.approx(oracle.roc_auc_score(label, score))
+    assert found["average_precision"] == pytest.approx(oracle.average_precision_score(label, score))
+
+
+def test_equal_error_rate_lies_on_the_roc_curve(frames: pd.DataFrame) -> None:
+    alarm, hit, _ = oracle.roc_curve(frames["label"], frames["score"], drop_intermediate=False)
+    rate = metrics.measure(frames)["eer"]
+    assert np.interp(rate, alarm, hit) == pytest.approx(1 - rate, abs=0.02)
+
+
+def test_calibration_error_by_hand() -> None:
+    frames = pd.DataFrame({"label": [1, 0, 1, 1], "score": [0.01, 0.02, 0.99, 0.97]})
+    # Bin 0 holds 1 fake of 2 at a mean score of 0.015, the last bin 2 of 2 at 0.98.
+    assert metrics.measure(frames)["ece"] == pytest.approx(0.5 * (0.5 - 0.015) + 0.5 * (1 - 0.98))
+
+
+def test_one_class_gives_nan_not_an_error() -> None:
+    found = metrics.measure(pd.DataFrame({"label": [0, 0], "score": [0.1, 0.7]}))
+    assert found["acc"] == 0.5 and np.isnan(found["auc"]) and np.isnan(found["fake_recall"])
+
+
+def test_weights_are_repeats(frames: pd.DataFrame) -> None:
+    times = np.random.default_rng(5).integers(0, 4, len(frames))
+    repeated = frames.loc[frames.index.repeat(times)]
+    label, score = frames["label"].to_numpy(float), frames["score"].to_numpy(float)
+    for name, function in metrics.MEASURES.items():
+        weighted = function(label, score, times[None].astype(float))[0]
+        assert weighted == pytest.approx(metrics.measure(repeated)[name]), name
+
+
+def test_bootstrap_draws_whole_videos(frames: pd.DataFrame) -> None:
+    weights = metrics.resample(frames, ["set", "video"], 50, seed=0)
+    for _, rows in frames.groupby(["set", "video"]):
+        assert (weights[:, rows.index] == weights[:, rows.index[:1]]).all()
+    videos = frames.groupby(["set", "video"]).ngroup()
+    first = videos.drop_duplicates().index
+    for label in (0, 1):  # as many videos of each class as there are
+        mine = first[frames.loc[first, "label"] == label]
+        assert (weights[:, mine].sum(1) == len(mine)).all()
+    assert (weights == metrics.resample(frames, ["set", "video"], 50, seed=0)).all()
+
+
+def test_intervals_hold_the_estimate_and_shrink_with_videos(frames: pd.DataFrame) -> None:
+    many = metrics.intervals(frames.assign(video=range(len(frames))), ["set", "video"], 300, seed=0)
+    few = metrics.intervals(frames, ["set", "video"], 300, seed=0)
+    low, high = many["auc"]
+    assert low < metrics.measure(frames)["auc"] < high
+    assert high - low < 2 * (few["auc"][1] - few["auc"][0])
+
+
+def test_videos_of_two_sets_do_not_merge() -> None:
+    frames = pd.DataFrame(
+        {
+            "set": ["a", "b", "a"],
+            "video": ["000"] * 3,
+            "person": ["p"] * 3,
+            "label": [0, 1, 0],
+            "score": [0.1, 0.9, 0.3],
+        }
+    )
+    assert metrics.by_video(frames)["score"].tolist() == pytest.approx([0.2, 0.9])
+
+
+def test_knn_recall_is_scikit_learns_in_any_block() -> None:
+    random = np.random.default_rng(0)
+    gallery, query = random.normal(size=(200, 8)), random.normal(size=(70, 8))
+    g_label, q_label = random.integers(0, 2, 200), random.integers(0, 2, 70)
+    expected = KNeighborsClassifier(1).fit(gallery, g_label).score(query, q_label)
+    for block in (1, 16, 1000):
+        assert metrics.knn_recall(query, q_label, gallery, g_label, block) == pytest.approx(expected)

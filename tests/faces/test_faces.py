@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.faces.search import Face, detect, detect_near, landmarks, square_box
+from pipeline.work.errors import UserError
+from tests.aids.faces68 import draw, face68
+
+SKIN = (200, 160, 140)
+
+
+@pytest.mark.parametrize(
+    ("size", "centre", "width"),
+    [((320, 240), (160, 120), 110), ((1280, 960), (700, 500), 420), ((480, 360), (300, 180), 60)],
+)
+def test_a_face_is_found_at_its_place_whatever_the_frame(
+    size: tuple[int, int], centre: tuple[float, float], width: float
+):
+    face = detect(draw(face68(centre, width), size, SKIN))
+    assert face is not None
+    assert np.hypot(face.centre[0] - centre[0], face.centre[1] - centre[1]) < 0.3 * width
+    assert 0.7 * width < face.width < 1.5 * width
+
+
+def test_a_face_too_small_for_the_scaled_frame_is_found_at_full_size():
+    frame = draw(face68((900, 300), 60), (1200, 600), SKIN)
+    assert detect(frame, max_side=400) is not None
+
+
+def test_the_largest_of_two_faces_is_taken():
+    frame = draw(face68((110, 150), 90), (480, 300), SKIN)
+    other = draw(face68((340, 150), 150), (480, 300), SKIN)
+    frame[:, 230:] = other[:, 230:]
+    face = detect(frame)
+    assert face is not None and abs(face.centre[0] - 340) < 40
+
+
+def test_no_face_is_none():
+    ramp = np.tile(np.arange(240, dtype=np.uint8)[:, None, None], (1, 320, 3))
+    assert detect(ramp) is None
+    assert detect_near(ramp, Face(100, 80, 200, 180)) is None
+    assert detect_near(ramp, Face(900, 80, 1000, 180)) is None
+
+
+def test_a_face_is_found_again_after_it_moved_a_little():
+    first = detect(draw(face68((150, 120), 110), (320, 240), SKIN))
+    assert first is not None
+    again = detect_near(draw(face68((165, 128), 110), (320, 240), SKIN), first)
+    assert again is not None
+    assert np.hypot(again.centre[0] - 165, again.centre[1] - 128) < 30
+
+
+def test_an_unreadable_landmark_model_is_named(tmp_path: Path):
+    model = tmp_path / "model.dat"
+    model.write_bytes(b"not a model")
+    with pytest.raises(UserError, match=r"model\.dat"):
+        landmarks(np.zeros((240, 320, 3), np.uint8), Face(100, 80, 200, 180), model)
+
+
+@pytest.mark.parametrize(
+    ("face", "frame", "expected"),
+    [
+        (Face(100, 100, 200, 200), (640, 480), (85, 85, 130)),  # in the middle: 15 px more on each side
+        (Face(0, 10, 100, 110), (640, 480), (0, 0, 130)),  # shifted inside, not cut
+        (Face(580, 400, 680, 500), (640, 480), (510, 350, 130)),
+        (Face(10, 10, 310, 310), (640, 300), (10, 0, 300)),  # no larger than the frame
+    ],
+)
+def test_square_box(face: Face, frame: tuple[int, int], expected: tuple[int, int, int]):
+    assert square_box(face, *frame, enlarge=1.3) == expected

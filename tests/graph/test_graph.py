@@ -1,0 +1,169 @@
+"""dvc.yaml against the code: DVC does not follow imports, so the modules behind a result must stand in `deps`."""
+
+import ast
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.jobs.graph import Graph, height, upstream
+from pipeline.jobs.scheduling import side_by_side
+from pipeline.params.schema import load
+
+ROOT = Path(__file__).parents[2]
+# Rooms and files that no result depends on: they move, show, log, check, or fetch what is pinned by hash. Params are
+# tracked by value. A room's __init__.py holds words alone.
+NEUTRAL = ("pipeline/work/", "pipeline/params/", "pipeline/fetching/", "pipeline/tracking/", "stages/_cli.py")
+GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+
+
+@cache
+def imports(module: str) -> frozenset[str]:
+    """The project's files that a file imports, also inside functions and under TYPE_CHECKING."""
+    tree = ast.parse((ROOT / module).read_text())
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("pipeline."):
+            names.add(node.value)  # import_module("pipeline....")
+    files = set()
+    for name in names:
+        if name.split(".")[0] in ("pipeline", "stages"):
+            path = Path(*name.split("."))
+            files |= {str(f) for f in (path.with_suffix(".py"), path / "__init__.py") if (ROOT / f).is_file()}
+    return frozenset(files)
+
+
+def closure(module: str) -> set[str]:
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        file = waiting.pop()
+        if file not in found:
+            found.add(file)
+            waiting += imports(file) - found
+    return found
+
+
+@pytest.mark.parametrize("name", GRAPH)
+def test_deps_hold_the_import_closure(name: str) -> None:
+    stage = GRAPH[name]
+    script = stage["cmd"].split()[2].replace(".", "/") + ".py"
+    assert script in stage["deps"]
+    missing = {
+        file
+        for file in closure(script)
+        if not file.startswith(NEUTRAL)
+        and not file.endswith("__init__.py")
+        and not any(file == dep or file.startswith(f"{dep}/") for dep in stage["deps"])
+    }
+    assert not missing, f"add to the deps of {name}: {sorted(missing)}"
+
+
+@pytest.mark.parametrize("name", GRAPH)
+def test_deps_exist_and_are_used(name: str) -> None:
+    stage = GRAPH[name]
+    script = stage["cmd"].split()[2].replace(".", "/") + ".py"
+    used = closure(script)
+    for dep in stage["deps"]:
+        if dep.startswith(("pipeline/", "stages/")):
+            assert (ROOT / dep).exists(), dep
+            assert any(file == dep or file.startswith(f"{dep}/") for file in used), f"{name} does not import {dep}"
+
+
+def test_a_rooms_init_holds_words_alone() -> None:
+    for file in [*ROOT.glob("pipeline/**/__init__.py"), ROOT / "stages/__init__.py"]:
+        (words,) = ast.parse(file.read_text()).body
+        assert isinstance(words, ast.Expr) and isinstance(words.value, ast.Constant), file
+
+
+VIDEOS = {"download", "landmarks", "forge", "compress", "detect", "crop"}
+TRAININGS = {"teacher", "baseline", "student", "distilled", "ablation"}
+EVALUATIONS = {name for name in GRAPH if name.startswith("evaluate_")} | {"elsewhere"}
+
+
+@pytest.mark.parametrize(
+    ("file", "stages"),
+    [
+        ("pipeline/work/parallel.py", set()),
+        ("pipeline/params/schema.py", set()),
+        ("pipeline/fetching/cache.py", set()),
+        ("pipeline/tracking/runs.py", set()),
+        ("pipeline/jobs/scheduling.py", set()),
+        ("pipeline/reporting/build.py", {"report"}),
+        ("pipeline/evaluation/metrics.py", EVALUATIONS | {"explain", "report"}),
+        ("pipeline/losses/frequency.py", {"student", "distilled", "ablation"}),
+        ("pipeline/training/trainer.py", TRAININGS),
+        ("pipeline/loading/loader.py", TRAININGS | EVALUATIONS),
+        ("pipeline/detectors/backbones/resnet.py", TRAININGS | EVALUATIONS | {"explain"}),
+        ("pipeline/crops/cropping.py", {"crop"}),
+        ("pipeline/faces/search.py", {"landmarks", "detect"}),
+        ("pipeline/forging/donors.py", {"forge"}),
+        ("pipeline/sources/folder.py", {"download"}),
+        ("pipeline/videos/writing.py", VIDEOS | {"report"}),
+        ("pipeline/videos/sampling.py", VIDEOS | {"sample", "report"}),
+    ],
+)
+def test_a_change_in_a_room_runs_these_stages(file: str, stages: set[str]) -> None:
+    """Themselves; what follows them runs only where what they leave has changed."""
+    assert (ROOT / file).is_file()
+    changed = {
+        name for name, stage in GRAPH.items() if any(file == d or file.startswith(f"{d}/") for d in stage["deps"])
+    }
+    assert changed == stages
+
+
+def test_params_and_presets_are_valid() -> None:
+    for file in [ROOT / "params.yaml", *sorted((ROOT / "presets").glob("*.yaml"))]:
+        load(file)
+
+
+def test_params_survive_what_dvc_makes_of_them(tmp_path: Path) -> None:
+    """`dvc exp run -S` rewrites the file in YAML 1.2: `off` and 1e-08 lose their quotes and their point."""
+    from dvc.utils.serialize import modify_yaml
+
+    file = tmp_path / "params.yaml"
+    file.write_text((ROOT / "params.yaml").read_text())
+    with modify_yaml(file) as held:
+        held["beta"] = 20.0
+    assert load(file).model_dump() == load(ROOT / "params.yaml").model_dump() | {"beta": 20.0}
+
+
+def test_a_stage_starts_after_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph: Graph = {"a": set(), "b": {"a"}, "c": {"a"}, "d": {"b", "c"}, "z": set()}
+    order: list[str] = []
+    monkeypatch.setattr("pipeline.jobs.scheduling.dvc", lambda *args: order.extend(args[4:]) or 0)
+    assert side_by_side(graph, {"z"}, 2) == 0
+    assert sorted(order) == ["a", "b", "c", "d"] and order[0] == "a" and order[-1] == "d"
+
+
+def test_what_most_waits_for_comes_first() -> None:
+    graph: Graph = {"teacher": set(), "baseline": set(), "student": {"teacher"}, "report": {"student", "baseline"}}
+    assert height(graph) == {"teacher": 2, "baseline": 1, "student": 1, "report": 0}
+
+
+def test_after_a_failure_nothing_new_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    monkeypatch.setattr("pipeline.jobs.scheduling.dvc", lambda *args: order.extend(args[4:]) or 1)
+    assert side_by_side({"a": set(), "b": {"a"}}, set(), 2) == 1
+    assert order == ["a"]
+
+
+def test_upstream_is_the_whole_way_back() -> None:
+    assert upstream({"a": set(), "b": {"a"}, "c": {"b"}, "d": set()}, ["c"]) == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [("stages.sample", "torch"), ("stages.crop", "torch"), ("stages.forge", "torch"), ("stages.download", "torch"),
+     ("stages.compress", "pandas.plotting"), ("stages.classifier", "mlflow"), ("stages.report", "torch")],
+)  # fmt: skip
+def test_stages_start_without_what_they_do_not_need(module: str, heavy: str) -> None:
+    code = f"import sys, {module}; sys.exit('{heavy}' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

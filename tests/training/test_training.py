@@ -1,0 +1,201 @@
+"""The training loop on toys: learning, warm-up, freezing, selection, early stop, and resuming to the same bits."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from pipeline.detectors.backbones.base import Backbone
+from pipeline.detectors.device import seed_everything
+from pipeline.detectors.scoring import score
+from pipeline.losses.frequency import FrequencyAttention
+from pipeline.losses.multiview import MultiViewAttention
+from pipeline.params.recipes import Train
+from pipeline.params.schema import load
+from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.classification import Classification
+from pipeline.training.distillation import Distillation
+from pipeline.training.history import Outcome, Row
+from pipeline.training.trainer import Trainer
+from pipeline.work.errors import UserError
+from tests.aids.toys import Batches, Toy
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def in_a_scratch_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+
+
+def recipe(**changes: Any) -> Train:
+    params = load(Path(__file__).parents[2] / "params.yaml")
+    base = {
+        "epochs": 3,
+        "validations_per_epoch": 3,
+        "lr": 0.02,
+        "freeze_stages": 0,
+        "select": "last",
+        "warmup_epochs": 0,
+    }
+    return Train.model_validate(params.train.model_dump() | base | changes)
+
+
+def distillation() -> Distillation:
+    seed_everything(0)
+    multiview = MultiViewAttention(directions=2, groups=3, layer_weights=(0, 1, 1, 0), seed=0)
+    distillers = {"frequency": (1.0, FrequencyAttention()), "multiview": (16.0, multiview)}
+    return Distillation(Toy(), Toy(), distillers, "c40")
+
+
+def train(task: Any, validate: Any = None, loader: Batches | None = None, **changes: Any) -> tuple[Trainer, Outcome]:
+    trainer = Trainer(task, recipe(**changes), loader or Batches(), CPU)
+    return trainer, trainer.run(validate, Checkpoint(changes, []), lambda row: None, "toy")
+
+
+def test_it_learns_and_writes_a_history() -> None:
+    seed_everything(0)
+    _, outcome = train(Classification(Toy(), "raw"), epochs=8)
+    assert outcome.history[-1]["train_loss"] < 0.5 * outcome.history[0]["train_loss"]
+    assert [row["step"] for row in outcome.history[:3]] == [2, 4, 6]
+    assert outcome.history[-1]["epoch"] == 8
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_it_goes_on_after_a_real_validation(channels_last: bool) -> None:
+    """Also where weights are stored otherwise than for scoring, or have one row and column alone, as in F3Net."""
+
+    class Validation(Batches):
+        def __iter__(self) -> Iterator[Any]:
+            for batch in self.epoch(0):
+                yield SimpleNamespace(images=batch.images, meta=[{"label": int(label)} for label in batch.labels])
+
+    def validate(model: Backbone) -> Row:
+        frames = score(model, Validation(), "raw", CPU).frames
+        hits = (frames["score"] >= 0.5) == (frames["label"] == 1)
+        return {"val_acc": float(hits.mean()), "val_loss": 1.0}
+
+    toy = Toy()
+    toy.body.append(nn.Conv2d(5, 5, 1, groups=5))
+    _, outcome = train(Classification(toy, "raw"), validate, epochs=8, channels_last=channels_last)
+    assert outcome.history[-1]["val_acc"] > 0.8
+
+
+def test_distillation_names_its_terms_and_leaves_the_teacher_alone() -> None:
+    task = distillation()
+    before = {name: value.clone() for name, value in task.teacher.state_dict().items()}
+    _, outcome = train(task)
+    assert {"train_loss", "train_cross_entropy", "train_frequency"} <= outcome.history[-1].keys()
+    for name, value in task.teacher.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    row = outcome.history[-1]
+    terms = [value for name, value in row.items() if name.startswith("train_") and name != "train_loss"]
+    assert row["train_loss"] == pytest.approx(sum(terms), rel=1e-4)
+
+
+def test_the_warm_up_moves_the_classifier_alone_and_knows_no_distillation() -> None:
+    task = distillation()
+    body = [p.clone() for p in task.student.body.parameters()]
+    head = [p.clone() for p in task.student.head.parameters()]
+    _, outcome = train(task, epochs=1, warmup_epochs=1)
+    assert all(torch.equal(a, b) for a, b in zip(body, task.student.body.parameters(), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(head, task.student.head.parameters(), strict=True))
+    assert "train_frequency" not in outcome.history[-1]
+
+
+def test_after_the_warm_up_everything_trains() -> None:
+    task = distillation()
+    body = [p.clone() for p in task.student.body.parameters()]
+    _, outcome = train(task, epochs=2, warmup_epochs=1)
+    assert not any(torch.equal(a, b) for a, b in zip(body, task.student.body.parameters(), strict=True) if a.ndim == 4)
+    assert "train_frequency" in outcome.history[-1]
+
+
+def test_frozen_stages_keep_weights_and_statistics() -> None:
+    seed_everything(0)
+    task = Classification(Toy(), "raw")
+    frozen = {name: value.clone() for name, value in task.student.body[:2].state_dict().items()}
+    train(task, freeze_stages=2)
+    for name, value in task.student.body[:2].state_dict().items():
+        assert torch.equal(value, frozen[name]), name
+
+
+def scripted(accuracies: list[float]) -> Any:
+    """A validation that tells these accuracies one after the other."""
+    left = iter(accuracies)
+
+    def validate(model: Any) -> Mapping[str, float]:
+        assert not model.training
+        return {"val_acc": next(left), "val_loss": 1.0}
+
+    return validate
+
+
+def test_the_best_weights_are_kept_and_it_stops_early() -> None:
+    seed_everything(0)
+    seen: list[dict[str, torch.Tensor]] = []
+    told = scripted([0.5, 0.9, 0.8, 0.7, 0.9])
+
+    def validate(model: Toy) -> Mapping[str, float]:
+        seen.append({name: value.clone() for name, value in model.state_dict().items()})
+        return told(model)
+
+    trainer, outcome = train(Classification(Toy(), "raw"), validate, select="best", patience=3, epochs=9)
+    assert outcome.stopped_early and len(outcome.history) == 5
+    assert outcome.selected_step == 4
+    for name, value in trainer.student.state_dict().items():
+        assert torch.equal(value, seen[1][name]), name
+
+
+def test_select_last_runs_to_the_end() -> None:
+    seed_everything(0)
+    _, outcome = train(Classification(Toy(), "raw"), scripted([0.9] + [0.1] * 8), select="last", patience=2)
+    assert not outcome.stopped_early and outcome.selected_step == 18
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "plateau", "constant"])
+def test_a_killed_training_resumes_to_the_same_bits(schedule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.training.trainer.CHECKPOINT_SECONDS", 0.0)
+    whole_task = distillation()
+    _, whole = train(whole_task, schedule=schedule)
+
+    killed = distillation()
+    checkpoint = Checkpoint({"a": 1}, [])
+
+    def die(row: Row) -> None:
+        if row["step"] == 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(killed, recipe(schedule=schedule), Batches(), CPU).run(None, checkpoint, die, "toy")
+    seed_everything(99)  # what a new process starts with must not matter
+    fresh = distillation()
+    resumed = Trainer(fresh, recipe(schedule=schedule), Batches(), CPU).run(None, checkpoint, lambda row: None, "toy")
+    assert resumed.history == whole.history
+    for name, value in fresh.student.state_dict().items():
+        assert torch.equal(value, whole_task.student.state_dict()[name]), name
+
+
+def test_an_exploding_loss_stops_with_its_name_and_keeps_the_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.training.trainer.CHECKPOINT_SECONDS", 0.0)
+    checkpoint = Checkpoint({}, [])
+    trainer = Trainer(distillation(), recipe(), Batches(broken_at=9), CPU)
+    with pytest.raises(UserError, match="step 9"):
+        trainer.run(None, checkpoint, lambda row: None, "toy")
+    state = checkpoint.load()
+    assert state is not None and state["state"]["step"] == 8
+    assert all(torch.isfinite(value.float()).all() for value in state["student"].values())
+
+
+def test_checkpoints_of_other_params_or_inputs_are_not_taken(tmp_path: Path) -> None:
+    file = tmp_path / "teacher"
+    file.write_text("a")
+    first = Checkpoint({"beta": 16}, [file])
+    assert first.path == Checkpoint({"beta": 16}, [file]).path
+    assert first.path != Checkpoint({"beta": 20}, [file]).path
+    file.write_text("b")
+    assert first.path != Checkpoint({"beta": 16}, [file]).path

@@ -1,0 +1,81 @@
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from pipeline.work.errors import UserError, VideoError
+from pipeline.work.parallel import Rejected, map_videos
+
+
+def half(number: int, stumble: int = -1) -> float:
+    if number == 3:
+        raise VideoError("three is odd")
+    if number == stumble:
+        raise Stumble(number, "and", "fell")
+    if number == 100:
+        raise UserError("params.yaml: too large")
+    return number / 2
+
+
+class Stumble(Exception):
+    """Does not unpickle: its constructor wants more than its message."""
+
+    def __init__(self, number: int, then: str, what: str) -> None:
+        super().__init__(f"{number} {then} {what}")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_come_in_order_and_bad_videos_as_rejected(workers: int) -> None:
+    results = list(map_videos(half, range(20), workers=workers, what="halve"))
+    assert results == [Rejected(3, "three is odd") if n == 3 else n / 2 for n in range(20)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_other_errors_stop_the_run_and_name_the_video(workers: int) -> None:
+    with pytest.raises(RuntimeError, match="halve failed at video 7: Stumble: 7 and fell"):
+        list(map_videos(partial(half, stumble=7), range(20), workers=workers, what="halve", name="video {}".format))
+    with pytest.raises(UserError, match=r"params\.yaml: too large"):
+        list(map_videos(half, [1, 100, 2], workers=workers, what="halve"))
+
+
+def test_workers_end_with_a_killed_stage(tmp_path: Path) -> None:
+    script = tmp_path / "stage.py"
+    script.write_text(
+        "import os, time\nfrom pathlib import Path\nfrom pipeline.work.parallel import map_videos\n"
+        f"def work(n):\n    Path({str(tmp_path)!r}, f'{{os.getpid()}}.pid').touch()\n    time.sleep(0.2)\n"
+        "if __name__ == '__main__':\n    list(map_videos(work, range(1000), workers=2, what='wait'))\n"
+    )
+    root = str(Path(__file__).parents[2])
+    stage = subprocess.Popen([sys.executable, str(script)], env=os.environ | {"PYTHONPATH": root})
+    wait_until(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
+    stage.kill()
+    stage.wait()
+    workers = [int(path.stem) for path in tmp_path.glob("*.pid")]
+    wait_until(lambda: not any(alive(pid) for pid in workers))
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; one that ended and waits to be collected does not."""
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except ProcessLookupError:
+        return False
+    except FileNotFoundError:  # gone meanwhile, or a system without /proc
+        return not Path("/proc/self").exists()
+
+
+def test_nothing_to_do() -> None:
+    assert list(map_videos(half, [], what="halve")) == []

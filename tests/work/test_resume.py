@@ -1,0 +1,244 @@
+"""Stages that are killed, started again, and run out of disk."""
+
+import errno
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from pipeline.videos import compression
+from pipeline.videos.compression import compress
+from pipeline.videos.manifests import read_manifest, read_rejected
+from pipeline.videos.probing import VideoInfo
+from pipeline.videos.sampling import sample
+from pipeline.videos.writing import transcode
+from pipeline.work import disk, resume
+from pipeline.work.errors import UserError, VideoError
+from pipeline.work.parallel import Rejected, map_videos
+from pipeline.work.resume import Scratch
+from tests.aids.clips import faces, raw_set
+from tests.work.test_parallel import wait_until
+
+ROOT = Path(__file__).parents[2]
+VIDEOS = [f"v{number:02}" for number in range(14)]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set of small videos, one of them torn, with frames and boxes as if sampled and detected."""
+    root = tmp_path_factory.mktemp("data")
+    raw = raw_set(root / "raw/original", {video: {} for video in VIDEOS}, frames=8, shown=faces)
+    (raw / "v03.mp4").write_bytes((raw / "v03.mp4").read_bytes()[:900])
+    for folder in ("frames", "faces/original"):
+        (root / folder).mkdir(parents=True)
+    frames = sample("original", read_manifest(raw), read_rejected(raw), 4, 0)
+    frames.to_parquet(root / "frames/original.parquet")
+    boxes = frames[["video", "frame"]].assign(left=12, top=16, size=40, cause="")
+    boxes.astype(dict.fromkeys(("left", "top", "size"), "Int64")).to_parquet(root / "faces/original/boxes.parquet")
+    return root
+
+
+def stage(data: Path, name: str, out: Path) -> list[str]:
+    raw = ["--videos", str(data / "raw/original")]
+    if name == "compress":
+        return [name, "--quality", "c23", *raw, "--out", str(out)]
+    frames = ["--frames", str(data / "frames/original.parquet")]
+    if name == "detect":
+        return [name, *raw, *frames, "--out", str(out)]
+    folders = {"faces": "faces", "raw": "raw/original", "compressed": "compressed/original"}
+    paths = [part for key, folder in folders.items() for part in (f"--{key}", str(data / folder))]
+    return [name, "--set", "original", *frames, *paths, "--out", str(out)]
+
+
+@pytest.mark.parametrize(("name", "qualities"), [("compress", 1), ("detect", 1), ("crop", 3)])
+def test_a_killed_stage_goes_on_and_leaves_the_same_bytes(
+    name: str, qualities: int, data: Path, tmp_path: Path
+) -> None:
+    """Killed with SIGKILL, its outs deleted as DVC does. Each encoder or decoder that starts is counted."""
+    if name == "crop":
+        for quality, crf in {"c23": 23, "c40": 40}.items():
+            compress(data / "raw/original", data / "compressed/original" / quality, crf, quality, workers=1)
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    run(stage(data, name, straight), tmp_path / "a").check()
+    scratch = tmp_path / "b/.scratch"
+    first = run(stage(data, name, killed), tmp_path / "b")
+    wait_until(lambda: done(scratch) >= 4 or first.ended())
+    first.kill()
+    finished = done(scratch)
+    assert 4 <= finished < len(VIDEOS) - 2
+    shutil.rmtree(killed, ignore_errors=True)
+    last = run(stage(data, name, killed), tmp_path / "b").check()
+    assert f"goes on, {finished} of" in last
+    assert hashes(killed) == hashes(straight) and len(hashes(killed)) > 2
+    assert not list(scratch.iterdir())
+    work = (tmp_path / "b/work.txt").read_text().split()
+    assert len(work) - len((tmp_path / "a/work.txt").read_text().split()) <= 2 * qualities  # two workers
+
+
+class run:
+    """A stage of two workers with its own scratch folder, whose per-video calls are noted in work.txt."""
+
+    def __init__(self, arguments: Sequence[str], root: Path, changes: Sequence[tuple[str, str]] = ()) -> None:
+        root.mkdir(exist_ok=True)
+        (root / "sitecustomize.py").write_text(NOTE.format(notes=str(root / "work.txt")))
+        settings = (ROOT / "params.yaml").read_text()
+        for old, new in (("workers: null", "workers: 2"), *changes):
+            assert old in settings
+            settings = settings.replace(old, new)
+        (root / "params.yaml").write_text(settings)
+        environment = os.environ | {"DVC_ROOT": str(root), "PYTHONPATH": f"{root}{os.pathsep}{ROOT}"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", f"stages.{arguments[0]}", *arguments[1:]],
+            cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def check(self) -> str:
+        output = self.process.communicate()[0]
+        assert self.process.returncode == 0, output
+        return output
+
+
+# Noted as Python starts ffmpeg for a video's pixels: once a video and quality, after the probes.
+NOTE = """
+import subprocess, time
+start = subprocess.Popen
+class Noted(start):
+    def __init__(self, args, *rest, **options):
+        if isinstance(args, list) and "framecrc" not in args and "-map" in args:
+            with open({notes!r}, "a") as file:
+                file.write(args[args.index("-i") + 1].split("/")[-1] + "\\n")
+            time.sleep(0.05)
+        super().__init__(args, *rest, **options)
+subprocess.Popen = Noted
+"""
+
+
+def done(scratch: Path) -> int:
+    return len(list(scratch.glob("*/*.pickle")))
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+def half(number: int, notes: Path) -> float:
+    with (notes / "calls.txt").open("a") as file:
+        file.write(f"{number}\n")
+    if number == 3:
+        raise VideoError("three is odd")
+    if number == 6 and not (notes / "mended").exists():
+        raise UserError("six is not there yet")
+    return number / 2
+
+
+def test_only_what_is_not_kept_is_done_again(tmp_path: Path) -> None:
+    work = partial(half, notes=tmp_path)
+    expected = [Rejected(3, "three is odd") if n == 3 else n / 2 for n in range(9)]
+    with pytest.raises(UserError, match="six"), Scratch("halve", tmp_path, {"by": 2}, []) as scratch:
+        list(map_videos(work, range(9), workers=1, what="halve", keep=scratch))
+    (tmp_path / "mended").touch()
+    (scratch.folder / "1.pickle").write_bytes(b"torn")
+    with Scratch("halve", tmp_path, {"by": 2}, []) as scratch:
+        assert list(map_videos(work, range(9), workers=1, what="halve", keep=scratch)) == expected
+    assert (tmp_path / "calls.txt").read_text().split() == [*"0123456", *"1678"]
+    assert not scratch.folder.exists()
+
+
+def test_other_settings_inputs_or_outs_never_go_on(tmp_path: Path) -> None:
+    source = tmp_path / "video.mp4"
+    source.write_bytes(b"12")
+    folders = [Scratch("s", tmp_path, {"a": 1}, [source]).folder, Scratch("s", tmp_path, {"a": 2}, [source]).folder]
+    folders.append(Scratch("s", tmp_path / "b", {"a": 1}, [source]).folder)
+    source.write_bytes(b"21")
+    os.utime(source, (1, 1))
+    with Scratch("s", tmp_path, {"a": 1}, [source]) as current:
+        folders.append(current.folder)
+        other = Scratch("s", tmp_path / "b", {"a": 1}, [source])
+        assert current.folder.exists()
+        Scratch("s", tmp_path, {"a": 3}, [source])  # the same place with other settings: what was kept is of no use
+        assert not current.folder.exists()
+    folders.append(other.folder)
+    assert len(set(folders)) == 5
+
+
+def test_a_full_disk_stops_the_stage_and_loses_nothing(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """/dev/full refuses every byte with ENOSPC, to ffmpeg as to Python."""
+    calls: list[str] = []
+
+    def crowded(source: Path, target: Path, crf: int) -> VideoInfo:
+        calls.append(source.stem)
+        if source.stem == "v05" and not (tmp_path / "room").exists():
+            target = Path("/dev/full")
+            monkeypatch.setattr("pipeline.videos.writing.whole", Device)
+        return transcode(source, target, crf)
+
+    monkeypatch.setattr(compression, "transcode", crowded)
+    raw, out = data / "raw/original", tmp_path / "c23"
+    with pytest.raises(UserError, match="No space left on device: free some space and run again: what is done is kept"):
+        compress(raw, out, 23, "c23", workers=1)
+    monkeypatch.undo()
+    monkeypatch.setattr(compression, "transcode", crowded)
+    (tmp_path / "room").touch()
+    assert compress(raw, out, 23, "c23", workers=1) == (13, 1)
+    assert calls == [*VIDEOS[:6], *VIDEOS[5:]]
+    assert compress(raw, tmp_path / "straight", 23, "c23", workers=1) == (13, 1)
+    assert hashes(out) == hashes(tmp_path / "straight")
+
+
+class Device:
+    """files.whole for a device, which cannot be renamed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> Path:
+        return self.path
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+def test_a_result_that_does_not_fit_is_a_user_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(place: Path, result: object) -> None:
+        with Path("/dev/full").open("wb") as file:
+            file.write(bytes(10_000))
+
+    (tmp_path / "mended").touch()
+    with Scratch("halve", tmp_path, {}, []) as scratch:
+        with monkeypatch.context() as patch:
+            patch.setattr(resume, "store", full)
+            with pytest.raises(UserError, match="No space left on device"):
+                list(map_videos(partial(half, notes=tmp_path), [1], workers=1, what="halve", keep=scratch))
+        assert list(map_videos(partial(half, notes=tmp_path), [1], workers=1, what="halve", keep=scratch)) == [0.5]
+    assert disk.full(OSError(errno.EACCES, "denied")) is None
+
+
+def test_too_small_a_disk_is_told_before_the_start(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000}))
+    with pytest.raises(UserError, match=r"compress c23 original needs about 0\.\d MB, but only 0\.0 MB are free there"):
+        compress(data / "raw/original", tmp_path / "c23", 23, "c23", workers=1)
+    assert not (tmp_path / "c23").exists()
+
+
+def test_the_estimate_is_near_the_truth(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs: list[int] = []
+    monkeypatch.setattr(disk, "require", lambda folder, need, what: needs.append(need))
+    compress(data / "raw/original", tmp_path, 23, "c23", workers=1)
+    size = sum(path.stat().st_size for path in tmp_path.glob("*.mp4"))
+    assert size / 10 < needs[0] < 10 * size
