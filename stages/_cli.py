@@ -5,7 +5,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.params.cells import BASELINE, Cell
+from pipeline.params.cells import Cell
+from pipeline.params.schema import BASELINE
 from pipeline.work import disk
 from pipeline.work.errors import UserError
 

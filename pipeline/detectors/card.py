@@ -22,6 +22,7 @@ class Card(BaseModel):
     method: str
     backbone: str
     manipulation: str
+    pooled: tuple[str, ...] = ()  # of a task of several manipulations: these; `manipulation` is the task's name
     quality: str  # what it was trained on: raw, c23, c40
     seed: int
     fold: int
@@ -30,6 +31,11 @@ class Card(BaseModel):
     mean: float
     std: float
     classes: tuple[str, str] = ("real", "fake")
+
+    @property
+    def manipulations(self) -> tuple[str, ...]:
+        """The sets whose fakes it was trained on."""
+        return self.pooled or (self.manipulation,)
 
 
 def save(model: Backbone, card: Card, folder: Path) -> None:

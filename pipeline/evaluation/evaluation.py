@@ -12,6 +12,7 @@ from pipeline.detectors.card import HISTORY, SUMMARY, Card, load
 from pipeline.detectors.device import device
 from pipeline.detectors.scoring import Scores, score
 from pipeline.evaluation import metrics
+from pipeline.evaluation.calibration import TEST, VALIDATION
 from pipeline.loading.loader import evaluation_loader
 from pipeline.params.schema import Evaluation
 from pipeline.work.errors import UserError
@@ -26,7 +27,8 @@ def evaluate(
     """Score the test people of each fold with that fold's model; write out.json and out.parquet; give back the json.
 
     A teacher, trained on raw, is tested on raw and on every compression: the gap that ADD is to close. Scores of all
-    folds are pooled, so that each person is tested once.
+    folds are pooled, so that each person is tested once. Frames of validation people, with role `val`, are scored too
+    where a fold has any: for calibration, never for a measure.
     """
     tables, cards, training = [], [], []
     recalls: dict[str, list[tuple[float, int]]] = {}
@@ -35,15 +37,21 @@ def evaluate(
         cards.append(card)
         training.append({"fold": fold, **_training(model / f"fold{fold}")})
         for quality in ("raw", *compressions) if card.quality == "raw" else (card.quality,):
-            test, gallery = (_scores(detector, card, role, quality, shards, settings) for role in ("test", "train"))
+            test, gallery = (_scores(detector, card, role, quality, shards, settings) for role in (TEST, "train"))
             labels, known = test.frames["label"].to_numpy(), gallery.frames["label"].to_numpy()
             recall = metrics.knn_recall(test.embeddings, labels, gallery.embeddings, known)
             recalls.setdefault(quality, []).append((recall, len(labels)))
-            tables.append(test.frames.assign(quality=quality, fold=fold))
-    frames = pd.concat(tables, ignore_index=True)
+            tables.append(test.frames.assign(quality=quality, fold=fold, role=TEST))
+            if card.buckets[VALIDATION]:  # what verdicts on the test people are calibrated on
+                seen = _scores(detector, card, VALIDATION, quality, shards, settings)
+                tables.append(seen.frames.assign(quality=quality, fold=fold, role=VALIDATION))
+    scored = pd.concat(tables, ignore_index=True)
+    frames = scored[scored["role"] == TEST]
     results = {}
     for quality, found in recalls.items():
-        results[quality] = summarise(frames[frames["quality"] == quality], settings)
+        one = frames[frames["quality"] == quality]
+        results[quality] = summarise(one, settings)
+        results[quality] |= _by_manipulation(one, cards[0], settings)
         total = sum(count for _, count in found)
         results[quality]["frame"]["knn_r1"] = sum(recall * count for recall, count in found) / total
     card = cards[0]
@@ -59,7 +67,7 @@ def evaluate(
         "training": training,
         "counts": {"frames": len(one), "videos": len(metrics.by_video(one)), "persons": one["person"].nunique()},
     }
-    _write(frames, summary, out)
+    _write(scored, summary, out)
     return summary
 
 
@@ -83,9 +91,26 @@ def summarise(frames: pd.DataFrame, settings: Evaluation) -> dict[str, Any]:
     }
 
 
+def _by_manipulation(frames: pd.DataFrame, card: Card, settings: Evaluation) -> dict[str, Any]:
+    """A pooled task's detector on the fakes of each manipulation, against all reals."""
+    if not card.pooled:
+        return {}
+    parts = {name: frames[frames["set"].isin(["original", name])] for name in card.pooled}
+    draws = (settings.bootstrap, settings.seed)
+    return {
+        "manipulations": {
+            name: {
+                level: metrics.measure(table) | {"interval": metrics.intervals(table, UNITS["video"], *draws)}
+                for level, table in (("frame", part), ("video", metrics.by_video(part)))
+            }
+            for name, part in parts.items()
+        }
+    }
+
+
 def _scores(detector: Any, card: Card, role: str, quality: str, shards: Path, settings: Evaluation) -> Scores:
     loader = evaluation_loader(
-        [shards / "original", shards / card.manipulation],
+        [shards / name for name in ("original", *card.manipulations)],
         buckets=card.buckets[role],
         qualities=[quality],
         image_size=card.image_size,
@@ -104,7 +129,7 @@ def _training(folder: Path) -> dict[str, Any]:
 
 
 def _write(frames: pd.DataFrame, summary: dict[str, Any], out: Path) -> None:
-    columns = ["quality", "fold", "set", "video", "person", "bucket", "target", "frame", "label", "score"]
+    columns = ["role", "quality", "fold", "set", "video", "person", "bucket", "target", "frame", "label", "score"]
     with whole(out.with_name(out.name + ".parquet")) as part:
         frames[columns].to_parquet(part, index=False)
     with whole(out.with_name(out.name + ".json")) as part:

@@ -18,7 +18,10 @@ from pipeline.work.errors import UserError
 
 
 class TrainingLoader:
-    """Batches of as many reals as fakes: frames of the rarer class come more often. A last partial batch is dropped."""
+    """Batches of as many reals as fakes: frames of the rarer class come more often. A last partial batch is dropped.
+
+    With fakes of several manipulations, every batch holds each equally often, to within one frame.
+    """
 
     def __init__(
         self,
@@ -44,6 +47,8 @@ class TrainingLoader:
             raise UserError(
                 f"{', '.join(map(str, folders))}: no {lacking} among the training people; see rejected.parquet"
             )
+        sets = self.crops.table["set"].to_numpy()[self.classes[1]]
+        self.manipulations = [self.classes[1][sets == name] for name in sorted(set(sets))]
         self.total = 2 * max(len(rows) for rows in self.classes)
         self.batch_size = min(batch_size, self.total)
 
@@ -58,8 +63,10 @@ class TrainingLoader:
     def draws(self, number: int) -> list[Draw]:
         """What the epoch's batches hold: random order, window and flip, from (seed, number) alone."""
         random = np.random.default_rng((self.seed, number))
-        rows = np.concatenate([_repeat(rows, self.total // 2, random) for rows in self.classes])
-        rows = random.permutation(rows)
+        if len(self.manipulations) > 1:
+            rows = _dealt(self.classes[0], self.manipulations, self.total // 2, self.batch_size, random)
+        else:
+            rows = random.permutation(np.concatenate([_repeat(rows, self.total // 2, random) for rows in self.classes]))
         tops, lefts = random.integers(0, self.crops.stored - self.crops.image_size + 1, (2, len(rows)))
         flips = random.random(len(rows)) < self.flip
         return _split(rows, tops, lefts, flips, self.batch_size)[: len(self)]
@@ -102,6 +109,17 @@ def _repeat(rows: NDArray[np.int64], count: int, random: np.random.Generator) ->
     """`count` of the rows, each as often as any other or once more."""
     whole, rest = divmod(count, len(rows))
     return np.concatenate([np.tile(rows, whole), random.permutation(rows)[:rest]])
+
+
+def _dealt(
+    reals: NDArray[np.int64], fakes: Sequence[NDArray[np.int64]], half: int, size: int, random: np.random.Generator
+) -> NDArray[np.int64]:
+    """2 * half rows: real and fake in turn, each manipulation in turn; every batch of `size` is shuffled."""
+    each = -(-half // len(fakes))
+    turns = np.stack([random.permutation(_repeat(rows, each, random)) for rows in fakes])  # (manipulations, each)
+    halves = random.permutation(_repeat(reals, half, random)), turns.T.ravel()[:half]
+    rows = np.stack(halves, axis=1).ravel()
+    return np.concatenate([random.permutation(rows[start : start + size]) for start in range(0, len(rows), size)])
 
 
 def _split(rows: Any, tops: Any, lefts: Any, flips: Any, size: int) -> list[Draw]:

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from pipeline.params.schema import Params
+from pipeline.params.schema import BASELINE, Params
 
 TEACHER = "teacher"
-BASELINE = "baseline"
 ADD = "add"
 RAW = "raw"
 # Table 2: ADD with parts switched off, by the columns (frequency, multiview, contrastive) of the paper's table.
@@ -22,7 +21,8 @@ ABLATIONS = {
 class Cell:
     """One model of the grid. Tables call a classifier without a teacher by its backbone: that is its method.
 
-    compression: what the model is trained on; "raw" for a teacher.
+    manipulation: of its task; a pooled task has its own name. compression: what the model is trained on; "raw" for a
+    teacher.
     """
 
     method: str
@@ -57,6 +57,18 @@ class Cell:
 def expected(params: Params) -> list[Cell]:
     """Every cell that the params name, each once: teachers, baselines, distilled, students, ablations."""
     return list(dict.fromkeys(_named(params)))
+
+
+def pooled(params: Params) -> list[Cell]:
+    """Every cell of the pooled tasks, each once: teachers, baselines, students."""
+    grid, tasks = params.grid, params.pooled.tasks
+    cells = [
+        Cell(TEACHER, backbone, task, RAW, params.teacher.seed) for backbone, task in product(grid.backbones, tasks)
+    ]
+    for task, quality, seed in product(tasks, grid.compressions, grid.seeds):
+        cells += [Cell(name, name, task, quality, seed) for name in grid.baselines]
+        cells += [Cell(*pair, task, quality, seed) for pair in product(grid.students, grid.backbones)]
+    return list(dict.fromkeys(cells))
 
 
 def _named(params: Params) -> Iterator[Cell]:

@@ -15,6 +15,7 @@ from pipeline.params.recipes import Add, Baseline, Distill, Name, Recipe, Teache
 from pipeline.params.sources import CelebDF, FaceForensics, Folder, OtherData, Positive, SampleSource, Section
 from pipeline.work.errors import UserError
 
+BASELINE = "baseline"  # the method of a classifier without a teacher, whatever its backbone
 STAGED = ("at", "nl")  # the distillations over all four stages, besides ADD
 
 # As DVC reads and rewrites the file: YAML 1.2, where `off` is a word and 1e-08 a number, unlike in PyYAML's 1.1.
@@ -83,6 +84,13 @@ class Ablation(Section):
     backbones: tuple[Name, ...]
 
 
+class Pooled(Section):
+    """Tasks of several manipulations at once: the originals against the fakes of each."""
+
+    tasks: tuple[Name, ...]  # those that are trained
+    sets: dict[Name, Annotated[tuple[Name, ...], Field(min_length=2)]]  # task -> its manipulations
+
+
 class Model(Section):
     image_size: Annotated[int, Field(ge=32)]
     pretrained: bool
@@ -92,6 +100,27 @@ class Evaluation(Section):
     batch_size: Positive
     bootstrap: Annotated[int, Field(ge=100)]  # resamples behind each interval
     seed: int
+
+
+class Verdict(Section):
+    """What `predict` says of a video, and what must be there for it to say anything."""
+
+    frames: Positive  # looked at in each video
+    false_alarms: Annotated[float, Field(gt=0, lt=0.5)]  # accepted share of real videos that are called fake
+    misses: Annotated[float, Field(gt=0, lt=0.5)]  # accepted share of fake videos that are called real
+    min_faces: Positive  # fewer faces of one person in a video: undecided
+    min_size: Positive  # px of the square around the face in the frame; smaller faces do not count
+
+
+class Export(Section):
+    """Which detectors are shipped: for each method one of each quality, raw (the teacher) included."""
+
+    methods: tuple[Name, ...]
+    backbone: Name
+    task: Name  # a pooled task or a manipulation
+    seed: int
+    onnx: bool
+    registered_as: str | None  # a name in MLflow's registry of models
 
 
 class Tracking(Section):
@@ -124,6 +153,7 @@ class Params(Section):
     cluster: Cluster
     grid: Grid
     ablation: Ablation
+    pooled: Pooled
     model: Model
     train: Train
     teacher: Teacher
@@ -132,6 +162,8 @@ class Params(Section):
     add: Add
     evaluation: Evaluation
     elsewhere: OtherData
+    verdict: Verdict
+    export: Export
     tracking: Tracking
 
     @model_validator(mode="after")
@@ -156,6 +188,15 @@ class Params(Section):
         for key, names, other, allowed in within:
             if extra := sorted(set(names) - set(allowed)):
                 raise ValueError(f"{key} holds {', '.join(extra)}, which {other} does not have")
+        for task in self.pooled.tasks:
+            if task not in self.pooled.sets:
+                raise ValueError(f"pooled.tasks holds {task}, which pooled.sets does not have")
+            if task in self.sets:
+                raise ValueError(f"pooled.tasks: {task} is the name of a set; give the pooled task another")
+            if extra := sorted(set(self.pooled.sets[task]) - set(self.manipulations)):
+                raise ValueError(f"pooled.sets.{task} holds {', '.join(extra)}, which manipulations does not have")
+        if self.export.methods:
+            self._shippable()
         for method, section in self.distill.items():
             if (section.layer_weights is None) == (method in STAGED):
                 reason = "is missing" if method in STAGED else f"belongs to {' and '.join(STAGED)} alone"
@@ -173,10 +214,28 @@ class Params(Section):
                 )
         return self
 
+    def _shippable(self) -> None:
+        """That every detector to be shipped is one that is trained and tested."""
+        export, grid = self.export, self.grid
+        pooled = export.task in self.pooled.tasks
+        if not pooled and export.task not in self.manipulations:
+            raise ValueError(f"export.task {export.task} is neither in pooled.tasks nor in manipulations")
+        trained = {BASELINE: grid.baselines, **dict.fromkeys(grid.students, grid.backbones)}
+        trained |= {} if pooled else dict.fromkeys(grid.distilled, grid.distilled_backbones)
+        for method in export.methods:
+            if export.backbone not in {*trained.get(method, ())} & {*grid.backbones}:
+                raise ValueError(f"export.methods: no {method} on {export.backbone} is trained on {export.task}")
+        if export.seed not in grid.seeds:
+            raise ValueError(f"export.seed {export.seed} is not in grid.seeds")
+
     def starts(self, baseline: str) -> Model:
         """`model` for a classifier without a teacher, which may start from scratch where the others do not."""
         own = self.baselines[baseline].pretrained
         return self.model if own is None else self.model.model_copy(update={"pretrained": own})
+
+    def pool(self, task: str) -> tuple[str, ...]:
+        """The manipulations of a pooled task; empty for a task that is one manipulation."""
+        return self.pooled.sets[task] if task in self.pooled.tasks else ()
 
     def recipe(self, section: Recipe) -> Train:
         """`train` with what the method's own section changes."""

@@ -9,7 +9,9 @@ import pandas as pd
 
 from pipeline.crops.shards import read_index
 from pipeline.params.cells import ABLATIONS, ADD
+from pipeline.params.cells import pooled as pooled_cells
 from pipeline.params.schema import Params
+from pipeline.reporting import verdicts
 from pipeline.reporting.comparison import Comparisons
 from pipeline.reporting.figures import crops, curves, plots
 from pipeline.reporting.figures import overview as figures
@@ -20,6 +22,7 @@ from pipeline.reporting.results import Results, read
 from pipeline.reporting.tables import data as data_tables
 from pipeline.reporting.tables import elsewhere, encodings
 from pipeline.reporting.tables import paper as paper_tables
+from pipeline.reporting.tables import pooled as pooled_tables
 from pipeline.reporting.tables import results as result_tables
 from pipeline.reporting.tables.table import Table
 from pipeline.work.files import whole
@@ -54,6 +57,8 @@ def build(
     Nothing is written before everything that can fail has been read. Raises UserError.
     """
     results = read(cells, params)
+    pooled = read(cells, params, pooled_cells(params)) if params.pooled.tasks else None
+    judged = verdicts.collect([found for found in (pooled, results) if found], params.verdict)
     comparisons = Comparisons(results, params.evaluation)
     index = read_index([shards / name for name in params.sets])
     rejected = data_tables.read_rejected([shards / name for name in params.sets])
@@ -61,6 +66,8 @@ def build(
     histories = curves.histories(results)
     sections = [
         _results(results, comparisons, params, elsewhere.tables(cells, results, params)),
+        *([Section("One detector for several", [pooled_tables.table(pooled, results)])] if pooled else []),
+        *_verdicts(judged, params),
         _paper(results, params),
         _data(index, rejected, encodings.block(encoded), params),
         _training(histories),
@@ -105,6 +112,13 @@ def _results(results: Results, comparisons: Comparisons, params: Params, unseen:
             result_tables.more(results),
         ],
     )
+
+
+def _verdicts(judged: Sequence[verdicts.Judged], params: Params) -> list[Section]:
+    if not judged:
+        text = "Verdicts cannot be judged here: there are neither validation people nor several folds to fit them on."
+        return [Section("Verdicts", [Note(text)])]
+    return [Section("Verdicts", [verdicts.table(judged, params.verdict), verdicts.figure(judged)])]
 
 
 def _paper(results: Results, params: Params) -> Section:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from pipeline.evaluation.calibration import TEST
 from pipeline.params.cells import ABLATIONS, ADD, TEACHER, Cell, expected
 from pipeline.params.schema import Params
 from pipeline.work.errors import UserError
@@ -91,7 +92,12 @@ class Results:
         return any((c.method, c.backbone, c.manipulation, c.compression) == wanted for c in self.cells)
 
     def at(self, cell: Cell, quality: str) -> pd.DataFrame:
-        """The scores of a cell on crops of one quality."""
+        """The scores of a cell on test crops of one quality."""
+        table = self.scored(cell, quality)
+        return table[table["role"] == TEST]
+
+    def scored(self, cell: Cell, quality: str) -> pd.DataFrame:
+        """The same with the validation people's, which no measure counts (role `val`)."""
         table = self.scores[cell]
         return table[table["quality"] == quality]
 
@@ -117,14 +123,14 @@ def spread(values: Iterable[float | None]) -> Spread | None:
     return Spread(fmean(known), stdev(known) if len(known) > 1 else float("nan"), len(known))
 
 
-def read(folder: Path, params: Params) -> Results:
-    """Read the cells that the params name. Other files in the folder are left alone.
+def read(folder: Path, params: Params, cells: list[Cell] | None = None) -> Results:
+    """Read the cells that the params name, or those given. Other files in the folder are left alone.
 
     Raises UserError where a file is damaged, or where not one cell is there.
     """
     summaries: dict[Cell, dict[str, Any]] = {}
     scores: dict[Cell, pd.DataFrame] = {}
-    cells = expected(params)
+    cells = expected(params) if cells is None else cells
     for cell in cells:
         summary, table = folder / f"{cell.name}.json", folder / f"{cell.name}.parquet"
         if not (summary.exists() and table.exists()):

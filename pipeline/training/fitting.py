@@ -43,7 +43,8 @@ def fit(
     settings: the params that shaped the task, for the record and for the checkpoint's key; inputs: files besides the
     shards that it depends on (the teacher's weights). `out` is written whole or not at all.
     """
-    folders = [shards / "original", shards / cell.manipulation]
+    pool = params.pool(cell.manipulation)
+    folders = [shards / name for name in ("original", *(pool or (cell.manipulation,)))]
     roles = folds.fold(buckets(folders), fold, params.split.validation)
     where = device()
     size, batch = params.model.image_size, recipe.batch_size
@@ -62,8 +63,8 @@ def fit(
     what = {**vars(cell), "fold": fold}
     name = f"{cell} fold {fold}"
     quality = what["quality"] = what.pop("compression")  # as the card says it: raw is one, and no compression
-    card = Card(**what, buckets=roles._asdict(), image_size=size, mean=MEAN, std=STD)
-    record = {"cell": what, "train": recipe.model_dump(), **settings}
+    card = Card(**what, pooled=pool, buckets=roles._asdict(), image_size=size, mean=MEAN, std=STD)
+    record = {"cell": what, "train": recipe.model_dump(), **settings, **({"pooled": pool} if pool else {})}
     checkpoint = Checkpoint(record, [*(folder / "index.parquet" for folder in folders), *inputs])
 
     unseen = (

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipeline.crops.shards import ShardWriter
 from pipeline.evaluation import metrics
-from pipeline.params.cells import ADD, TEACHER, Cell, expected
+from pipeline.params.cells import ADD, TEACHER, Cell, expected, pooled
 from pipeline.params.schema import Params, load
 
 ROOT = Path(__file__).parents[2]
@@ -60,10 +60,31 @@ def write_cells(folder: Path, params: Params, skip: Iterable[str] = ()) -> None:
             write_cell(folder, cell, params)
 
 
-def write_cell(folder: Path, cell: Cell, params: Params) -> None:
+def write_pooled(folder: Path, params: Params) -> None:
+    """The same for the cells of pooled tasks, with what evaluate leaves of each manipulation."""
+    for cell in pooled(params):
+        members = params.pool(cell.manipulation)
+        write_cell(folder, cell, params, members)
+        file = folder / f"{cell.name}.json"
+        summary, table = json.loads(file.read_text()), pd.read_parquet(file.with_suffix(".parquet"))
+        for quality, found in summary["results"].items():
+            at = table[table["quality"] == quality]
+            parts = {name: at[at["set"].isin(["original", name])] for name in members}
+            found["manipulations"] = {
+                name: {
+                    level: metrics.measure(rows) | {"interval": {}}
+                    for level, rows in (("frame", part), ("video", metrics.by_video(part)))
+                }
+                for name, part in parts.items()
+            }
+        file.write_text(json.dumps(summary))
+
+
+def write_cell(folder: Path, cell: Cell, params: Params, members: Sequence[str] = ()) -> None:
     random = np.random.default_rng(abs(hash_of(cell.name)))
     qualities = ("raw", *params.compressions) if cell.method == TEACHER else (cell.compression,)
-    base = frames(cell.manipulation)
+    several = pd.concat([frames(name) for name in members or (cell.manipulation,)], ignore_index=True)
+    base = several.drop_duplicates(["set", "video", "frame"], ignore_index=True)
     ease = dict(zip(PEOPLE, np.random.default_rng(7).normal(0, 0.5, len(PEOPLE)), strict=True))
     tables, results = [], {}
     for quality in qualities:
@@ -71,7 +92,7 @@ def write_cell(folder: Path, cell: Cell, params: Params) -> None:
         logit = (
             random.normal(0, 1, len(base)) + shift * (base["label"] - 0.5) + base["label"] * base["person"].map(ease)
         )
-        table = base.assign(quality=quality, score=1 / (1 + np.exp(-logit)))
+        table = base.assign(role="test", quality=quality, score=1 / (1 + np.exp(-logit)))
         tables.append(table)
         persons = {
             str(name): {"frames": len(block), "videos": block.groupby(["set", "video"]).ngroups}

@@ -84,7 +84,9 @@ def test_no_model_is_tested_on_people_it_saw(clone: Path) -> None:
         tested = list(clone.glob(f"reports/cells/{name}.parquet"))
         assert tested
         for scores in tested:
-            assert set(pd.read_parquet(scores)["bucket"]) <= roles[2]
+            table = pd.read_parquet(scores)
+            assert set(table["bucket"][table["role"] == "test"]) <= roles[2]
+            assert set(table["bucket"][table["role"] == "val"]) <= roles[1]
 
 
 def test_beta_runs_the_add_students_and_nothing_else(clone: Path) -> None:

@@ -139,3 +139,21 @@ def test_errors_name_what_to_mend(folders: list[Path], tmp_path: Path) -> None:
         training(folders, image_size=32)
     with pytest.raises(UserError, match="no fakes among the training people"):
         training(folders[:1])
+
+
+def test_manipulations_are_balanced_in_every_batch(folders: list[Path], tmp_path: Path) -> None:
+    """Thirteen fakes of one and two of another: each is a quarter of every batch, and no frame is left out."""
+    with ShardWriter(tmp_path / "reenactment", shard_frames=4) as writer:
+        for frame in range(2):
+            files = {f"{q}.png": bytes(cv2.imencode(".png", picture(200 + frame))[1]) for q in ("raw", "c40")}
+            row = {"set": "reenactment", "video": "w", "person": "b1", "frame": frame, "label": 1}
+            row |= {"left": 0, "top": 0, "size": STORED, "target": "", "donor": ""}
+            writer.write("b1", f"w-{frame:06d}", files, row)
+    loader = training([*folders, tmp_path / "reenactment"], batch_size=8)
+    seen: Counter[tuple[str, int]] = Counter()
+    for batch in loader.epoch(0):
+        counts = Counter(item["set"] for item in batch.meta)
+        assert counts["original"] == 4 and counts["faceswap"] == counts["reenactment"] == 2
+        seen.update((item["set"], item["frame"]) for item in batch.meta)
+    assert {name for name, _ in seen} == {"original", "faceswap", "reenactment"}
+    assert same(list(loader.epoch(1)), list(loader.epoch(1))) and not same(list(loader.epoch(0)), list(loader.epoch(1)))

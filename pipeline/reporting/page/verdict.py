@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from pipeline.evaluation.calibration import TEST
 from pipeline.evaluation.statistics import LEVEL
 from pipeline.params.cells import ADD
 from pipeline.params.schema import Params
@@ -140,7 +141,7 @@ def _power(rows: Sequence[Comparison]) -> Iterator[str]:
 
 
 def _limits(results: Results, params: Params) -> Iterator[str]:
-    people = {person for table in results.scores.values() for person in table["person"].unique()}
+    people = {one for table in results.scores.values() for one in table.loc[table["role"] == TEST, "person"]}
     if len(people) < FEW:
         yield (
             f"Only {len(people)} people were tested: what stands out on their videos may be theirs alone (the paired "

@@ -1,0 +1,124 @@
+"""From scores to verdicts: calibrated probabilities and two thresholds, fitted on people whom they do not judge.
+
+What a fold's test people are judged by comes from its validation people; where it has none, from the other folds' test
+people, each scored by a model that did not see them. No score of a judged person enters what judges that person.
+"""
+
+import math
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.evaluation.metrics import by_video
+
+Verdict = Literal["real", "fake", "undecided"]
+Floats = NDArray[np.float64]
+TEST, VALIDATION = "test", "val"  # the roles of scored people
+CLOSEST = 1e-6  # of a score to 0 and 1, before its logit
+
+
+class Calibration(BaseModel):
+    """A calibrated probability of fake from a mean score, and which verdict it gives.
+
+    slope, offset: the probability is 1 / (1 + exp(-(slope * logit(score) + offset))) (Platt 1999), where a real and a
+    fake are equally likely beforehand. real_below, fake_above: of the probability; between them is no verdict.
+    reals, fakes, people: how many of each it was fitted on. holds: whether there are enough for the accepted rates.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    slope: float
+    offset: float
+    real_below: float
+    fake_above: float
+    false_alarms: float  # accepted share of reals that are called fake
+    misses: float  # accepted share of fakes that are called real
+    reals: int
+    fakes: int
+    people: int
+    holds: bool
+
+    def probability(self, scores: Floats | float) -> Floats:
+        """Calibrated probabilities of fake, of mean scores (N,)."""
+        return np.asarray(1 / (1 + np.exp(-(self.slope * _logit(scores) + self.offset))))
+
+    def verdict(self, probability: float) -> Verdict:
+        if probability > self.fake_above:
+            return "fake"
+        return "real" if probability < self.real_below else "undecided"
+
+
+def fit(rows: pd.DataFrame, false_alarms: float, misses: float) -> Calibration:
+    """Calibrate on rows (person, label, score), one for each thing that is judged: videos, or single frames.
+
+    The thresholds are the quantiles that split conformal prediction takes (Vovk et al. 2005): of a further real, as
+    like these as they are to each other, at most the accepted share lies above. Raises: ValueError with one class.
+    """
+    from sklearn.linear_model import LogisticRegression  # seconds to load; a calibration is used without it
+
+    labels, scores = rows["label"].to_numpy(int), rows["score"].to_numpy(float)
+    if len(set(labels.tolist())) < 2:
+        raise ValueError("needs reals and fakes")
+    # Balanced, so that the share of fakes in this test set is not taken for the world's; hardly any shrinkage.
+    found = LogisticRegression(C=1e3, class_weight="balanced").fit(_logit(scores)[:, None], labels)
+    # A detector whose scores say the opposite is not turned round: it then says nothing.
+    slope, offset = max(float(found.coef_[0, 0]), 0.0), float(found.intercept_[0])
+    probabilities = 1 / (1 + np.exp(-(slope * _logit(scores) + offset)))
+    reals, fakes = probabilities[labels == 0], probabilities[labels == 1]
+    high, enough = _bound(reals, false_alarms)
+    low, also = _bound(-fakes, misses)
+    return Calibration(
+        slope=slope,
+        offset=offset,
+        real_below=min(-low, high),
+        fake_above=max(-low, high),
+        false_alarms=false_alarms,
+        misses=misses,
+        reals=len(reals),
+        fakes=len(fakes),
+        people=int(rows["person"].nunique()),
+        holds=enough and also,
+    )
+
+
+def judged(frames: pd.DataFrame, false_alarms: float, misses: float) -> pd.DataFrame:
+    """Verdicts on the test videos of scored frames (role, fold, set, video, person, frame, label, score).
+
+    Returns rows (fold, set, video, person, label, score, probability, verdict), of the folds that could be judged: none
+    where a fold has neither validation people nor another fold beside it.
+    """
+    found = []
+    for fold in sorted(set(frames["fold"])):
+        known = held_out(frames, fold)
+        if known["label"].nunique() < 2:
+            continue
+        calibration = fit(by_video(known), false_alarms, misses)
+        videos = by_video(frames[(frames["fold"] == fold) & (frames["role"] == TEST)]).assign(fold=fold)
+        probabilities = calibration.probability(videos["score"].to_numpy())
+        found.append(videos.assign(probability=probabilities, verdict=[calibration.verdict(p) for p in probabilities]))
+    columns = ["fold", "set", "video", "person", "label", "score", "probability", "verdict"]
+    return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
+
+
+def held_out(frames: pd.DataFrame, fold: int | None = None) -> pd.DataFrame:
+    """The scored frames that a fold's test people may be judged by; None: those for people of no fold."""
+    validation = frames[frames["role"] == VALIDATION]
+    if fold is None:
+        return validation if len(validation) else frames[frames["role"] == TEST]
+    own = validation[validation["fold"] == fold]
+    return own if len(own) else frames[(frames["role"] == TEST) & (frames["fold"] != fold)]
+
+
+def _bound(values: Floats, share: float) -> tuple[float, bool]:
+    """The value that at most `share` of further ones exceed, and whether there are enough to say so."""
+    count = len(values)
+    place = math.ceil((count + 1) * (1 - share))
+    return float(np.sort(values)[min(place, count) - 1]), place <= count
+
+
+def _logit(scores: Floats | float) -> Floats:
+    clipped = np.clip(np.asarray(scores, float), CLOSEST, 1 - CLOSEST)
+    return np.asarray(np.log(clipped / (1 - clipped)))
