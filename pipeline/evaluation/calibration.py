@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.evaluation.metrics import by_video
+from pipeline.evaluation.metrics import by_video, calibration_error
 
 Verdict = Literal["real", "fake", "undecided"]
 Floats = NDArray[np.float64]
@@ -101,6 +101,16 @@ def judged(frames: pd.DataFrame, false_alarms: float, misses: float) -> pd.DataF
         found.append(videos.assign(probability=probabilities, verdict=[calibration.verdict(p) for p in probabilities]))
     columns = ["fold", "set", "video", "person", "label", "score", "probability", "verdict"]
     return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
+
+
+def error(videos: pd.DataFrame, column: str) -> float:
+    """Expected calibration error of a column of probabilities (label, ...), reals and fakes weighing alike.
+
+    As they do where a calibrated probability is right: a test set of two fakes a real would call it wrong.
+    """
+    labels = videos["label"].to_numpy(float)
+    shares = np.where(labels == 1, 1 / max(labels.sum(), 1), 1 / max((1 - labels).sum(), 1))
+    return float(calibration_error(labels, videos[column].to_numpy(float), shares[None])[0])
 
 
 def held_out(frames: pd.DataFrame, fold: int | None = None) -> pd.DataFrame:

@@ -7,8 +7,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
-from pipeline.evaluation.calibration import held_out, judged
-from pipeline.evaluation.metrics import measure
+from pipeline.evaluation.calibration import error, held_out, judged
 from pipeline.params.cells import TEACHER, Cell
 from pipeline.params.schema import Verdict
 from pipeline.reporting.figures.overview import COLOURS, STYLE, Figure, styled
@@ -57,7 +56,7 @@ def table(found: Sequence[Judged], settings: Verdict) -> Table:
         reals, fakes = (one.videos[one.videos["label"] == label] for label in (0, 1))
         alarms, misses = (int((part["verdict"] == name).sum()) for part, name in ((reals, "fake"), (fakes, "real")))
         open_ = float((one.videos["verdict"] == "undecided").mean())
-        before, after = (measure(one.videos.assign(score=one.videos[name]))["ece"] for name in ("score", "probability"))
+        before, after = (round(error(one.videos, name), 6) for name in ("score", "probability"))
         words = [one.cell.manipulation, one.quality, one.label]
         rows.append([Entry(text) for text in (*words, f"{alarms} of {len(reals)}", f"{misses} of {len(fakes)}",
                      percent(alarms / max(len(reals), 1)), percent(misses / max(len(fakes), 1)), percent(open_),
@@ -69,8 +68,8 @@ def table(found: Sequence[Judged], settings: Verdict) -> Table:
                 "false_alarms": alarms,
                 "misses": misses,
                 "undecided": open_,
-                "ece_before": round(before, 6),
-                "ece_after": round(after, 6),
+                "ece_before": before,
+                "ece_after": after,
             }
             | {"own_validation": one.own}
         )
@@ -82,8 +81,8 @@ def table(found: Sequence[Judged], settings: Verdict) -> Table:
         f"Per video: calibration and thresholds for at most {percent(settings.false_alarms)} % false alarms (real "
         f"videos called fake) and {percent(settings.misses)} % misses (fake videos called real), fitted on {fitted}, "
         "and here judged on test people, from whom nothing was fitted; what lies between the thresholds is "
-        "undecided. ECE: the expected calibration error of the video's score as a probability, before and after; it "
-        "is coarse on few videos.",
+        "undecided. ECE: the expected calibration error of the video's score as a probability, before and after, reals "
+        "and fakes weighing alike; it is coarse on few videos.",
         ["manipulation", "quality", "method", "false alarms", "misses", "false alarms %", "misses %", "undecided %",
          "ECE before", "ECE after"],
         rows,
@@ -125,7 +124,9 @@ def figure(found: Sequence[Judged]) -> Figure:
 
 
 def _bins(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each bin that holds any: mean probability, share of fakes and weight, reals and fakes weighing alike."""
+    weights = np.where(labels == 1, 1 / max(labels.sum(), 1), 1 / max((1 - labels).sum(), 1))
     place = np.minimum((scores * BINS).astype(int), BINS - 1)
-    used = np.unique(place)
-    means, shares = (np.array([values[place == bin_].mean() for bin_ in used]) for values in (scores, labels))
-    return means, shares, np.array([(place == bin_).sum() for bin_ in used])
+    within = [place == bin_ for bin_ in np.unique(place)]
+    means, shares = ([np.average(v[here], weights=weights[here]) for here in within] for v in (scores, labels))
+    return np.array(means), np.array(shares), np.array([weights[here].sum() for here in within])

@@ -68,20 +68,11 @@ def track(settings: Tracking, name: str, params: Mapping[str, Any], tags: Mappin
 
 def _start(settings: Tracking, name: str, params: Mapping[str, Any], tags: Mapping[str, object]) -> Run:
     try:
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        logging.getLogger("alembic").setLevel(logging.WARNING)  # they tell of every table of a new store
-        logging.getLogger("mlflow.store").setLevel(logging.WARNING)
         from mlflow import MlflowClient
         from mlflow.entities import Param, RunTag
 
-        root = Path(os.environ.get("DVC_ROOT", ".")).resolve()
-        uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
-        # Two processes that create the store or the experiment at once break each other (8 first starts: 7 failed).
-        with FileLock(root / "mlflow.db.lock"):
-            client = MlflowClient(uri)
-            experiment = client.get_experiment_by_name(settings.experiment)
-            where = None if "MLFLOW_TRACKING_URI" in os.environ else (root / "mlartifacts").as_uri()
-            number = experiment.experiment_id if experiment else client.create_experiment(settings.experiment, where)
+        uri, number = store(settings)
+        client = MlflowClient(uri)
         labels = {**tags, "git_commit": _git("rev-parse", "HEAD"), "dvc_experiment": os.environ.get("DVC_EXP_NAME", "")}
         run_id = client.create_run(number, run_name=name).info.run_id
         entries = [Param(key, str(value)) for key, value in flat(params)]
@@ -92,6 +83,24 @@ def _start(settings: Tracking, name: str, params: Mapping[str, Any], tags: Mappi
     except Exception as error:
         warn(error)
         return Run()
+
+
+def store(settings: Tracking) -> tuple[str, str]:
+    """The address of the store and the experiment's id, both made where they are missing."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # they tell of every table of a new store
+    logging.getLogger("mlflow.store").setLevel(logging.WARNING)
+    from mlflow import MlflowClient
+
+    root = Path(os.environ.get("DVC_ROOT", ".")).resolve()
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
+    # Two processes that create the store or the experiment at once break each other (8 first starts: 7 failed).
+    with FileLock(root / "mlflow.db.lock"):
+        client = MlflowClient(uri)
+        experiment = client.get_experiment_by_name(settings.experiment)
+        where = None if "MLFLOW_TRACKING_URI" in os.environ else (root / "mlartifacts").as_uri()
+        number = experiment.experiment_id if experiment else client.create_experiment(settings.experiment, where)
+    return uri, str(number)
 
 
 def flat(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -37,11 +37,16 @@ def probe(path: Path) -> VideoInfo:
 
 
 def read_frames(
-    path: Path, indices: Iterable[int] | None = None, region: tuple[int, int, int, int] | None = None
+    path: Path,
+    indices: Iterable[int] | None = None,
+    region: tuple[int, int, int, int] | None = None,
+    before: str = "",
+    after: str = "",
 ) -> Iterator[tuple[int, Image]]:
     """Yield (index, RGB image (H, W, 3)) of the wanted frames in order, of all of them by default.
 
     region: (left, top, width, height), even numbers: these pixels alone, at a fraction of the conversion's cost.
+    before, after: ffmpeg filters for every frame ahead of the choice, and for the chosen ones (writing.cleaning).
     Decoding stops after the last wanted frame. Raises: VideoError where a wanted frame is missing.
     """
     wanted = None if indices is None else sorted(set(indices))
@@ -49,14 +54,14 @@ def read_frames(
         return
     video = source(path)
     options: dict[str, Any] = {"map": "0:V:0", "fps_mode": "passthrough", "format": "image2pipe", "vcodec": "ppm"}
-    filters = [TO_RGB]
+    filters = [after, TO_RGB] if after else [TO_RGB]
     if region is not None:
         left, top, width, height = region
         filters.insert(0, f"crop={width}:{height}:{left}:{top}:exact=1")
     if wanted is not None:
         filters.insert(0, f"select='{_selection(wanted)}'")
         options["frames:v"] = len(wanted)
-    options["vf"] = ",".join(filters)
+    options["vf"] = ",".join([before, *filters] if before else filters)
     count = 0
     with running(video.output("pipe:", **options), stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

@@ -13,6 +13,12 @@ def choose(target: str, frames: int, count: int, seed: int) -> list[int]:
     return sorted(random.Random(f"{seed}/{target}").sample(range(frames), min(count, frames)))
 
 
+def spread(frames: int, count: int) -> list[int]:
+    """At most `count` of range(frames), sorted: the middles of as many equal parts."""
+    count = min(frames, count)
+    return [(2 * part + 1) * frames // (2 * count) for part in range(count)]
+
+
 def sample(name: str, manifest: pd.DataFrame, rejected: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
     """The frames of a set as rows (set, video, person, bucket, label, target, frame), by video and frame.
 

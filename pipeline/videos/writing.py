@@ -106,6 +106,11 @@ def cut(
     return result
 
 
+def cleaning(info: VideoInfo) -> tuple[str, str]:
+    """The filters with which `read_frames` shows a video as `cut` would have made a clip of it; empty for most."""
+    return DEINTERLACE if info.interlaced else "", TONE_MAP.format(transfer=info.hdr) if info.hdr else ""
+
+
 def transcode(source: Path, target: Path, crf: int) -> VideoInfo:
     """Compress with libx264 at a constant rate factor and the encoder's other defaults, frame by frame.
 

@@ -1,0 +1,104 @@
+"""The video itself with boxes, scores over time and, on request, where the networks look."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.faces.boxes import Image, png
+from pipeline.serving.judging import Judgement, Sighting
+from pipeline.serving.networks import Networks
+from pipeline.serving.page import heated
+from pipeline.videos.writing import write_video
+from pipeline.work.files import whole
+from pipeline.work.progress import progress
+
+COLOURS = {"fake": (213, 94, 0), "real": (0, 158, 115), "undecided": (150, 150, 150)}
+MADE = {"comment": "annotated by a deepfake detector"}
+HOLD = 1.0  # seconds that a box stays where the face is not seen again
+Place = tuple[float, float, float, float, Sighting]  # left, top, size, probability, the nearest sighting
+
+
+def annotate(judgement: Judgement, out: Path, networks: Networks | None = None) -> None:
+    """Write the file again with what was found: a video as MP4 (H.264, without sound), a photo as PNG.
+
+    networks: draw where they look, too. The file appears whole or not at all. Raises: VideoError.
+    """
+    medium = judgement.medium
+    places = {track.number: _places(track.sightings, judgement) for track in judgement.tracks}
+    maps = networks.maps(judgement.crops) if networks is not None and len(judgement.crops) else None
+    heat = {} if maps is None else {(s.frame, s.track): maps[n] for n, s in enumerate(judgement.sightings)}
+    drawn = (_draw(image, frame, places, heat, judgement) for frame, image in medium.read())
+    if medium.photo:
+        with whole(out) as part:
+            part.write_bytes(png(next(drawn)))
+        return
+    width, height = medium.width // 2 * 2, medium.height // 2 * 2
+    frames = progress((image[:height, :width] for image in drawn), medium.frames, f"annotate {out.name}", "frame")
+    write_video(
+        out, frames, medium.fps, (width, height), crf=20, metadata={"comment": "annotated by a deepfake detector"}
+    )
+
+
+def _places(sightings: Sequence[Sighting], judgement: Judgement) -> dict[int, Place]:
+    """Where the track's box is in each frame: seen, or between two sightings, or held for a moment."""
+    values = probabilities_of(sightings, judgement)
+    found: dict[int, Place] = {one.frame: (*one.box, values[one.frame], one) for one in sightings}
+    gap = int(2 * HOLD * judgement.medium.fps) + judgement.medium.frames // max(len(judgement.frames), 1)
+    for first, second in pairwise(sightings):
+        if second.frame - first.frame > gap:
+            continue
+        for frame in range(first.frame + 1, second.frame):
+            share = (frame - first.frame) / (second.frame - first.frame)
+            left, top, size, value = (
+                a + share * (b - a) for a, b in zip(found[first.frame][:4], found[second.frame][:4], strict=True)
+            )
+            found[frame] = (left, top, size, value, first if share < 0.5 else second)
+    hold = int(HOLD * judgement.medium.fps)
+    for edge, step in ((sightings[0], -1), (sightings[-1], 1)):
+        for away in range(1, hold + 1):
+            found.setdefault(edge.frame + step * away, found[edge.frame])
+    return found
+
+
+def probabilities_of(sightings: Sequence[Sighting], judgement: Judgement) -> dict[int, float]:
+    scores = np.array([one.score for one in sightings])
+    values = judgement.detector.image.probability(scores)
+    return {one.frame: float(value) for one, value in zip(sightings, values, strict=True)}
+
+
+def _draw(
+    image: Image,
+    frame: int,
+    places: dict[int, dict[int, Place]],
+    heat: dict[tuple[int, int], NDArray[np.float32]],
+    judgement: Judgement,
+) -> Image:
+    image = np.ascontiguousarray(image).copy()
+    thick = max(round(min(image.shape[:2]) / 240), 1)
+    verdicts = {track.number: track.verdict for track in judgement.tracks}
+    for number, at in sorted(places.items()):
+        if (place := at.get(frame)) is None:
+            continue
+        left, top, size = (round(value) for value in place[:3])
+        right, bottom = min(left + size, image.shape[1]), min(top + size, image.shape[0])
+        if (found := heat.get((place[4].frame, number))) is not None and right > left and bottom > top:
+            preparation = judgement.detector.preparation
+            edge = size * (preparation.crop_size - preparation.image_size) // preparation.crop_size // 2
+            inner = image[top + edge : bottom - edge, left + edge : right - edge]
+            if inner.size:
+                image[top + edge : bottom - edge, left + edge : right - edge] = heated(
+                    inner, np.asarray(cv2.resize(found, inner.shape[1::-1]), dtype=np.float32)
+                )
+        colour = COLOURS[verdicts[number]]
+        cv2.rectangle(image, (left, top), (right - 1, bottom - 1), colour, thick)
+        cv2.putText(image, f"{place[3]:.2f}", (left + 2 * thick, top + 12 * thick), cv2.FONT_HERSHEY_SIMPLEX,
+                    0.4 * thick, colour, thick, cv2.LINE_AA)  # fmt: skip
+    text = f"{judgement.verdict}, {judgement.detector.name} {judgement.detector.quality}"
+    for colour, width in (((0, 0, 0), 3 * thick), ((255, 255, 255), thick)):
+        cv2.putText(image, text, (4 * thick, image.shape[0] - 5 * thick), cv2.FONT_HERSHEY_SIMPLEX, 0.4 * thick, colour,
+                    width, cv2.LINE_AA)  # fmt: skip
+    return image

@@ -1,0 +1,208 @@
+"""A verdict on one photo or video: frames, faces, tracks, scores, calibrated probabilities, and what they rest on.
+
+The frames, squares, crops, windows and networks are the pipeline's own: a video of the pipeline gets the scores that
+evaluate gave its frames (tests/serving).
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.crops.cropping import resized
+from pipeline.crops.sharpness import sharpness
+from pipeline.evaluation.calibration import Verdict
+from pipeline.faces.boxes import Box, Image, cut
+from pipeline.faces.search import detect_all, square_box
+from pipeline.serving.inputs import Medium
+from pipeline.serving.networks import Crops, Networks
+from pipeline.serving.people import Tracks
+from pipeline.serving.shipped import Detector
+from pipeline.videos.sampling import spread
+
+FUTILE = 6  # frames in a row where the slow search found nothing either: then it is left out
+BLUR = 0.5  # of the least sharp training faces: below it a face is too blurred to be judged
+STRANGE_CRF, STRANGE_FACE = 6.0, 1.5  # further from the training's than this: a warning
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A face in a sampled frame. usable: large and sharp enough to count. scores: each network's, 0..1."""
+
+    frame: int
+    track: int
+    box: Box
+    sharpness: float
+    usable: bool
+    scores: tuple[float, ...]
+
+    @property
+    def score(self) -> float:
+        return sum(self.scores) / len(self.scores)
+
+
+@dataclass(frozen=True)
+class Track:
+    """One person: the mean score of the usable faces, its calibrated probability, and the verdict on them.
+
+    score and probability are None where no face is usable; why: the reason of a verdict that could not be given.
+    """
+
+    number: int
+    sightings: Sequence[Sighting]
+    score: float | None
+    probability: float | None
+    verdict: Verdict
+    why: str = ""
+
+    @property
+    def usable(self) -> list[Sighting]:
+        return [one for one in self.sightings if one.usable]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The outcome for one file: the most suspicious track decides. frames: the numbers of those looked at."""
+
+    medium: Medium
+    detector: Detector
+    runtime: str
+    verdict: Verdict
+    why: str
+    frames: Sequence[int]
+    tracks: Sequence[Track]
+    warnings: Sequence[str] = ()
+    crops: Crops = field(default_factory=lambda: np.empty((0, 0, 0, 3), np.uint8), repr=False)  # of the sightings
+
+    @property
+    def sightings(self) -> list[Sighting]:
+        """All of them, in the order of the crops."""
+        return sorted((s for track in self.tracks for s in track.sightings), key=lambda s: (s.frame, s.track))
+
+    @property
+    def decisive(self) -> Track | None:
+        """The track that the verdict rests on."""
+        known = [track for track in self.tracks if track.probability is not None and not track.why]
+        return max(known, key=lambda track: track.probability or 0.0, default=None)
+
+    @property
+    def with_face(self) -> int:
+        return len({one.frame for one in self.sightings})
+
+
+def judge(
+    medium: Medium,
+    detector: Detector,
+    networks: Networks,
+    frames: Sequence[int] | None = None,
+    count: int | None = None,
+) -> Judgement:
+    """Judge a photo or a video. frames: the numbers of those to look at; None: `count` spread over all of it.
+
+    Only the crops of the faces found are held, whatever the video's length. Raises: VideoError where frames that are
+    wanted cannot be decoded.
+    """
+    wanted = sorted(set(frames)) if frames is not None else spread(medium.frames, count or detector.verdict.frames)
+    crops: list[Image] = []
+    found: list[tuple[int, int, Box]] = []
+    for frame, track, box, square in look(medium.read(wanted), detector):
+        crops.append(resized(square, detector.preparation.crop_size))
+        found.append((frame, track, box))
+    size = detector.preparation.crop_size
+    stacked = np.stack(crops) if crops else np.empty((0, size, size, 3), np.uint8)
+    scores = networks.scores(stacked) if crops else np.empty((0, 1))
+    sightings = []
+    for (frame, track, box), crop, row in zip(found, stacked, scores, strict=True):
+        sharp = sharpness(crop)
+        usable = box[2] >= detector.verdict.min_size and sharp >= BLUR * detector.seen.sharpness[0]
+        sightings.append(Sighting(frame, track, box, sharp, usable, tuple(row.tolist())))
+    return conclude(medium, detector, networks.runtime, wanted, sightings, stacked)
+
+
+def look(frames: Iterable[tuple[int, Image]], detector: Detector) -> Iterator[tuple[int, int, Box, Image]]:
+    """Yield (frame, track, box, its pixels) of every face, by frame and track."""
+    preparation, tracks, futile = detector.preparation, Tracks(), 0
+    for frame, image in frames:
+        faces = detect_all(image, preparation.max_side, thorough=futile < FUTILE)
+        futile = 0 if faces else futile + 1
+        height, width = image.shape[:2]
+        boxes = [square_box(face, width, height, preparation.enlarge) for face in faces]
+        for track, box in sorted(zip(tracks.add(faces), boxes, strict=True)):
+            yield frame, track, box, cut(image, box)
+
+
+def conclude(
+    medium: Medium,
+    detector: Detector,
+    runtime: str,
+    frames: Sequence[int],
+    sightings: Sequence[Sighting],
+    crops: Crops,
+) -> Judgement:
+    """From scored faces to the verdict."""
+    numbers = sorted({one.track for one in sightings})
+    single = len(frames) == 1
+    tracks = [_judged([s for s in sightings if s.track == number], detector, single) for number in numbers]
+    judged = [track for track in tracks if not track.why]
+    if any(track.verdict == "fake" for track in judged):
+        verdict: Verdict = "fake"
+    elif judged and all(track.verdict == "real" for track in judged):
+        verdict = "real"
+    else:
+        verdict = "undecided"
+    why = "" if judged else _why_not(tracks, len(frames))
+    if judged and verdict == "undecided":
+        why = "the score lies between the two thresholds"
+    warnings = _warnings(medium, detector, [s for track in judged for s in track.usable])
+    return Judgement(medium, detector, runtime, verdict, why, frames, tracks, warnings, crops)
+
+
+def _judged(sightings: Sequence[Sighting], detector: Detector, single: bool) -> Track:
+    usable = [one for one in sightings if one.usable]
+    number = sightings[0].track
+    if not usable:
+        small = sum(one.box[2] < detector.verdict.min_size for one in sightings)
+        size = f"smaller than {detector.verdict.min_size} px" if 2 * small > len(sightings) else "too blurred"
+        return Track(number, sightings, None, None, "undecided", f"every face is {size}")
+    score = float(np.mean([one.score for one in usable]))
+    calibration = detector.image if single else detector.video
+    probability = float(calibration.probability(score))
+    least = 1 if single else detector.verdict.min_faces
+    if len(usable) < least:
+        return Track(number, sightings, score, probability, "undecided", f"only {_faces(len(usable))} to judge by")
+    return Track(number, sightings, score, probability, calibration.verdict(probability))
+
+
+def _why_not(tracks: Sequence[Track], frames: int) -> str:
+    if not tracks:
+        return f"no face in {'the photo' if frames == 1 else f'any of {frames} frames'}"
+    longest = max(tracks, key=lambda track: len(track.sightings))
+    return longest.why
+
+
+def _warnings(medium: Medium, detector: Detector, usable: Sequence[Sighting]) -> list[str]:
+    """How the file is unlike what the detector was trained on."""
+    found = []
+    away = medium.quality.crf - detector.crf
+    if abs(away) > STRANGE_CRF:
+        more = "more" if away > 0 else "less"
+        found.append(
+            f"{more} compressed (about crf {medium.quality.crf:.0f}) than what the {detector.quality} detector was "
+            f"trained on ({'raw' if not detector.crf else f'crf {detector.crf:.0f}'})"
+        )
+    if usable:
+        side = float(np.median([one.box[2] for one in usable]))
+        low, high = detector.seen.face
+        if not low / STRANGE_FACE <= side <= high * STRANGE_FACE:
+            found.append(f"faces of {side:.0f} px, trained on {low:.0f} to {high:.0f} px")
+    return found
+
+
+def _faces(count: int) -> str:
+    return f"{count} face{'s' * (count != 1)}"
+
+
+def probabilities(track: Track, detector: Detector) -> NDArray[np.float64]:
+    """The calibrated probability of each sighting, as a single face."""
+    return detector.image.probability(np.array([one.score for one in track.sightings]))

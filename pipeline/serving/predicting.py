@@ -1,0 +1,136 @@
+"""The command predict: judge files one after the other, whatever some of them are, and write what was asked for."""
+
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.serving import outputs
+from pipeline.serving.inputs import gather, open_medium
+from pipeline.serving.loading import Family, load_family
+from pipeline.serving.outputs import Failure, Outcome
+from pipeline.work.errors import UserError, VideoError
+from pipeline.work.files import whole
+from pipeline.work.progress import progress
+
+DEFAULT = Path("models/export")
+SOME = 3  # exit status where some files could not be judged
+PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+EPILOG = f"""\
+exit status: 0 where every file was judged, whatever the verdict; 1 where nothing could be (a wrong model, a folder
+without files); 2 for a wrong command line; 3 where some files could not be judged: each has its line, the rest is done.
+
+{outputs.LIMITS}"""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.epilog = EPILOG
+    add = parser.add_argument
+    add("files", nargs="+", help="videos, photos, folders of them, or quoted patterns such as 'a/*.mp4'")
+    add_model(parser)
+    add("--quality", help="use the detector trained at this (raw, c23, ...), whatever the file is")
+    add("--frames", type=int, metavar="N", help="frames to look at in each video")
+    add("--json", type=Path, metavar="FILE", help="write all that was found; - for standard output")
+    add("--csv", type=Path, metavar="FILE", help="write a row a file; - for standard output")
+    add("--page", type=Path, metavar="FILE", help="write a page; with several files a folder of pages")
+    drawn = "write the file with boxes and scores (.mp4, .png); with several files a folder"
+    add("--annotate", type=Path, metavar="FILE", help=drawn)
+    add("--heat", action="store_true", help="draw where the networks look into --annotate")
+
+
+def add_model(parser: ArgumentParser) -> None:
+    about = f"what the export stage left; several times for several qualities; default: the one in {DEFAULT}"
+    parser.add_argument("--model", type=Path, action="append", metavar="FOLDER", help=about)
+    parser.add_argument("--onnx", action="store_true", help="compute by onnxruntime instead of torch")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads of the networks; default: all cores")
+
+
+def run(arguments: Namespace) -> int:
+    """Returns the exit status. Raises: UserError where nothing can be judged."""
+    _check(arguments)
+    files = gather(arguments.files)
+    pages, videos = _targets(arguments.page, files, "--page"), _targets(arguments.annotate, files, "--annotate")
+    family = load_family(arguments.model or [only(DEFAULT)], arguments.onnx, arguments.threads, arguments.quality)
+    quiet = Path("-") in (arguments.json, arguments.csv)
+    rows, failed = [], 0
+    for file, page, video in progress(zip(files, pages, videos, strict=True), len(files), "predict", "file"):
+        outcome = judge_file(file, family, arguments.frames, page, video, arguments.heat)
+        failed += isinstance(outcome, Failure)
+        rows.append(outputs.as_dict(outcome))  # not the judgement, which holds crops
+        print(outputs.line(outcome), file=sys.stderr if quiet else sys.stdout, flush=True)
+    for target, form in ((arguments.json, outputs.as_json), (arguments.csv, outputs.as_csv)):
+        if target is not None:
+            _write(target, form(rows))
+    return SOME if failed else 0
+
+
+def judge_file(
+    file: Path, family: Family, count: int | None, page: Path | None, video: Path | None, heat: bool
+) -> Outcome:
+    """Judge one file, and write its page and its annotated version where they are wanted."""
+    try:
+        judgement = family.judge(open_medium(file), count=count)
+        networks = family.networks(judgement.detector.quality)
+        if page is not None:
+            from pipeline.serving.page import page as render
+
+            _write(page, render(judgement, networks))
+        if video is not None:
+            from pipeline.serving.annotating import annotate
+
+            annotate(judgement, video, networks if heat else None)
+    except VideoError as error:
+        return Failure(file, str(error))
+    return judgement
+
+
+def only(folder: Path) -> Path:
+    """The one detector in the folder that export fills. Raises: UserError where there is none, or a choice."""
+    names = sorted(path.name for path in folder.glob("*") if path.is_dir()) if folder.is_dir() else []
+    if len(names) == 1:
+        return folder / names[0]
+    if not names:
+        hint = "dvc exp run -S 'pooled.tasks=[all]' -S 'export.methods=[add]'"
+        raise UserError(f"{folder}: no detector here; make one by `{hint}`, or give --model")
+    raise UserError(f"{folder}: holds {', '.join(names)}; choose one with --model {folder / names[0]}")
+
+
+def _check(arguments: Namespace) -> None:
+    for option in ("frames", "threads"):
+        value = getattr(arguments, option)
+        if value is not None and value < 1:
+            raise UserError(f"--{option} {value}: must be 1 or more")
+    if arguments.heat and (arguments.onnx or arguments.annotate is None):
+        raise UserError("--heat goes with --annotate, and needs torch: leave out --onnx")
+    if arguments.json is not None and arguments.json == arguments.csv:
+        raise UserError("--json and --csv: cannot both be written to the same place")
+
+
+def _targets(target: Path | None, files: Sequence[Path], option: str) -> list[Path | None]:
+    """Where the page or the annotated version of each file goes."""
+    if target is None:
+        return [None] * len(files)
+    endings = [".html"] * len(files) if option == "--page" else [annotated_ending(file) for file in files]
+    if len(files) == 1 and target.suffix:
+        if target.suffix.lower() != endings[0]:
+            raise UserError(f"{option} {target}: must end in {endings[0]} for {files[0]}")
+        if target.resolve() == files[0].resolve():
+            raise UserError(f"{option} {target}: is the file itself")
+        return [target]
+    if target.suffix in (".html", ".mp4", ".png"):
+        raise UserError(f"{option} {target}: there are {len(files)} files; name a folder")
+    stems = [file.stem for file in files]
+    names = [file.stem if stems.count(file.stem) == 1 else f"{n:04d}-{file.stem}" for n, file in enumerate(files)]
+    return [target / f"{name}{ending}" for name, ending in zip(names, endings, strict=True)]
+
+
+def annotated_ending(file: Path) -> str:
+    return ".png" if file.suffix.lower() in PHOTOS else ".mp4"
+
+
+def _write(target: Path, text: str) -> None:
+    if target == Path("-"):
+        sys.stdout.write(text)
+        return
+    with whole(target) as part:
+        part.write_text(text, encoding="utf-8")
