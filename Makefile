@@ -15,7 +15,7 @@ help:  ## this list
 
 setup: $(STAMP)  ## make the environment in .venv from requirements.lock (uv is found, or installed into .uv)
 
-$(STAMP): requirements.lock
+$(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	@UV=$$(command -v uv || echo .uv/bin/uv); \
 	if ! [ -x "$$UV" ]; then \
@@ -24,7 +24,8 @@ $(STAMP): requirements.lock
 	fi; \
 	[ -x $(VENV)/bin/python ] || "$$UV" venv --quiet --python $(PYTHON) $(VENV); \
 	echo "installing the environment (5 GB, a minute or two)"; \
-	"$$UV" pip sync --quiet --require-hashes --python $(VENV)/bin/python requirements.lock
+	"$$UV" pip sync --quiet --require-hashes --python $(VENV)/bin/python requirements.lock && \
+	"$$UV" pip install --quiet --no-deps --no-build-isolation --python $(VENV)/bin/python --editable .
 	@touch $@
 
 repro: setup  ## download, forge, compress, crop, train, evaluate, report: reports/report.html

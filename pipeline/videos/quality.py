@@ -85,7 +85,7 @@ def parse(log: str, info: VideoInfo, size: int) -> Quality:
             stated = base if kind == "avc" else UNSET
     bits = (8 * sum(sizes) / len(sizes) if sizes else 8 * size / info.frames) / (info.width * info.height)
     if not quantisers:
-        return Quality(info.codec, bits, float("nan"), _by_bits(bits))
+        return Quality(info.codec, bits, float("nan"), by_bits(bits))
     quantiser = float(np.mean(quantisers))
     crf = max(quantiser + OFFSET, LOSSLESS)
     if stated != UNSET and abs(stated - crf) <= NEAR:
@@ -101,8 +101,9 @@ def photo_quality(codec: str, bits: float, table: Sequence[int] | None) -> Quali
         return Quality(codec, bits, quantiser, max(quantiser + OFFSET, LOSSLESS))
     if codec in UNCOMPRESSED:
         return Quality(codec, bits, 0.0, LOSSLESS)
-    return Quality(codec, bits, float("nan"), _by_bits(bits))
+    return Quality(codec, bits, float("nan"), by_bits(bits))
 
 
-def _by_bits(bits: float) -> float:
+def by_bits(bits: float) -> float:
+    """x264's rate factor, guessed from bits a pixel alone."""
     return float(np.clip(BITS_SLOPE * np.log2(max(bits, 1e-6)) + BITS_OFFSET, LOSSLESS, 51.0))

@@ -1,0 +1,129 @@
+"""Which verdict follows from which faces, and who is who among them."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.evaluation.calibration import Calibration
+from pipeline.faces.search import Face, detect, detect_all
+from pipeline.serving.inputs import Medium, gather
+from pipeline.serving.judging import Judgement, Sighting, conclude
+from pipeline.serving.people import Tracks
+from pipeline.serving.shipped import Detector, read
+from pipeline.videos.quality import Quality
+from pipeline.videos.sampling import spread
+from pipeline.work.errors import UserError
+from tests.aids.clips import faces
+from tests.aids.shipping import Run
+
+
+@pytest.fixture
+def detector(shipped: Run) -> Detector:
+    """Scores are taken for probabilities; fake above 0.8, real below 0.2, and at least four faces."""
+    rates = {"false_alarms": 0.05, "misses": 0.05, "reals": 99, "fakes": 99, "people": 9, "holds": True}
+    plain = Calibration(slope=1, offset=0, real_below=0.2, fake_above=0.8, **rates)  # type: ignore[arg-type]
+    return read(shipped.detectors / "raw").model_copy(update={"video": plain, "image": plain})
+
+
+def sightings(scores: list[float], track: int = 0, usable: bool = True, size: int = 90) -> list[Sighting]:
+    return [Sighting(n, track, (5, 5, size), 100.0, usable, (score,)) for n, score in enumerate(scores)]
+
+
+def verdict(detector: Detector, *groups: list[Sighting], crf: float = 0.0, frames: int = 6) -> Judgement:
+    quality = Quality("h264", 0.1, crf, crf)
+    medium = Medium(Path("x.mp4"), frames == 1, frames, Fraction(25), 640, 360, quality)
+    return conclude(medium, detector, "torch", range(frames), [s for group in groups for s in group], np.empty(0))
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [([0.9] * 6, "fake"), ([0.1] * 6, "real"), ([0.5] * 6, "undecided"), ([1, 1, 0, 0, 0.5, 0.5], "undecided")],
+)
+def test_the_mean_against_two_thresholds(scores: list[float], said: str, detector: Detector) -> None:
+    found = verdict(detector, sightings(scores))
+    assert found.verdict == said and found.decisive is not None
+    assert found.decisive.probability == pytest.approx(np.mean(scores))
+    assert bool(found.why) == (said == "undecided")
+
+
+def test_the_most_suspicious_person_decides(detector: Detector) -> None:
+    found = verdict(detector, sightings([0.1] * 6, 0), sightings([0.95] * 6, 1))
+    assert found.verdict == "fake" and found.decisive is not None and found.decisive.number == 1
+    assert verdict(detector, sightings([0.1] * 6, 0), sightings([0.5] * 6, 1)).verdict == "undecided"
+
+
+def test_a_face_seen_too_seldom_neither_condemns_nor_acquits(detector: Detector) -> None:
+    assert verdict(detector, sightings([0.1] * 6, 0), sightings([0.99] * 2, 1)).verdict == "real"
+    alone = verdict(detector, sightings([0.99] * 3))
+    assert alone.verdict == "undecided" and alone.why == "only 3 faces to judge by" and alone.decisive is None
+
+
+def test_faces_too_small_or_blurred_do_not_count(detector: Detector) -> None:
+    small = verdict(detector, sightings([0.99] * 6, usable=False, size=10))
+    blurred = verdict(detector, sightings([0.99] * 6, usable=False))
+    assert small.verdict == blurred.verdict == "undecided"
+    assert "smaller than 20 px" in small.why and "too blurred" in blurred.why
+    mixed = verdict(detector, sightings([0.1] * 4), [Sighting(5, 0, (5, 5, 90), 0.1, False, (0.99,))])
+    assert mixed.verdict == "real" and mixed.decisive is not None and mixed.decisive.score == pytest.approx(0.1)
+
+
+def test_a_photo_is_judged_by_one_face(detector: Detector) -> None:
+    strict = detector.model_copy(update={"video": detector.video.model_copy(update={"fake_above": 1.0})})
+    assert verdict(strict, sightings([0.9]), frames=1).verdict == "fake"
+    assert verdict(strict, sightings([0.9] * 6)).verdict == "undecided"
+
+
+def test_what_is_unlike_the_training_is_told(detector: Detector) -> None:
+    assert verdict(detector, sightings([0.1] * 6)).warnings == []
+    (worse,) = verdict(detector, sightings([0.1] * 6), crf=35).warnings
+    (large,) = verdict(detector, sightings([0.1] * 6, size=400)).warnings
+    assert "more compressed (about crf 35)" in worse and "faces of 400 px" in large
+
+
+def test_two_people_keep_their_tracks_when_they_come_and_go() -> None:
+    def at(x: float, width: float = 100) -> Face:
+        return Face(x, 50, x + width, 50 + width)
+
+    tracks = Tracks()
+    assert tracks.add([at(0), at(300)]) == [0, 1]
+    assert tracks.add([at(320), at(30)]) == [1, 0]  # the detector's order is no identity
+    assert tracks.add([at(310)]) == [1]
+    assert tracks.add([at(600), at(60), at(315)]) == [2, 0, 1]
+    assert tracks.add([at(60, 250)]) == [3]  # of another size: another face
+    assert tracks.add([]) == []
+    for _ in range(9):
+        tracks.add([])
+    assert tracks.add([at(60)]) == [4]
+
+
+def test_every_face_is_found_once_and_the_first_is_detects() -> None:
+    (face,) = faces(1)
+    height, width = face.shape[:2]
+    scene = np.full((2 * height, 3 * width, 3), 90, np.uint8)
+    scene[:height, :width] = face
+    scene[height:, 2 * width :] = face
+    found = detect_all(scene)
+    assert len(found) == 2 and found[0] == detect(scene)
+    assert {round(one.centre[0] > scene.shape[1] / 2) for one in found} == {0, 1}
+    for image in faces(3):
+        assert detect_all(image)[:1] == [detect(image)]
+
+
+def test_frames_are_spread_over_the_whole_video() -> None:
+    assert spread(100, 4) == [12, 37, 62, 87] and spread(3, 10) == [0, 1, 2] and spread(1, 32) == [0]
+    assert spread(7500, 32)[0] < 250 and spread(7500, 32)[-1] > 7250
+
+
+def test_files_folders_and_patterns(tmp_path: Path) -> None:
+    for name in ("a.mp4", "sub/b.webm", "sub/.c", "odd[1].mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    every = gather([str(tmp_path)])
+    assert [path.name for path in every] == ["a.mp4", "odd[1].mp4", "b.webm"]
+    assert gather([f"{tmp_path}/**/*.webm", f"{tmp_path}/sub"]) == [tmp_path / "sub/b.webm"]
+    assert gather([f"{tmp_path}/odd[1].mp4", "gone.mp4"]) == [tmp_path / "odd[1].mp4", Path("gone.mp4")]
+    (tmp_path / "void").mkdir()
+    with pytest.raises(UserError, match="holds no file"):
+        gather([str(tmp_path / "void")])

@@ -1,0 +1,91 @@
+"""A video of the pipeline gets the very scores that evaluate gave its frames; other runtimes give the same."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from pipeline.crops.shards import read_index, read_sample
+from pipeline.loading.batches import normalise
+from pipeline.serving.inputs import open_medium
+from pipeline.serving.judging import judge
+from pipeline.serving.networks import load, normalised
+from pipeline.serving.shipped import read
+from tests.aids.shipping import Run
+from tests.serving.conftest import needs_onnx
+
+ROOT = Path(__file__).parents[2]
+
+
+def expected(run: Run, cell: str, quality: str) -> pd.DataFrame:
+    table = run.scores(cell)
+    return table[table["quality"] == quality]
+
+
+def test_a_raw_video_gets_the_scores_of_evaluate(shipped: Run) -> None:
+    """Through its own search, squares, crops and windows; `fold` is the network that tested the video."""
+    detector = read(shipped.detectors / "raw")
+    networks = load(shipped.detectors / "raw", detector)
+    table = expected(shipped, "teacher-mobilenet_v2-faceswap-raw-s0", "raw")
+    compared = 0
+    for video, rows in table[table["set"] == "original"].groupby("video"):
+        found = judge(open_medium(shipped.video(str(video))), detector, networks, frames=rows["frame"].tolist())
+        scores = {one.frame: one.scores[detector.folds.index(rows["fold"].iloc[0])] for one in found.sightings}
+        assert scores == pytest.approx(dict(zip(rows["frame"], rows["score"], strict=True)), abs=1e-6)
+        compared += len(scores)
+    assert compared == 12
+
+
+def test_compressed_crops_get_the_scores_of_evaluate(shipped: Run) -> None:
+    """On c40 the pipeline's squares are those of raw, so its crops are taken from the shards."""
+    detector = read(shipped.detectors / "c40")
+    table = expected(shipped, "add-mobilenet_v2-faceswap-c40-s0", "c40").set_index(["video", "frame"])
+    index = read_index([shipped.root / "data/shards/original"])
+    files = [read_sample(row["path"], row["offset"], row["bytes"])["c40.png"] for _, row in index.iterrows()]
+    crops = np.stack([cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR)[..., ::-1] for file in files])
+    scores = load(shipped.detectors / "c40", detector).scores(crops)
+    for row, (_, about) in zip(scores, index.iterrows(), strict=True):
+        known = table.loc[(about["video"], about["frame"])]
+        assert row[int(known["fold"])] == pytest.approx(known["score"], abs=1e-6)
+
+
+def test_normalisation_without_torch_is_that_of_training() -> None:
+    pixels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, 3)
+    assert np.array_equal(normalised(pixels), normalise(torch.from_numpy(pixels)).numpy())
+
+
+@needs_onnx
+def test_onnx_gives_torchs_scores_for_any_number_of_faces(shipped: Run) -> None:
+    folder = shipped.detectors / "c40"
+    detector = read(folder)
+    by_torch, by_onnx = load(folder, detector), load(folder, detector, onnx=True)
+    crops = np.random.default_rng(0).integers(0, 255, (37, 48, 48, 3), dtype=np.uint8)
+    for count in (1, 2, 37):
+        assert by_onnx.scores(crops[:count]) == pytest.approx(by_torch.scores(crops[:count]), abs=1e-4)
+
+
+@needs_onnx
+def test_onnx_needs_no_torch(shipped: Run, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pipeline.serving.__main__ import main\n"
+        f"status = main(['predict', {str(shipped.video('v0'))!r}, '--onnx', '--model', {str(shipped.detectors)!r}])\n"
+        "sys.exit(status or 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "raw detector" in done.stdout
+
+
+@needs_onnx
+def test_the_onnx_file_says_what_it_expects(shipped: Run) -> None:
+    import onnx
+
+    model = onnx.load(shipped.detectors / "c40/detector.onnx")
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    assert "the middle 40 px" in properties["preprocessing"] and "fake" in properties["output"]
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param

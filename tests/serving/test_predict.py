@@ -1,0 +1,143 @@
+"""The command: what it says of good and of bad files, what it writes, and with which exit status."""
+
+import csv
+import json
+import shutil
+import tomllib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.serving.__main__ import main
+from pipeline.videos.reading import probe, read_frames
+from pipeline.videos.writing import write_video
+from tests.aids.clips import faces, ffmpeg
+from tests.aids.shipping import Run, noise
+
+Said = pytest.CaptureFixture[str]
+
+
+def predict(run: Run, *arguments: object) -> int:
+    return main(["predict", *map(str, arguments), "--model", str(run.detectors)])
+
+
+def test_a_line_a_file_and_the_nearest_detector(shipped: Run, capsys: Said) -> None:
+    assert predict(shipped, shipped.video("v0"), shipped.video("v0", "c40")) == 0
+    raw, compressed = capsys.readouterr().out.splitlines()
+    assert "a face in 6 of 6 frames; raw detector" in raw and "crf 0" in raw
+    assert "c40 detector" in compressed and "crf 40" in compressed
+
+
+def test_json_and_csv_hold_what_the_verdict_rests_on(shipped: Run, tmp_path: Path) -> None:
+    files = [shipped.video("v1"), tmp_path / "none.mp4"]
+    assert predict(shipped, *files, "--json", tmp_path / "o.json", "--csv", tmp_path / "o.csv") == 3
+    good, bad = json.loads((tmp_path / "o.json").read_text())["results"]
+    (track,) = good["tracks"]
+    assert good["verdict"] in ("real", "fake", "undecided") and good["quality"]["crf"] == 0
+    assert [face["frame"] for face in track["faces"]] == [0, 2, 3, 4, 6, 7] and len(track["faces"][0]["box"]) == 3
+    assert track["score"] == pytest.approx(np.mean([face["score"] for face in track["faces"]]), abs=1e-5)
+    assert bad == {"file": str(files[1]), "error": "the file is missing"}
+    with (tmp_path / "o.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["verdict"] for row in rows] == [good["verdict"], ""] and rows[1]["error"] == bad["error"]
+
+
+def test_results_on_standard_output_are_nothing_but_results(shipped: Run, capsys: Said) -> None:
+    assert predict(shipped, shipped.video("v0"), "--json", "-") == 0
+    assert json.loads(capsys.readouterr().out)["results"]
+
+
+def test_bad_files_have_each_their_line_and_stop_nothing(shipped: Run, tmp_path: Path, capsys: Said) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "empty.mp4").touch()
+    (folder / "text.mp4").write_text("not a video\n" * 99)
+    ffmpeg("-f", "lavfi", "-i", "sine=duration=1", folder / "audio.mp4")
+    write_video(folder / "noface.mp4", noise(4), 25, (96, 96))
+    ffmpeg("-f", "lavfi", "-i", "color=s=2x2:d=0.2", "-vf", "scale=1:1", "-c:v", "ffv1", folder / "one.mkv")
+    good = shipped.video("v0").read_bytes()
+    (folder / "cut.mp4").write_bytes(good[: len(good) * 2 // 3])
+    photo = faces(1)[0][..., ::-1]
+    cv2.imwrite(str(folder / "photo.png"), photo)
+    jpeg = bytes(cv2.imencode(".jpg", photo)[1])
+    (folder / "photo.jpg").write_bytes(jpeg)
+    (folder / "torn.jpg").write_bytes(jpeg[: len(jpeg) // 2])
+    shutil.copy(shipped.video("v1"), folder / "zz.mp4")
+    (folder / ".hidden").write_text("not looked at")
+    status = predict(shipped, folder, "--json", tmp_path / "o.json", "--page", tmp_path / "pages")
+    said = dict(line.removeprefix(f"{folder}/").split(": ", 1) for line in capsys.readouterr().out.splitlines())
+    assert status == 3 and len(said) == 10
+    for name in ("empty.mp4", "text.mp4", "audio.mp4", "cut.mp4", "torn.jpg"):
+        assert said[name].startswith("cannot be judged: "), said[name]
+    assert "0 bytes" in said["empty.mp4"] and "no video stream" in said["audio.mp4"]
+    assert said["noface.mp4"].startswith("undecided, no face in any of 4 frames")
+    assert said["one.mkv"].startswith("undecided, no face")
+    assert "a face; raw detector" in said["photo.png"] and "a face; " in said["photo.jpg"]
+    assert "a face in 6 of 6 frames" in said["zz.mp4"]
+    errors = [
+        result["file"] for result in json.loads((tmp_path / "o.json").read_text())["results"] if "error" in result
+    ]
+    assert len(errors) == 5
+    assert sorted(path.suffix for path in (tmp_path / "pages").iterdir()) == [".html"] * 5
+
+
+def test_a_page_stands_alone(shipped: Run, tmp_path: Path) -> None:
+    assert predict(shipped, shipped.video("v0"), "--page", tmp_path / "p.html") == 0
+    page = (tmp_path / "p.html").read_text()
+    assert page.count("data:image/png;base64,") == 12  # six faces, and where the networks look
+    assert "<script" not in page and "http" not in page and "evidence, not proof" in page
+    assert page.count("<circle") == 6 and "6 looked at, a face in 6" in page
+
+
+def test_an_annotated_video_has_every_frame_and_a_box(shipped: Run, tmp_path: Path) -> None:
+    source, out = shipped.video("v0"), tmp_path / "a.mp4"
+    assert predict(shipped, source, "--annotate", out, "--heat") == 0
+    before, after = probe(source), probe(out)
+    for what in ("frames", "width", "height", "fps"):
+        assert getattr(after, what) == getattr(before, what)
+    for (_, plain), (_, drawn) in zip(read_frames(source), read_frames(out), strict=True):
+        changed = np.abs(plain.astype(int) - drawn).max(2) > 25
+        assert changed.any(0).sum() > 60 and changed.any(1).sum() > 60  # from edge to edge of the square
+
+
+def test_a_photo_is_annotated_as_one(shipped: Run, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "p.png"), faces(1)[0][..., ::-1])
+    assert predict(shipped, tmp_path / "p.png", "--annotate", tmp_path / "a.png") == 0
+    assert cv2.imread(str(tmp_path / "a.png")).shape == (132, 168, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nothing/*.mp4"], "matches no file"),
+        (["{v}", "--quality", "c23"], "there is no such detector; there are raw, c40"),
+        (["{v}", "--frames", "0"], "--frames 0: must be 1 or more"),
+        (["{v}", "--heat"], "--heat goes with --annotate"),
+        (["{v}", "{w}", "--page", "one.html"], "there are 2 files; name a folder"),
+        (["{v}", "--page", "one.mp4"], "must end in .html"),
+        (["{v}", "--annotate", "{v}"], "is the file itself"),
+    ],
+)
+def test_a_wrong_command_is_one_line_before_any_work(
+    arguments: list[str], said: str, shipped: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    places = {"v": shipped.video("v0"), "w": shipped.video("v1")}
+    assert predict(shipped, *(argument.format(**places) for argument in arguments)) == 1
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1 and not list(tmp_path.iterdir())
+
+
+def test_files_of_one_name_do_not_overwrite_each_other(shipped: Run, tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    shutil.copy(shipped.video("v0"), tmp_path / "b/v0.mp4")
+    assert predict(shipped, shipped.video("v0"), tmp_path / "b/v0.mp4", "--page", tmp_path / "pages") == 0
+    assert len(list((tmp_path / "pages").glob("*.html"))) == 2
+
+
+def test_the_console_command_is_this_one() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    module, _, name = project["scripts"]["add-deepfake"].partition(":")
+    assert module == main.__module__ and name == main.__name__
