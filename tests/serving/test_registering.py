@@ -22,6 +22,7 @@ PATIENCE = 120  # seconds until the server must answer; it takes a few
 
 
 @needs_onnx
+@pytest.mark.slow
 def test_a_registered_detector_is_served(shipped: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
