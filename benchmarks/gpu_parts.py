@@ -268,7 +268,6 @@ def loading(setup: Setup) -> Iterator[Row]:
             flip=0.5,
             seed=0,
             device=torch.device(setup.device),
-            **PLACED,
         )
         epochs = lambda: itertools.chain.from_iterable(loader.epoch(n) for n in itertools.count())  # noqa: E731
         next(epochs())
@@ -289,9 +288,6 @@ def loading(setup: Setup) -> Iterator[Row]:
         "loop ms": whole.milliseconds(),
         "loop / step": whole.median / bare.median,
     }
-
-
-PLACED: dict[str, Any] = {"cache_mb": 1024}
 
 
 # ------------------------------------------------------------------------------------------------ agreement

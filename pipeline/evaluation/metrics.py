@@ -5,14 +5,12 @@ Plain numpy: the bootstrap weighs every frame by how often its video was drawn, 
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-Matrix = NDArray[np.floating]
 Measure = Callable[[Array, Array, Array], Array]  # labels (N,), scores (N,), weights (R, N) -> (R,)
 THRESHOLD = 0.5
 BINS = 15  # of the calibration error
@@ -133,22 +131,6 @@ def resample(frames: pd.DataFrame, unit: list[str], resamples: int, seed: int) -
         members = np.flatnonzero(strata == stratum)
         counts[:, members] = random.multinomial(len(members), np.full(len(members), 1 / len(members)), resamples)
     return counts[:, units]
-
-
-def knn_recall(
-    query: Matrix, query_labels: NDArray[Any], gallery: Matrix, gallery_labels: NDArray[Any], block: int = 1024
-) -> float:
-    """knn R@1: the share of queries (Q, D) whose nearest gallery vector (G, D) has their label.
-
-    Squared Euclidean, not normalised, in blocks of queries: the whole distance matrix of FaceForensics++ is 34 GB.
-    """
-    norms = (gallery**2).sum(1)
-    right = 0
-    for start in range(0, len(query), block):
-        part = query[start : start + block]
-        nearest = np.argmin(norms - 2 * part @ gallery.T, axis=1)
-        right += int((gallery_labels[nearest] == query_labels[start : start + block]).sum())
-    return right / len(query)
 
 
 def _arrays(frames: pd.DataFrame) -> tuple[Array, Array, Array]:

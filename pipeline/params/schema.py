@@ -56,8 +56,10 @@ class Crop(Section):
 
 
 class Loader(Section):
-    workers: Annotated[int, Field(ge=0)]
-    cache_mb: Annotated[int, Field(ge=0)]
+    """How crops come to the training; changes no batch, and so no result."""
+
+    place: Literal["auto", "device", "memory", "disk"]  # where they are kept decoded; auto: the first with room
+    workers: Annotated[int, Field(ge=0)]  # processes that read them anew each epoch where the place is disk
 
 
 class Cluster(Section):

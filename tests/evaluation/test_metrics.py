@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn import metrics as oracle
-from sklearn.neighbors import KNeighborsClassifier
 
 from pipeline.evaluation import metrics
 
@@ -97,12 +96,3 @@ def test_videos_of_two_sets_do_not_merge() -> None:
         }
     )
     assert metrics.by_video(frames)["score"].tolist() == pytest.approx([0.2, 0.9])
-
-
-def test_knn_recall_is_scikit_learns_in_any_block() -> None:
-    random = np.random.default_rng(0)
-    gallery, query = random.normal(size=(200, 8)), random.normal(size=(70, 8))
-    g_label, q_label = random.integers(0, 2, 200), random.integers(0, 2, 70)
-    expected = KNeighborsClassifier(1).fit(gallery, g_label).score(query, q_label)
-    for block in (1, 16, 1000):
-        assert metrics.knn_recall(query, q_label, gallery, g_label, block) == pytest.approx(expected)
