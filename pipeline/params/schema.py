@@ -184,11 +184,17 @@ def load(path: Path | str = "params.yaml") -> Params:
     """
     path = Path(path)
     try:
-        return Params.model_validate(READER.load(path.read_text()))
+        return check(READER.load(path.read_text()), path)
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run from the repository's root") from None
     except YAMLError as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def check(values: object, path: Path) -> Params:
+    """The params that a file holds. Raises: UserError as `load` does, naming the file."""
+    try:
+        return Params.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
