@@ -1,7 +1,7 @@
 """A preset over params.yaml: python -m pipeline.params.presets faceforensics (or make preset NAME=faceforensics)
 
 presets/<name>.yaml holds what differs from the sample, and why. What comes out is the whole params.yaml with its
-comments, so that `dvc exp run -S` and the reader find every number in one file. `git restore params.yaml` brings the sample back.
+comments: `dvc exp run -S` and the reader find every number in one file. `git restore params.yaml` brings the sample back.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def text(name: str, params: Path = PARAMS, presets: Path = PRESETS) -> str:
     out = StringIO()
     yaml.dump(base, out)
     _, _, body = out.getvalue().partition("\n\n")  # in place of the sample's own heading
-    merged = f"{head}# The sample again: git restore {params}\n\n{body}"
+    merged = f"{head}# The sample again: git restore {params.name}\n\n{body}"
     check(READER.load(merged), file)
     return merged
 
