@@ -9,10 +9,11 @@ from torch import nn
 from pipeline.losses.attention import AttentionTransfer
 from pipeline.losses.fitnet import FitNet
 from pipeline.losses.frequency import FrequencyAttention
+from pipeline.losses.kd import KnowledgeDistillation
 from pipeline.losses.multiview import MultiViewAttention
 from pipeline.losses.non_local import NonLocal
 from pipeline.params.cells import ABLATIONS, ADD
-from pipeline.params.recipes import Add, Distill, Staged
+from pipeline.params.recipes import Add, Distill, Softened, Staged
 from pipeline.params.schema import Params
 from pipeline.work.errors import UserError
 
@@ -46,11 +47,16 @@ def _nl(section: Staged, pair: _Pair) -> Distillers:
     return {"nl": (section.weight, NonLocal(pair.student, section.layer_weights, pair.seed))}
 
 
+def _kd(section: Softened, pair: _Pair) -> Distillers:
+    return {"kd": (section.weight, KnowledgeDistillation(section.temperature))}
+
+
 DISTILLED: dict[str, Callable[[Any, _Pair], Distillers]] = {
     "warm_start": _warm_start,
     "fitnet": _fitnet,
     "at": _at,
     "nl": _nl,
+    "kd": _kd,
 }
 
 

@@ -1,7 +1,7 @@
 """A preset over params.yaml: python -m pipeline.params.presets faceforensics (or make preset NAME=faceforensics)
 
 presets/<name>.yaml holds what differs from the sample, and why. What comes out is the whole params.yaml with its
-comments: `dvc exp run -S` and the reader find every number in one file. `git restore params.yaml` brings the sample back.
+comments: `dvc exp run -S` and the reader find every number in one file. `git restore params.yaml` is the way back.
 """
 
 import argparse

@@ -53,6 +53,10 @@ class Staged(Distill):
     layer_weights: LayerWeights
 
 
+class Softened(Distill):
+    temperature: Annotated[float, Field(gt=0)]
+
+
 class Distillations(Section):
     """The methods with a teacher besides ADD, each with its own params."""
 
@@ -60,6 +64,7 @@ class Distillations(Section):
     fitnet: Distill
     at: Staged
     nl: Staged
+    kd: Softened
 
 
 class Frequency(Section):
