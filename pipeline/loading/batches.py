@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from webdataset import WebDataset
 
 from pipeline.crops.shards import read_index, read_sample
 from pipeline.work.errors import UserError
@@ -88,24 +87,18 @@ class Crops(Dataset[dict[str, Tensor]]):
         return images
 
     def fill(self) -> None:
-        """Decode all crops into memory where they fit; once, from one pass over the shards."""
+        """Decode all crops into memory where they fit; once."""
         if not self.cached or self._cache is not None:
             return
         shape = (len(self), self.stored, self.stored, 3)
         cache = {quality: np.empty(shape, np.uint8) for quality in self.qualities}
 
-        rows = {
-            (path, key): row for row, (path, key) in enumerate(zip(self.table["path"], self.table["key"], strict=True))
-        }
-
-        def keep(sample: Mapping[str, Any]) -> None:
-            row = rows[sample["__url__"], sample["__key__"]]
-            for quality, image in zip(self.qualities, self._decode(row, sample), strict=True):
+        def keep(row: int) -> None:
+            for quality, image in zip(self.qualities, self._images(row), strict=True):
                 cache[quality][row] = image
 
-        shards = list(dict.fromkeys(self.table["path"]))
         with ThreadPoolExecutor() as pool:  # cv2 decodes outside the interpreter's lock
-            list(pool.map(keep, WebDataset(shards, shardshuffle=False)))
+            list(pool.map(keep, range(len(self))))
         self._cache = cache
 
     def batches(self, draws: Sequence[Draw], workers: int, device: torch.device) -> Iterator[Batch]:

@@ -1,6 +1,8 @@
 """Crops whose pixels tell which frame they are: red counts the frame, green the column, blue the row."""
 
+import hashlib
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -67,6 +69,18 @@ def same(one: list[Batch], other: list[Batch]) -> bool:
     )
 
 
+def digest(batches: Iterable[Batch]) -> str:
+    """Of every bit of the batches, in their order."""
+    found = hashlib.sha256()
+    for batch in batches:
+        for quality, images in sorted(batch.images.items()):
+            found.update(f"{quality} {tuple(images.shape)} {images.dtype}".encode())
+            found.update(images.cpu().contiguous().numpy().tobytes())
+        found.update(batch.labels.cpu().numpy().tobytes())
+        found.update(repr([(item["key"], item["label"]) for item in batch.meta]).encode())
+    return found.hexdigest()
+
+
 def test_classes_are_balanced_and_every_frame_comes(folders: list[Path]) -> None:
     loader = training(folders, batch_size=26)
     (batch,) = loader.epoch(0)
@@ -110,6 +124,14 @@ def test_neither_cache_nor_workers_nor_a_pause_change_a_batch(folders: list[Path
     assert same(wanted, list(training(folders, cache_mb=1).epoch(3)))
     assert same(wanted, list(training(folders, workers=2).epoch(3)))
     assert same(wanted[4:], list(training(folders).epoch(3, skip=4)))
+
+
+def test_the_batches_stay_what_they_were(folders: list[Path]) -> None:
+    """Pinned: what was trained on them must come out again, however they are read."""
+    epochs = [batch for number in range(3) for batch in training(folders).epoch(number)]
+    assert digest(epochs) == "1c80678123fe9a0e0a7a945d8efeefadbeaec17f735be76882af5e68cbd90cff"
+    unseen = evaluation_loader(folders, buckets=["b0", "b1"], qualities=["c40"], image_size=SIZE, batch_size=5)
+    assert digest(unseen) == "ff202b7bbed68bf411a4ff77d553e24f0a7c57ca314049797a8cb8ce117e031f"
 
 
 def test_evaluation_sees_every_frame_once_at_its_centre(folders: list[Path]) -> None:
