@@ -17,13 +17,14 @@ from pipeline.crops.shards import ShardWriter
 from pipeline.detectors.backbones.features import Features
 from pipeline.detectors.backbones.registry import build
 from pipeline.losses import registry
+from pipeline.params.presets import text
 from pipeline.params.recipes import Train
-from pipeline.params.schema import Params, load
+from pipeline.params.schema import READER, Params, check
 from pipeline.training.classification import Classification
 from pipeline.training.distillation import Distillation
 from pipeline.training.trainer import Trainer
 
-PAPER = Path(__file__).parents[1] / "presets" / "faceforensics.yaml"
+ROOT = Path(__file__).parents[1]
 SHAPES = ((256, 32, 32), (512, 16, 16), (1024, 8, 8), (2048, 4, 4))  # of ResNet-50 at 128 px
 QUALITY = "c40"
 
@@ -87,7 +88,7 @@ class Nowhere:
 
 @cache
 def paper() -> Params:
-    return load(PAPER)
+    return check(READER.load(text("faceforensics", ROOT / "params.yaml", ROOT / "presets")), Path("the paper's params"))
 
 
 def recipe(method: str, **changes: Any) -> Train:

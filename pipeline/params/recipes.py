@@ -46,8 +46,25 @@ class Baseline(Section):
 
 class Distill(Section):
     weight: Weight
-    layer_weights: LayerWeights | None = None  # of the methods over the four stages, and of these alone
     train: dict[str, Any]
+
+
+class Staged(Distill):
+    layer_weights: LayerWeights
+
+
+class Softened(Distill):
+    temperature: Annotated[float, Field(gt=0)]
+
+
+class Distillations(Section):
+    """The methods with a teacher besides ADD, each with its own params."""
+
+    warm_start: Distill
+    fitnet: Distill
+    at: Staged
+    nl: Staged
+    kd: Softened
 
 
 class Frequency(Section):

@@ -16,7 +16,7 @@ from tests.aids.report_fixture import write_params
         ({"baselines.mobilenet_v2.pretrained": False}, "set baselines.mobilenet_v2.train.freeze_stages to 0"),
         ({"grid.baselines": ["vgg"]}, "grid.baselines holds vgg"),
         ({"crop.size": 100}, "crop.size must be at least model.image_size"),
-        ({"distill.fitnet.layer_weights": [0, 1, 1, 1]}, "belongs to at and nl alone"),
+        ({"distill.fitnet.layer_weights": [0, 1, 1, 1]}, "distill.fitnet.layer_weights: Extra inputs"),
         ({"baselines.xception.train": {"epoch": 3}}, "epoch"),
     ],
 )
