@@ -1,6 +1,7 @@
 """Trainings side by side on one device: processes that start their windows together and count their steps."""
 
 import multiprocessing
+import queue
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -26,7 +27,7 @@ def measure(
         for backbone, (size, batch, amp) in loads.items():
             alone = 0.0
             for count in counts:
-                found = [results.get(timeout=PATIENCE) for _ in range(count)]
+                found = [_next(results, processes) for _ in range(count)]
                 rate, memory = sum(one[0] for one in found), max(one[1] for one in found)
                 alone = alone or rate / count
                 yield {
@@ -39,11 +40,33 @@ def measure(
                 }
     finally:
         for process in processes:
-            process.join(5)
+            process.join(1 if any(one.exitcode for one in processes) else 10)
             process.kill()
 
 
-def _train(
+def _next(results: Any, processes: Sequence[Any]) -> tuple[float, float]:
+    """The next result. Raises: RuntimeError as soon as a process has died, or where none comes."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            found: tuple[float, float] = results.get(timeout=0.5)
+        except queue.Empty:
+            if any(process.exitcode for process in processes):
+                raise RuntimeError("a training beside others died; its error is in the log") from None
+            continue
+        return found
+    raise RuntimeError(f"no result in {PATIENCE:.0f} s")
+
+
+def _train(rank: int, device: str, loads: Any, counts: Sequence[int], seconds: float, barrier: Any, out: Any) -> None:
+    try:
+        _take_part(rank, device, loads, counts, seconds, barrier, out)
+    except BaseException:
+        barrier.abort()  # the others would wait for this one
+        raise
+
+
+def _take_part(
     rank: int, device: str, loads: Any, counts: Sequence[int], seconds: float, barrier: Any, results: Any
 ) -> None:
     from benchmarks import made_up
