@@ -49,7 +49,7 @@ def published(name: str, longest: int) -> str:
 
 
 def readable(name: str) -> str:
-    """A file's name as text that can be printed and written; one that is no UTF-8 is taken for Windows' Latin letters."""
+    """A file's name as text that can be printed and written; what is no UTF-8 is taken for Windows' Latin letters."""
     data = name.encode("utf-8", "surrogateescape")
     try:
         return data.decode()

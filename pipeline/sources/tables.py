@@ -1,6 +1,8 @@
 """What a user's tables say, and the files that they mean, on whatever system they were written."""
 
 import codecs
+import csv
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -19,15 +21,16 @@ def read_table(path: Path, param: str, columns: Sequence[str], optional: Sequenc
     Raises: UserError where it cannot be read, a column is missing or a file is listed twice.
     """
     try:
-        with path.open("rb") as file:
-            encoding = "utf-16" if file.read(2) in UTF16 else "utf-8"
-        how = {"encoding": encoding, "encoding_errors": "surrogateescape"}
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True, **how)
-    except (OSError, ValueError) as error:
+        data = path.read_bytes()
+        text = data.decode("utf-16") if data.startswith(UTF16) else data.decode("utf-8-sig", "surrogateescape")
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), restval="", skipinitialspace=True))
+    except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"{param}: {path} cannot be read as CSV: {' '.join(str(error).split())}") from None
-    if missing := [column for column in columns if column not in table]:
+    head = rows[0] if rows else dict.fromkeys(text.strip().split(","))
+    if missing := [column for column in columns if column not in head]:
         raise UserError(f"{param}: {path} lacks the column {missing[0]}; it needs {','.join(columns)}")
-    table = table.reindex(columns=[*columns, *optional], fill_value="").apply(lambda column: column.str.strip())
+    cells = [[str(row.get(column, "")).strip() for column in (*columns, *optional)] for row in rows]
+    table = pd.DataFrame(cells, columns=[*columns, *optional], dtype=object)  # as text it would have to be UTF-8
     if twice := sorted(set(table["file"][table["file"].duplicated()])):
         raise UserError(f"{param}: {path} lists {readable(twice[0])} twice")
     return table
@@ -49,6 +52,8 @@ class Files:
         if text in self._exact:
             return text
         alike = self._alike.get(_key(text), [])
+        if len(alike) > 1:
+            alike = [file for file in alike if readable(file) == readable(text)]
         return alike[0] if len(alike) == 1 else None
 
 

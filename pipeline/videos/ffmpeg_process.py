@@ -15,7 +15,6 @@ import imageio_ffmpeg
 from pipeline.work import disk
 from pipeline.work.errors import VideoError
 
-
 # Of the formats that ffmpeg reads: containers and streams of videos, and of sound, of which it can then be told that no
 # video is in it. All others are refused before they are read: texts, pictures, playlists (see formats).
 CONTAINERS = (
@@ -30,8 +29,8 @@ CONTAINERS = (
 )
 
 
-# Bytes of a file's name that are no UTF-8 (Python writes them as U+DC80 to U+DCFF) break ffmpeg-python, which encodes what
-# it is given. These signs, which no text uses, stand in for them until the arguments are made.
+# Bytes of a file's name that are no UTF-8 (Python writes them as U+DC80 to U+DCFF) break ffmpeg-python, which encodes
+# what it is given. These signs, which no text uses, stand in for them until the arguments are made.
 STAND_INS = {0xDC00 + byte: 0x10FC00 + byte for byte in range(0x80, 0x100)}
 RAW = {stand_in: raw for raw, stand_in in STAND_INS.items()}
 
@@ -62,6 +61,8 @@ def url(path: Path) -> str:
 def source(path: Path, **options: Any) -> Any:
     """A video as one of ffmpeg-python's inputs, read by one thread."""
     # A playlist among the videos must not make ffmpeg open addresses.
+    if path.suffix.lower() in (".mjpeg", ".mjpg"):
+        options["format"] = "mjpeg"  # by its first bytes it could be a photo
     allowed = {"protocol_whitelist": "file,pipe", "format_whitelist": CONTAINERS}
     return ffmpeg.input(url(path), **allowed, threads=1, **options)
 

@@ -13,12 +13,13 @@ REFUSED = "Format not on whitelist"  # what ffmpeg says of a file of another for
 KINDS = {
     "a picture": r"image2.*|.*_pipe|gif|apng|webp_anim|jpegxl_anim|ico|alias_pix|brender_pix|fits|txd|msp|frm|iff|anm",
     "a text": r"tty|bin|xbin|adf|idf|ffmetadata|tmv",
-    "a playlist; the files that it names are used for themselves: if they show one person, folder.people must say so":
-        r"hls|concat|dash|imf|sdp|rtsp|rtp|sap|webm_dash_manifest|avisynth",
-    "subtitles": r"srt|ass|webvtt|microdvd|mpl2|mpsub|sami|subviewer1?|vplayer|jacosub|aqtitle|realtext|pjs|stl|scc|mcc|"
-        r"lrc|tedcaptions|vobsub|sup|dvbsub|dvbtxt|rcwt|cdg",
+    "a playlist": r"hls|concat|dash|imf|sdp|rtsp|rtp|sap|webm_dash_manifest|avisynth",
+    "subtitles": (
+        r"srt|ass|webvtt|microdvd|mpl2|mpsub|sami|subviewer1?|vplayer|jacosub|aqtitle|realtext|pjs|stl|scc|mcc|lrc|"
+        r"tedcaptions|vobsub|sup|dvbsub|dvbtxt|rcwt|cdg"
+    ),
     "pixels without a header": r"rawvideo|bitpacked|v210x?|data",
-}  # fmt: skip
+}
 FOUND = re.compile(r"Format (\S+) (?:probed|detected only)")
 
 
@@ -28,4 +29,6 @@ def refusal(path: Path) -> str:
     result = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True)
     names = FOUND.findall(result.stderr.decode(errors="replace")) or ["image2"]  # found by the file's name alone
     kind = next((what for what, pattern in KINDS.items() if re.fullmatch(pattern, names[-1])), None)
-    return f"no video: {kind or f'the format {names[-1]} holds none'}"
+    if kind == "a playlist":
+        kind += " (the videos that it names count each for itself: folder.people can say that they show one person)"
+    return f"no video: {kind or f'the format {names[-1]} is none of a video'}"
