@@ -60,7 +60,7 @@ class Trainer:
         )
         self.scheduler = self._schedule()
         self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.amp == "fp16")
-        # torch's for a schedule that steps where fp16 left the optimizer's step out: that is counted and told at the end
+        # torch's, for a schedule that steps where fp16 left the optimizer's step out: that is counted and told
         warnings.filterwarnings("ignore", r"Detected call of `lr_scheduler\.step\(\)` before")
         self.best_weights: dict[str, Tensor] | None = None
         self.state = State()
