@@ -17,6 +17,7 @@ help:  ## this list
 setup: $(STAMP)  ## make the environment in .venv from requirements.lock (uv is found, or installed into .uv)
 
 $(STAMP): requirements.lock
+	@case "$$PWD" in *:*) echo "a colon in the path of this folder divides PATH, and no environment works here: rename it"; exit 1;; esac
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	@UV=$$(command -v uv || echo .uv/bin/uv); \
 	if ! [ -x "$$UV" ]; then \

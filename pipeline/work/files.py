@@ -22,8 +22,8 @@ def require_own_folder(out: Path) -> None:
     for folder in () if out.is_absolute() else out.parents:
         if folder.is_symlink():
             raise UserError(
-                f"{folder}: a link to {folder.readlink()}, and DVC keeps nothing that lies behind a link: put the whole "
-                "repository there, or mount the disk here, or see docs/data.md for its cache alone"
+                f"{folder}: a link to {folder.readlink()}, and DVC keeps nothing that lies behind a link: put the "
+                "whole repository there, or mount the disk here, or see docs/data.md for its cache alone"
             )
 
 
