@@ -5,18 +5,18 @@ dvc exp run -S source=folder -S folder.path=/videos/of/mine
 
 import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pipeline.params.schema import Params
 from pipeline.params.sources import NAME_LETTERS
 from pipeline.sources import names
 from pipeline.sources.buckets import assign
 from pipeline.sources.clips import Clip, Refused, spread
-from pipeline.sources.finding import Found, find
+from pipeline.sources.finding import find
 from pipeline.sources.looking import look
 from pipeline.sources.names import readable
+from pipeline.sources.people import People
 from pipeline.sources.tables import Files, Places, read_table
 from pipeline.videos.probing import VideoInfo
 from pipeline.work.errors import UserError
@@ -84,9 +84,8 @@ class FolderSource:
         """The usable videos by their path in the folder, with buckets: the same ones for every set."""
         found = find(self.root)
         found.forget(fake.path for fake in self.fakes)
-        listed = self._listed(found)
-        files = found.once(listed or ())
-        people = self._people(files, listed)
+        people = People(self.options.people, found, self.root)
+        files = found.once(people.listed)
         causes = dict(found.left_out)
         infos: dict[str, VideoInfo] = {}
         paths = [self.root / file for file in files]
@@ -96,8 +95,8 @@ class FolderSource:
                 causes[file] = info.cause
             elif info.frames < MIN_FRAMES:
                 causes[file] = f"only {info.frames} frames; at least {MIN_FRAMES} are needed"
-            elif people is not None and not people.get(file):
-                causes[file] = self._nobody(file, listed)
+            elif cause := people.lacks(file):
+                causes[file] = cause
             else:
                 infos[file] = info
         # Named when it is known who is usable: a text or a picture beside a video of the same name changes nothing.
@@ -107,49 +106,14 @@ class FolderSource:
         if not infos:
             why = f"; the first of {len(refused)}: {refused[0].cause}" if refused else ""
             raise UserError(f"folder.path: no usable video in {self.root}{why}")
+        persons = people.of(list(infos), videos)
         usable = [
-            Real(video, file, self.root / file, people[file] if people else video, info)
+            Real(video, file, self.root / file, persons[file], info)
             for video, (file, info) in zip(videos, infos.items(), strict=True)
         ]
         clips = Counter(real.person for real in usable for _ in self._stretches(real.info))
         buckets = assign(clips, self.split.buckets, self.split.seed, clips)
         return {real.file: replace(real, bucket=buckets[real.person]) for real in usable}, refused
-
-    def _listed(self, found: Found) -> dict[str, str] | None:
-        """file -> person as folder.people has it; None where it is no table.
-
-        Raises: UserError for a file that is not in the folder.
-        """
-        if self.options.people in (None, "folders"):
-            return None
-        path = located(str(self.options.people))
-        table = read_table(path, "folder.people", ["file", "person"])
-        known = Files(found.files)
-        listed: dict[str, str] = {}
-        for text, person in zip(table["file"], table["person"], strict=True):
-            file = known.find(text)
-            if file is None and not found.lost(text):
-                raise UserError(f"folder.people: {readable(text)} is not a real video in {self.root}")
-            if file in listed:
-                raise UserError(f"folder.people: {path} lists {readable(text)} twice")
-            if file is not None:
-                listed[file] = readable(person)
-        return listed
-
-    def _people(self, files: Sequence[str], listed: dict[str, str] | None) -> dict[str, str] | None:
-        """file -> person, empty where there is none; None where each file is a person."""
-        if self.options.people is None:
-            return None
-        parents = {file: str(PurePosixPath(file).parent) for file in files}
-        texts = {file: folder for file, folder in parents.items() if folder != "."} if listed is None else listed
-        people = sorted({text for text in texts.values() if text})
-        named = dict(zip(people, names.of_people(people), strict=True))
-        return {file: named.get(text, "") for file, text in texts.items()}
-
-    def _nobody(self, file: str, listed: dict[str, str] | None) -> str:
-        if listed is None:
-            return "lies in no folder of a person (folder.people: folders)"
-        return f"{readable(file)} {'has no person' if file in listed else 'is not listed'} in folder.people"
 
     def _stretches(self, info: VideoInfo) -> list[tuple[int, int]]:
         """(first frame, number of frames) of each clip of a video."""

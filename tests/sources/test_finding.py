@@ -148,6 +148,8 @@ def test_sidecars_change_no_name_and_nobody_is_unnamed(make: Make, tmp_path: Pat
     table.write_text("file,person\na.mp4,Ann\nin/b.mp4,Bob\nc.mp4,\n")
     people, causes = download(make(people=str(table)), tmp_path / "out")
     assert people == {"a": "Ann", "in-b": "Bob"} and causes["c-mp4"] == "c.mp4 has no person in folder.people"
+    table.write_text("file,person\na.mp4,Zo\u00eb\nin/b.mp4,Zoe\u0308\nc.mp4,Bob\n")
+    assert set(download(make(people=str(table)), tmp_path / "out")[0].values()) == {"Zoe", "Bob"}
     table.write_text("file,person\na.mp4,Ann\n./a.mp4,Bob\n")
     with pytest.raises(UserError, match=r"lists \./a\.mp4 twice"):
         sources.download(make(people=str(table)), "original", tmp_path / "out")
