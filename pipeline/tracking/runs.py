@@ -149,7 +149,8 @@ def _greet(uri: str) -> None:
         pass  # an answer; MLflow knows which certificates are meant
     except requests.RequestException as error:
         slow = isinstance(error, requests.Timeout)
-        raise ConnectionError(f"{uri} {f'says nothing for {timeout:g} s' if slow else 'is not there'}") from error
+        where = urlsplit(uri)._replace(netloc=urlsplit(uri).netloc.rpartition("@")[2]).geturl()  # no password in a log
+        raise ConnectionError(f"{where} {f'says nothing for {timeout:g} s' if slow else 'is not there'}") from error
 
 
 def _within(seconds: float | None, call: Callable[[], Any]) -> Any:

@@ -1,5 +1,6 @@
 """Videos as frames: what a file holds, and its pictures one by one."""
 
+import os
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
@@ -30,6 +31,8 @@ def probe(path: Path) -> VideoInfo:
     """
     if not path.is_file():
         raise VideoError("the file is missing")
+    if not os.access(path, os.R_OK):
+        raise VideoError("the file may not be read: permission denied")
     if path.stat().st_size == 0:
         raise VideoError("the file is empty (0 bytes)")
     output = source(path).output("pipe:", map="0:V:0", c="copy", format="framecrc")

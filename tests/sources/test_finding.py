@@ -94,6 +94,13 @@ def test_a_folder_that_may_not_be_read_is_told(
     assert causes == {"shut": "may not be read: permission denied"}
 
 
+def test_a_file_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = video(tmp_path / "v.mp4", frames=8)
+    monkeypatch.setattr(os, "access", lambda place, mode: place != path)
+    with pytest.raises(VideoError, match="the file may not be read: permission denied"):
+        probe(path)
+
+
 def test_names_in_other_encodings_are_used_and_found(make: Make, tmp_path: Path) -> None:
     """Latin-1 on the disk; accents composed here and not there; Windows' backslashes; two that differ only so."""
     (tmp_path / "videos/in").mkdir()

@@ -65,7 +65,7 @@ def test_a_server_that_is_down_or_silent_costs_seconds_and_is_told(
         if accepts:
             server.listen()
         uri = f"http://127.0.0.1:{server.getsockname()[1]}"
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.replace("//", "//me:secret@"))
         assert log(steps=20) < 10
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 1 and f"{uri} {'says nothing for 1 s' if accepts else 'is not there'}" in told[0]
