@@ -248,6 +248,18 @@ def test_a_checkpoint_that_does_not_fit_starts_over(
     assert again.history == fresh.history
 
 
+def test_the_random_state_of_the_one_gpu_that_trains_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not of all: a machine with fewer of them could not take it up."""
+    trainer = Trainer(Classification(Toy(), "raw"), recipe(), Batches(), CPU)
+    assert trainer._held()["cuda_random"] is None
+    asked: list[Any] = []
+    trainer.device = torch.device("cuda:1")
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: asked.append(device) or torch.ones(3))
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: asked.append((state.tolist(), device)))
+    trainer._restore(trainer._held())
+    assert asked == [trainer.device, ([1, 1, 1], trainer.device)]
+
+
 def test_steps_that_fp16_leaves_out_are_counted_and_told(capsys: pytest.CaptureFixture[str]) -> None:
     seed_everything(0)
     trainer = Trainer(Classification(Toy(), "raw"), recipe(amp="fp16", epochs=1), Batches(), CPU)
