@@ -70,7 +70,7 @@ class FolderSource:
         clips = []
         for real in reals.values():
             common = Clip(real.name, real.path, real.person, real.bucket, OWN, "", parameters={"file": real.file})
-            clips += [self._part(common, real, k) for k in range(len(self._stretches(real.info)))]
+            clips += [self._part(common, real.info, real, k) for k in range(len(self._stretches(real.info)))]
         return clips, refused
 
     def _reals(self, name: str) -> tuple[dict[str, Real], list[Refused]]:
@@ -126,18 +126,17 @@ class FolderSource:
         chosen = spread([info.frames], self.options.clip_frames, self.options.clips_per_video)
         return [(first, frames) for _, first, frames in chosen]
 
-    def _part(self, whole: Clip, timing: Real, k: int) -> Clip:
+    def _part(self, whole: Clip, info: VideoInfo, timing: Real, k: int) -> Clip:
         """The k-th clip of a video, or of a fake made from it: at the same frames."""
         first, frames = self._stretches(timing.info)[k]
-        # Half a frame early, so that clocks of coarser containers do not lose the first frame.
-        start = round(float((first - 0.5) / timing.info.fps), 4) if first else 0.0
         return replace(
             whole,
             video=whole.video + self._suffix(k),
-            start=start,
-            frames=None if self.options.clip_frames is None else frames,
+            first_frame=first,
+            frames=frames,
+            # A fake is stored as its target is, though it may say otherwise of its rate and the shape of its pixels.
+            info=replace(info, fps=timing.info.fps, pixel=timing.info.pixel),
             max_side=self.options.max_side,
-            exact=timing.info.constant,
             parameters=whole.parameters | {"first_frame": first},
         )
 
@@ -163,7 +162,10 @@ class FolderSource:
         refused: list[Refused] = []
         infos = look(manipulation, manipulation, paths, [fake.name for fake in fakes], self.root, self.workers)
         for fake, info in zip(fakes, infos, strict=True):
-            if cause := info.cause if isinstance(info, Rejected) else _mismatch(fake, info, reals):
+            if isinstance(info, Rejected):
+                refused.append(Refused(fake.name, info.cause))
+                continue
+            if cause := _mismatch(fake, info, reals):
                 refused.append(Refused(fake.name, cause))
                 continue
             target, donor = reals[fake.target], reals.get(fake.donor)
@@ -173,7 +175,7 @@ class FolderSource:
             )
             for k in range(len(self._stretches(target.info))):
                 lender = f"{donor.name}{self._suffix(min(k, lenders - 1))}" if donor else ""
-                part = self._part(common, target, k)
+                part = self._part(common, info, target, k)
                 clips.append(replace(part, target=target.name + self._suffix(k), donor=lender))
         return clips, refused
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pipeline.videos.examining import examine
 from pipeline.videos.probing import VideoInfo
-from pipeline.videos.reading import probe
 from pipeline.work.parallel import Rejected, map_videos
 from pipeline.work.resume import Scratch
 
@@ -12,12 +12,12 @@ from pipeline.work.resume import Scratch
 def look(
     name: str, what: str, paths: Sequence[Path], names: Sequence[str], root: Path, workers: int | None
 ) -> Iterator[VideoInfo | Rejected[Path]]:
-    """Probe the files, in order; each is read to its end, so what is found is kept until all are done.
+    """Examine the files, in order; each is decoded to its end, so what is found is kept until all are done.
 
     name: the set that they are looked into for; what: they are; names: theirs, no two alike; root: their folder.
     """
     known = dict(zip(paths, names, strict=True))
     with Scratch(f"look-{name}-{what}", root, {"names": names}, paths) as scratch:
         yield from map_videos(
-            probe, paths, workers=workers, what=f"look into {what}", name=known.__getitem__, keep=scratch
+            examine, paths, workers=workers, what=f"look into {what}", name=known.__getitem__, keep=scratch
         )

@@ -106,6 +106,7 @@ class DecoderLog:
         elif said.startswith("Input #0, "):
             self.container = said.split(", ")[1]
         elif mapped := DECODER.search(said):
+            self.opening.append(line)  # which of the streams is meant
             self.codec = mapped[1]
             self._decoder = mapped[1] if mapped[2] == "native" else mapped[2]
         elif "corrupt input packet" in said:

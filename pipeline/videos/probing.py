@@ -111,10 +111,11 @@ def frame_rate(times: Sequence[int], tick: Fraction, nominal: Fraction) -> tuple
 
 
 def shape(ratio: str) -> Fraction:
-    """Width by height of a pixel from 16:11; 1 where it is not known (0:1)."""
+    """Width by height of a pixel from 16:11; 1 where it is not known (0:1) or no camera's (more than 4 to one)."""
     width, _, height = ratio.partition(":")
     known = width.isdigit() and height.isdigit() and int(width) > 0 and int(height) > 0
-    return Fraction(int(width), int(height)) if known else Fraction(1)
+    pixel = Fraction(int(width), int(height)) if known else Fraction(1)
+    return pixel if Fraction(1, 4) <= pixel <= 4 else Fraction(1)
 
 
 def turned(degrees: float) -> bool:

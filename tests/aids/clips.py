@@ -3,13 +3,16 @@
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.videos.examining import examine
 from pipeline.videos.manifests import write_manifest, write_rejected
-from pipeline.videos.writing import write_video
+from pipeline.videos.probing import VideoInfo
+from pipeline.videos.writing import Part, cut, write_video
 from tests.aids.faces68 import draw, face68
 
 WIDTH, HEIGHT = 96, 80
@@ -19,6 +22,11 @@ def ffmpeg(*arguments: object) -> None:
     """Run the bare program, for what our own code does not make."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-nostdin", *map(str, arguments)]
     subprocess.run(command, check=True)
+
+
+def cut_one(source: Path, target: Path, **options: Any) -> VideoInfo:
+    """What the download stage does with a video of one's own: examine it and cut a clip."""
+    return cut(source, examine(source), [Part(target, **options)])[0]
 
 
 def pictures(count: int, seed: int = 0) -> list[NDArray[np.uint8]]:
