@@ -84,7 +84,7 @@ class FolderSource:
         paths = [self.root / file for file in files]
         usable: list[Real] = []
         refused: list[Refused] = []
-        infos = look(name, "videos", paths, names, self.root, self.workers)
+        infos = look("videos", paths, names, self.workers)
         for path, file, video, info in zip(paths, files, names, infos, strict=True):
             if isinstance(info, Rejected):
                 refused.append(Refused(video, info.cause))
@@ -160,7 +160,7 @@ class FolderSource:
         paths = [fake.path for fake in fakes]
         clips: list[Clip] = []
         refused: list[Refused] = []
-        infos = look(manipulation, manipulation, paths, [fake.name for fake in fakes], self.root, self.workers)
+        infos = look(manipulation, paths, [fake.name for fake in fakes], self.workers)
         for fake, info in zip(fakes, infos, strict=True):
             if isinstance(info, Rejected):
                 refused.append(Refused(fake.name, info.cause))

@@ -6,18 +6,20 @@ from pathlib import Path
 from pipeline.videos.examining import examine
 from pipeline.videos.probing import VideoInfo
 from pipeline.work.parallel import Rejected, map_videos
-from pipeline.work.resume import Scratch
+from pipeline.work.resume import Findings
 
 
 def look(
-    name: str, what: str, paths: Sequence[Path], names: Sequence[str], root: Path, workers: int | None
+    what: str, paths: Sequence[Path], names: Sequence[str], workers: int | None
 ) -> Iterator[VideoInfo | Rejected[Path]]:
-    """Examine the files, in order; each is decoded to its end, so what is found is kept until all are done.
+    """Examine the files, in order. Each is decoded to its end, once: what is found is kept for the sets to come.
 
-    name: the set that they are looked into for; what: they are; names: theirs, no two alike; root: their folder.
+    what: they are, to be shown; names: theirs, no two alike.
     """
     known = dict(zip(paths, names, strict=True))
-    with Scratch(f"look-{name}-{what}", root, {"names": names}, paths) as scratch:
-        yield from map_videos(
-            examine, paths, workers=workers, what=f"look into {what}", name=known.__getitem__, keep=scratch
-        )
+    findings = Findings("examined", dict(zip(names, paths, strict=True)))
+    infos = map_videos(examine, paths, workers=workers, what=f"look into {what}", name=known.__getitem__, keep=findings)
+    for path, info in zip(paths, infos, strict=True):
+        if isinstance(info, Rejected):
+            findings.forget(known[path])
+        yield info

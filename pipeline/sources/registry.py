@@ -23,8 +23,8 @@ from pipeline.work.files import whole_folder
 from pipeline.work.parallel import Rejected, map_videos
 from pipeline.work.resume import Scratch
 
-
-Group: TypeAlias = tuple[Clip, ...]  # of one file
+Group: TypeAlias = Sequence[Clip]  # of one file
+Outcome: TypeAlias = dict[str, object] | Refused  # a row of the manifest, or why there is none
 
 
 class Source(Protocol):
@@ -77,18 +77,16 @@ def download(params: Params, name: str, out: Path) -> str:
     return f"{name}: {len(rows)} videos of {len(people)} people ({sizes}), {len(refused)} rejected"
 
 
-def _stored(
-    name: str, clips: Sequence[Clip], folder: Path, scratch: Scratch, workers: int | None
-) -> Iterator[dict[str, object] | Refused]:
+def _stored(name: str, clips: Sequence[Clip], folder: Path, scratch: Scratch, workers: int | None) -> Iterator[Outcome]:
     """The clips' rows of the manifest. What is cut is kept in `scratch`; links are made anew, in no time."""
-    linked = [(clip,) for clip in clips if clip.as_is is not None]
+    linked: list[Group] = [[clip] for clip in clips if clip.as_is is not None]
     results = map_videos(partial(store, folder=folder), linked, workers=workers, what=f"link {name}", name=_first)
     yield from _each(results)
     files: dict[Path, list[Clip]] = {}
     for clip in clips:
         if clip.as_is is None:
             files.setdefault(clip.file, []).append(clip)
-    cut = [tuple(group) for group in files.values()]
+    cut: list[Group] = list(files.values())
     work = partial(store, folder=scratch.folder)
     results = map_videos(work, cut, workers=workers, what=f"cut {name}", name=_first, keep=scratch)
     for result in _each(results):
@@ -101,7 +99,7 @@ def _first(clips: Group) -> str:
     return clips[0].video
 
 
-def _each(results: Iterable[list[dict[str, object] | Refused] | Rejected[Group]]) -> Iterator[dict[str, object] | Refused]:
+def _each(results: Iterable[list[Outcome] | Rejected[Group]]) -> Iterator[Outcome]:
     """The outcome of each clip, from those of the files."""
     for result in results:
         if isinstance(result, Rejected):

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
@@ -109,8 +110,8 @@ def _running(output: Any) -> Iterator[tuple[IO[bytes], Any]]:
             errors.seek(0)
             return (line.decode(errors="replace").rstrip("\n") for line in errors)
 
+        assert process.stdout is not None
         try:
-            assert process.stdout is not None
             yield process.stdout, log
         finally:
             process.kill()
@@ -136,5 +137,5 @@ def _has_zeros(packets: IO[bytes]) -> bool:
 
 
 def _has_gap(times: list[int]) -> bool:
-    steps = sorted(later - earlier for earlier, later in zip(times, times[1:], strict=False))
+    steps = sorted(later - earlier for earlier, later in pairwise(times))
     return bool(steps) and 2 * steps[-1] > 3 * steps[len(steps) // 2]

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.videos.probing import VideoInfo
 from pipeline.videos.examining import examine
+from pipeline.videos.probing import VideoInfo
 from pipeline.work.errors import UserError, VideoError
 from pipeline.work.files import link, whole
 

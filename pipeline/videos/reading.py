@@ -1,6 +1,7 @@
 """Videos as frames: what a file holds, and its pictures one by one."""
 
 import subprocess
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, count, groupby, pairwise
 from pathlib import Path
@@ -54,35 +55,32 @@ def read_frames(
     Frames are numbered as the decoder gives them, from 0. Decoding stops after the last wanted one.
     Raises: VideoError where a wanted frame is missing.
     """
-    wanted = None if indices is None else sorted(set(indices))
-    if wanted == []:
+    wanted = None if indices is None else deque(sorted(set(indices)))
+    if wanted is not None and not wanted:
         return
-    spans = None if wanted is None else bounded(wanted, SPANS)
-    video = source(path)
     options: dict[str, Any] = {"map": "0:V:0", "fps_mode": "passthrough", "format": "image2pipe", "vcodec": "ppm"}
     filters = [TO_RGB]
     if region is not None:
         left, top, width, height = region
         filters.insert(0, f"crop={width}:{height}:{left}:{top}:exact=1")
-    if spans is not None:
-        chosen = "+".join(f"between(n,{span.start},{span.stop - 1})" for span in spans)
-        filters.insert(0, f"select='{chosen}'")
+    numbers: Iterator[int] = count()
+    if wanted is not None:
+        spans = bounded(wanted, SPANS)
+        numbers = chain.from_iterable(spans)
+        filters.insert(0, f"select='{'+'.join(f'between(n,{span.start},{span.stop - 1})' for span in spans)}'")
         options["frames:v"] = sum(map(len, spans))
     options["vf"] = ",".join(filters)
-    numbers: Iterator[int] = count() if spans is None else chain.from_iterable(spans)
-    left = None if wanted is None else set(wanted)
-    seen = False
-    with running(video.output("pipe:", **options), stdout=subprocess.PIPE) as process:
+    number = None
+    with running(source(path).output("pipe:", **options), stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         while (image := _read_ppm(process.stdout)) is not None:
-            number, seen = next(numbers), True
-            if left is None or number in left:
+            number = next(numbers)
+            if wanted is None:
                 yield number, image
-            if left is not None:
-                left.discard(number)
-    if not seen or left:
-        missing = f"frame {min(left)}" if left else "any frame"
-        raise VideoError(f"{missing} cannot be decoded")
+            elif number == wanted[0]:
+                yield wanted.popleft(), image
+    if wanted or number is None:
+        raise VideoError(f"{f'frame {wanted[0]}' if wanted else 'any frame'} cannot be decoded")
 
 
 def version() -> str:
@@ -92,7 +90,7 @@ def version() -> str:
 
 
 def bounded(wanted: Sequence[int], most: int) -> list[range]:
-    """At most `most` spans of frames that hold all of the ascending `wanted`: what lies in the shortest gaps as well."""
+    """At most `most` spans of frames that hold all of the ascending `wanted`, and what lies in the shortest gaps."""
     runs = [[number for _, number in run] for _, run in groupby(enumerate(wanted), key=lambda pair: pair[1] - pair[0])]
     gaps = sorted(range(1, len(runs)), key=lambda i: runs[i][0] - runs[i - 1][-1])
     starts = sorted([0, *gaps[max(0, len(runs) - most) :]])

@@ -32,10 +32,9 @@ class Scratch:
         digest = hashlib.sha256(repr(sorted(settings.items())).encode())
         for path in inputs:
             digest.update(repr(_stamps(path)).encode())
-        for module in sorted({str(module.__file__) for name, module in sys.modules.items() if name.startswith(CODE)}):
-            digest.update(Path(module).read_bytes())
+        digest.update(_code())
         place = hashlib.sha256(str(out.absolute()).encode()).hexdigest()[:8]
-        root = Path(os.environ.get("DVC_ROOT", ".")).absolute() / ".scratch"
+        root = _root()
         self.folder = root / f"{stage}-{place}{digest.hexdigest()[:16]}"
         for old in root.glob(f"{stage}-{place}*"):
             if old != self.folder:
@@ -73,6 +72,37 @@ class Scratch:
                 shutil.copyfile(self.folder / file, part)
 
 
+class Findings:
+    """What was found in single files, for any stage that asks again, as long as file and code are the same.
+
+    In .scratch/<what>-<code>/, some hundred bytes a file. It stays when a stage is done.
+    """
+
+    def __init__(self, what: str, files: Mapping[str, Path]) -> None:
+        """files: by the names under which they are asked for."""
+        root, code = _root(), hashlib.sha256(_code()).hexdigest()[:16]
+        self.folder = root / f"{what}-{code}"
+        for old in root.glob(f"{what}-*"):
+            if old != self.folder:
+                shutil.rmtree(old, ignore_errors=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        stamps = {name: repr((str(path.absolute()), _stamps(path))) for name, path in files.items()}
+        self._keys = {name: hashlib.sha256(os.fsencode(stamp)).hexdigest()[:32] for name, stamp in stamps.items()}
+
+    def done(self) -> set[str]:
+        """The names of the files that something is known of."""
+        known = {path.name.removesuffix(DONE) for path in self.folder.glob(f"*{DONE}")}
+        return {name for name, key in self._keys.items() if key in known}
+
+    def place(self, name: str) -> Path:
+        """The file that holds what was found in one."""
+        return self.folder / f"{self._keys[name]}{DONE}"
+
+    def forget(self, name: str) -> None:
+        """Have a file looked into again the next time: what was wrong may have been mended outside it."""
+        self.place(name).unlink(missing_ok=True)
+
+
 def store(place: Path, result: object) -> None:
     """Keep the result of one video."""
     with whole(place) as part:
@@ -86,6 +116,18 @@ def load(place: Path) -> Any:
     except (pickle.UnpicklingError, EOFError, AttributeError, ValueError) as error:
         print(f"{place}: damaged ({error}); the video is done again", file=sys.stderr)
         raise LookupError from error
+
+
+def _root() -> Path:
+    return Path(os.environ.get("DVC_ROOT", ".")).absolute() / ".scratch"
+
+
+def _code() -> bytes:
+    """A hash of the modules that the stage has loaded."""
+    digest = hashlib.sha256()
+    for module in sorted({str(module.__file__) for name, module in sys.modules.items() if name.startswith(CODE)}):
+        digest.update(Path(module).read_bytes())
+    return digest.digest()
 
 
 def _stamps(path: Path) -> list[tuple[str, int, int]]:
