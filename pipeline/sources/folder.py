@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.params.schema import Params
 from pipeline.sources.buckets import assign
 from pipeline.sources.clips import Clip, Refused, spread
-from pipeline.sources.looking import look
+from pipeline.sources.looking import compare, look
 from pipeline.sources.tables import read_table, unique_names
 from pipeline.videos.probing import VideoInfo
 from pipeline.work.errors import UserError
@@ -158,15 +158,21 @@ class FolderSource:
     def _fake_clips(self, manipulation: str, reals: dict[str, Real]) -> tuple[list[Clip], list[Refused]]:
         fakes = [fake for fake in self.fakes if fake.manipulation == manipulation]
         paths = [fake.path for fake in fakes]
-        clips: list[Clip] = []
-        refused: list[Refused] = []
-        infos = look(manipulation, paths, [fake.name for fake in fakes], self.workers)
-        for fake, info in zip(fakes, infos, strict=True):
+        infos: dict[str, VideoInfo] = {}
+        causes: dict[str, str] = {}
+        looks = look(manipulation, paths, [fake.name for fake in fakes], self.workers)
+        for fake, info in zip(fakes, looks, strict=True):
             if isinstance(info, Rejected):
-                refused.append(Refused(fake.name, info.cause))
-                continue
-            if cause := _mismatch(fake, info, reals):
-                refused.append(Refused(fake.name, cause))
+                causes[fake.name] = info.cause
+            elif cause := _mismatch(fake, info, reals):
+                causes[fake.name] = cause
+            else:
+                infos[fake.name] = info
+        pairs = [(fake.name, fake.path, reals[fake.target].path) for fake in fakes if fake.name in infos]
+        causes |= compare(manipulation, pairs, self.workers)
+        clips: list[Clip] = []
+        for fake in fakes:
+            if fake.name in causes:
                 continue
             target, donor = reals[fake.target], reals.get(fake.donor)
             lenders = len(self._stretches(donor.info)) if donor else 0
@@ -175,9 +181,9 @@ class FolderSource:
             )
             for k in range(len(self._stretches(target.info))):
                 lender = f"{donor.name}{self._suffix(min(k, lenders - 1))}" if donor else ""
-                part = self._part(common, info, target, k)
+                part = self._part(common, infos[fake.name], target, k)
                 clips.append(replace(part, target=target.name + self._suffix(k), donor=lender))
-        return clips, refused
+        return clips, [Refused(video, cause) for video, cause in causes.items()]
 
 
 def _mismatch(fake: Fake, info: VideoInfo, reals: dict[str, Real]) -> str | None:
@@ -188,7 +194,9 @@ def _mismatch(fake: Fake, info: VideoInfo, reals: dict[str, Real]) -> str | None
     if (info.width, info.height, info.frames) != (target.info.width, target.info.height, target.info.frames):
         have, want = (f"{i.width}x{i.height} px, {i.frames} frames" for i in (info, target.info))
         return f"{have}, but its target has {want}"
-    if info.fps != target.info.fps:
+    # At a variable rate the mean says nothing of a frame: there the pictures alone are compared.
+    steady = info.constant and target.info.constant
+    if steady and abs(info.fps - target.info.fps) * 1000 > target.info.fps:
         return f"{float(info.fps):g} frames a second, but its target has {float(target.info.fps):g}"
     if fake.donor:
         donor = reals.get(fake.donor)

@@ -9,7 +9,7 @@ import os
 import pickle
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -73,20 +73,22 @@ class Scratch:
 
 
 class Findings:
-    """What was found in single files, for any stage that asks again, as long as file and code are the same.
+    """What was found in single files, or few together, for any stage that asks again while these and the code are same.
 
     In .scratch/<what>-<code>/, some hundred bytes a file. It stays when a stage is done.
     """
 
-    def __init__(self, what: str, files: Mapping[str, Path]) -> None:
-        """files: by the names under which they are asked for."""
+    def __init__(self, what: str, files: Mapping[str, Sequence[Path]]) -> None:
+        """files: by the names under which what was found in them is asked for."""
         root, code = _root(), hashlib.sha256(_code()).hexdigest()[:16]
         self.folder = root / f"{what}-{code}"
         for old in root.glob(f"{what}-*"):
             if old != self.folder:
                 shutil.rmtree(old, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
-        stamps = {name: repr((str(path.absolute()), _stamps(path))) for name, path in files.items()}
+        stamps = {
+            name: repr([(str(path.absolute()), _stamps(path)) for path in paths]) for name, paths in files.items()
+        }
         self._keys = {name: hashlib.sha256(os.fsencode(stamp)).hexdigest()[:32] for name, stamp in stamps.items()}
 
     def done(self) -> set[str]:
