@@ -24,9 +24,7 @@ def look(
     """
     known = dict(zip(paths, names, strict=True))
     findings = Findings("examined", {name: [path] for path, name in known.items()})
-    infos = map_videos(
-        examine, paths, workers=workers, what=f"look into {what}", name=known.__getitem__, keep=findings
-    )
+    infos = map_videos(examine, paths, workers=workers, what=f"look into {what}", name=known.__getitem__, keep=findings)
     for path, info in zip(paths, infos, strict=True):
         if isinstance(info, Rejected):
             findings.forget(known[path])

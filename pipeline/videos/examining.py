@@ -22,7 +22,7 @@ from pipeline.work.errors import VideoError
 
 # Made to be cut anywhere: what the cut left of a picture at either end is no damage.
 STREAMED = ("mpegts", "mpeg", "mpegvideo", "h264", "hevc", "m4v")
-TAIL = 32  # frames at most that the cut at the end costs: decoders put up to 16 into order
+TAIL = 4  # frames at most that the cut at the end costs: those that wait to be put into order
 # Disks and downloads that lost a part of a file leave zeros there, and most decoders make some picture of them without
 # a word: of 25 sectors of zeros in H.264, half. None of these codecs writes so many in a row.
 WITHOUT_ZEROS = {
@@ -44,8 +44,8 @@ def examine(path: Path) -> VideoInfo:
     log, zeros = _decode(path)
     refuse_unreadable("\n".join(log.opening), log.frames > 0)
     frames = log.frames
-    if log.complaints:
-        frames = _until_complaint(path, log) if log.container in STREAMED else 0
+    if log.complaints or log.lost:
+        frames = _until_the_cut(path, log) if log.container in STREAMED else 0
     if cause := _damage(log, frames, zeros):
         raise VideoError(f"damaged or cut short: {cause}")
     if log.changes:
@@ -61,9 +61,9 @@ def examine(path: Path) -> VideoInfo:
 
 def _damage(log: DecoderLog, frames: int, zeros: bool) -> str:
     """Why not all pictures are whole, empty where they are. frames: how many there are before the first complaint."""
-    if log.frames - frames > min(TAIL, log.frames - 1):
+    if log.complaints and log.frames - frames > TAIL:
         return log.complaints[0]
-    if log.lost > 0:
+    if log.lost > 0 and log.frames - frames > TAIL:
         return "a part of the picture's data is missing"
     if zeros and log.codec in WITHOUT_ZEROS:
         return "a part of the picture's data is zeros"
@@ -84,18 +84,29 @@ def _decode(path: Path) -> tuple[DecoderLog, bool]:
     return log, zeros
 
 
-def _until_complaint(path: Path, log: DecoderLog) -> int:
-    """How many frames a stream gives before the first complaint, those at the cut at its start left aside."""
+def _until_the_cut(path: Path, log: DecoderLog) -> int:
+    """How many frames a stream gives before the first complaint, those at the cut at its start left aside; 0 where
+    packets are missing elsewhere than at the cut at its end."""
     video = source(path, noautorotate=None)
     output = video.output("-", map="0:V:0", fps_mode="passthrough", format="null").global_args("-debug_ts")
-    frames = 0
+    frames, whole, packets = 0, None, 0
     with _running(output) as (_, stderr):
         for line in stderr():
-            if "decoder -> pts" in line:  # the decoder says both itself, in order
+            # The demuxer and the decoder each say in order what they give and what is wrong with it.
+            if "decoder -> pts" in line:
                 frames += 1
-            elif frames and log.complains(line):
-                return frames - ("corrupt decoded frame" in line)
-    return frames
+            elif "demuxer -> ist_index" in line:
+                packets += 1
+            elif "corrupt input packet" in line:
+                packets = 0
+            elif whole is None and frames and log.complains(line):
+                whole = frames
+    if whole is None:
+        whole = frames
+    ends_torn = log.lost > 0 and packets <= 2  # that packet, and what of it was left in the parser
+    if ends_torn:
+        whole = min(whole, frames - TAIL)
+    return whole if log.lost <= ends_torn else 0
 
 
 @contextmanager

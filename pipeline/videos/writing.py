@@ -137,17 +137,17 @@ def _cutting(part: Part, info: VideoInfo) -> dict[str, Any]:
     return {"map": "0:V:0", "map_metadata": -1, "vf": ",".join(filters), **clock}
 
 
-def transcode(source: Path, target: Path, crf: int) -> VideoInfo:
+def transcode(source: Path, target: Path, crf: int, frames: int | None = None) -> VideoInfo:
     """Compress with libx264 at a constant rate factor and the encoder's other defaults, frame by frame.
 
-    Raises: VideoError where the result has not the same frames.
+    frames: how many the source has; None: as many as its packets. Raises: VideoError where the result has not as many.
     """
-    before = probe(source)
+    expected = probe(source).frames if frames is None else frames
     with whole(target) as part:
         finish(open_source(source).output(url(part), map="0:V:0", fps_mode="passthrough", **_encoding(crf)))
         after = probe(part)
-        if after.frames != before.frames:
-            raise VideoError(f"{before.frames} frames became {after.frames} at crf {crf}")
+        if after.frames != expected:
+            raise VideoError(f"{expected} frames became {after.frames} at crf {crf}")
     return after
 
 
