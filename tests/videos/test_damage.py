@@ -1,4 +1,4 @@
-"""Whether the picture is whole is a matter of decoding it: damage that containers hide, and complaints that mean none."""
+"""Whether the picture is whole is seen by decoding it: damage that containers hide, and complaints that mean none."""
 
 import re
 from pathlib import Path
@@ -48,16 +48,16 @@ def test_a_sector_of_zeros_is_seen_wherever_it_lies(tmp_path: Path, name: str, o
     ffmpeg(*PICTURE, *options, source)
     assert examine(source).frames == 50
     whole = source.read_bytes()
-    for share in (0.2, 0.35, 0.5, 0.65, 0.8):  # beyond the tables at the start and at the end
+    for share in (0.25, 0.5, 0.75):  # beyond the tables at the start and at the end
         source.write_bytes(whole)
         overwritten(source, int(len(whole) * share) // 512 * 512, bytes(512))
         assert refused(source).startswith(DAMAGED)
 
 
-@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mov", "a.webm"])
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.webm"])
 def test_a_tail_of_zeros_is_seen(tmp_path: Path, name: str) -> None:
     """As a download leaves it that had room made for the whole file."""
-    flags = ["-movflags", "+faststart"] if name in ("a.mp4", "a.mov") else []
+    flags = ["-movflags", "+faststart"] if name == "a.mp4" else []
     codec = "libvpx-vp9" if name == "a.webm" else "libx264"
     ffmpeg(*PICTURE, "-c:v", codec, *flags, tmp_path / name)
     size = (tmp_path / name).stat().st_size
