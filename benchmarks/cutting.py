@@ -46,7 +46,20 @@ def seeking(video: Path, out: Path) -> None:
     for first in firsts(probe(video).frames):
         info = probe(video)
         start = str(float((first - Fraction(1, 2)) / info.fps)) if first else "0"
-        command = [executable(), "-v", "error", "-nostdin", "-y", "-threads", "1", "-ss", start, "-i", str(video), "-an"]
+        command = [
+            executable(),
+            "-v",
+            "error",
+            "-nostdin",
+            "-y",
+            "-threads",
+            "1",
+            "-ss",
+            start,
+            "-i",
+            str(video),
+            "-an",
+        ]
         filters = f"{TO_RGB},{TO_YUV},settb=1/{RATE},setpts=N"
         encoding = ["-c:v", "libx264", "-crf", "0", "-preset", "ultrafast", "-threads", "1"]
         target = out / f"{first}.mp4"
