@@ -2,8 +2,8 @@
 
     python -m benchmarks.cutting --video FILE                # FILE: a video of a face; ~5 minutes
 
-The file is enlarged and repeated to videos of each height and length, H.264 at crf 23 with key frames 250 apart. Of each
-video three clips of 75 frames are left, from its start, its middle and its end, by
+The file is enlarged and repeated to videos of each height and length, H.264 at crf 23 with key frames 250 apart. Of
+each video three clips of 75 frames are left, from its start, its middle and its end, by
 - ours: every frame is decoded once to see that it is whole, and once more, up to the last clip, to cut all three;
 - seeking, as it was before: nothing is decoded to see what the file is, and each clip by a seek to the key frame before
   its time. It begins elsewhere than it says where a container counts time in another way, and sees no damage.
