@@ -141,7 +141,7 @@ def compare_compress(raw: Path, names: Sequence[str], repeats: int, out: Path) -
 
     def stage(workers: int) -> None:  # on its own: spawned workers would load this benchmark's imports, too
         call = f"compress(Path({str(raw)!r}), Path({str(out / str(workers))!r}), 23, 'c23', {workers})"
-        code = f"from pathlib import Path; from pipeline.compression import compress; {call}"
+        code = f"from pathlib import Path; from pipeline.videos.compression import compress; {call}"
         subprocess.run([sys.executable, "-c", code], check=True)
 
     out.mkdir()

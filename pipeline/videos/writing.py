@@ -142,7 +142,8 @@ def transcode(source: Path, target: Path, crf: int, frames: int | None = None) -
 
     frames: how many the source has; None: as many as its packets. Raises: VideoError where the result has not as many.
     """
-    expected = probe(source).frames if frames is None else frames
+    packets = probe(source).frames  # which also tells what is wrong with a file that cannot be opened
+    expected = packets if frames is None else frames
     with whole(target) as part:
         finish(open_source(source).output(url(part), map="0:V:0", fps_mode="passthrough", **_encoding(crf)))
         after = probe(part)
