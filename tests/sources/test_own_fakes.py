@@ -114,7 +114,7 @@ def test_a_damaged_video_leaves_the_others(download: Download, tmp_path: Path) -
     (tmp_path / "videos/d.mp4").write_bytes(data[:at] + bytes(512) + data[at + 512 :])
     download()
     assert set(read_manifest(tmp_path / "original")["person"]) == {"ann", "ben", "c"}
-    assert list(read_rejected(tmp_path / "original")["video"]) == ["d"]
+    assert list(read_rejected(tmp_path / "original")["video"]) == ["d-mp4"]
 
 
 def moving(frames: int, seed: int = 0) -> np.ndarray:
