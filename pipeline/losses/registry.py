@@ -7,13 +7,15 @@ from typing import Any
 from torch import nn
 
 from pipeline.losses.attention import AttentionTransfer
+from pipeline.losses.crd import ContrastiveDistillation
+from pipeline.losses.feature import FeatureMatching
 from pipeline.losses.fitnet import FitNet
 from pipeline.losses.frequency import FrequencyAttention
 from pipeline.losses.kd import KnowledgeDistillation
 from pipeline.losses.multiview import MultiViewAttention
 from pipeline.losses.non_local import NonLocal
 from pipeline.params.cells import ABLATIONS, ADD
-from pipeline.params.recipes import Add, Distill, Softened, Staged
+from pipeline.params.recipes import Add, Contrastive, Distill, Softened, Staged
 from pipeline.params.schema import Params
 from pipeline.work.errors import UserError
 
@@ -51,12 +53,23 @@ def _kd(section: Softened, pair: _Pair) -> Distillers:
     return {"kd": (section.weight, KnowledgeDistillation(section.temperature))}
 
 
+def _feature(section: Staged, pair: _Pair) -> Distillers:
+    return {"feature": (section.weight, FeatureMatching("feature", section.layer_weights))}
+
+
+def _crd(section: Contrastive, pair: _Pair) -> Distillers:
+    loss = ContrastiveDistillation(pair.student[-1], pair.teacher[-1], section.temperature, section.dimensions)
+    return {"crd": (section.weight, loss)}
+
+
 DISTILLED: dict[str, Callable[[Any, _Pair], Distillers]] = {
     "warm_start": _warm_start,
     "fitnet": _fitnet,
     "at": _at,
     "nl": _nl,
     "kd": _kd,
+    "feature": _feature,
+    "crd": _crd,
 }
 
 

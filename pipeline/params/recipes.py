@@ -9,6 +9,7 @@ from pipeline.params.sources import Positive, Section
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
 LayerWeights = tuple[Weight, Weight, Weight, Weight]  # one for each of the four stages (spec section 5)
+Start = Literal["imagenet", "teacher"]  # the student's first weights: as `model` says, or its teacher's
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 
 
@@ -46,6 +47,7 @@ class Baseline(Section):
 
 class Distill(Section):
     weight: Weight
+    start: Start
     train: dict[str, Any]
 
 
@@ -57,6 +59,10 @@ class Softened(Distill):
     temperature: Annotated[float, Field(gt=0)]
 
 
+class Contrastive(Softened):
+    dimensions: Positive  # of the space in which student and teacher are compared
+
+
 class Distillations(Section):
     """The methods with a teacher besides ADD, each with its own params."""
 
@@ -65,6 +71,8 @@ class Distillations(Section):
     at: Staged
     nl: Staged
     kd: Softened
+    feature: Staged
+    crd: Contrastive
 
 
 class Frequency(Section):
@@ -86,6 +94,7 @@ class MultiView(Section):
 
 
 class Add(Section):
+    start: Start
     train: dict[str, Any]
     frequency: Frequency
     multiview: MultiView

@@ -36,6 +36,8 @@ MEANINGS = {
     "at": "attention transfer (Zagoruyko & Komodakis 2016)",
     "nl": "non-local attention of the features (Wang et al. 2018), matched to the teacher's",
     "kd": "knowledge distillation (Hinton et al. 2015): the student's softened logits match the teacher's",
+    "feature": "matching of features by their mean squared error: the frequency attention distillation with gamma 0",
+    "crd": "contrastive representation distillation (Tian et al. 2020), negatives from the batch",
     "xception": "Xception (Rössler et al. 2019), no teacher",
     "inception_resnet_v1": "InceptionResnetV1 (Dogonadze et al. 2020, who start from VGGFace2), no teacher",
     "f3net": "F3Net (Qian et al. 2020): frequency-aware decomposition and local frequency statistics, no teacher",
