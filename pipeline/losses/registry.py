@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from pipeline.detectors.backbones.base import Backbone
 from pipeline.losses.attention import AttentionTransfer
 from pipeline.losses.crd import ContrastiveDistillation
 from pipeline.losses.feature import FeatureMatching
@@ -14,9 +15,11 @@ from pipeline.losses.frequency import FrequencyAttention
 from pipeline.losses.kd import KnowledgeDistillation
 from pipeline.losses.multiview import MultiViewAttention
 from pipeline.losses.non_local import NonLocal
-from pipeline.params.cells import ABLATIONS, ADD
-from pipeline.params.recipes import Add, Contrastive, Distill, Softened, Staged
+from pipeline.losses.qad import QualityAgnostic
+from pipeline.params.cells import ABLATIONS, ADD, ALL, RAW
+from pipeline.params.recipes import Add, Contrastive, Distill, Mixed, Qad, Softened, Staged
 from pipeline.params.schema import Params
+from pipeline.training.classification import Classification
 from pipeline.work.errors import UserError
 
 Distillers = dict[str, tuple[float, nn.Module]]  # name -> (its weight in the objective, the loss)
@@ -117,3 +120,22 @@ def settings(method: str, params: Params) -> dict[str, Any]:
     if isinstance(found, Add):
         return {"alpha": params.alpha, "beta": params.beta, "add": found.model_dump()}
     return {"distill": found.model_dump()}
+
+
+def _mixed(section: Mixed, student: Backbone, qualities: Sequence[str]) -> nn.Module:
+    return Classification(student, ALL)
+
+
+def _qad(section: Qad, student: Backbone, qualities: Sequence[str]) -> nn.Module:
+    return QualityAgnostic(student, qualities, **section.model_dump(exclude={"train"}))
+
+
+AGNOSTIC: dict[str, Callable[[Any, Backbone, Sequence[str]], nn.Module]] = {"mixed": _mixed, "qad": _qad}
+
+
+def agnostic(method: str, student: Backbone, params: Params) -> tuple[nn.Module, Mixed | Qad]:
+    """The training of one model for raw and every compression, and its own params. Raises UserError for others."""
+    if method not in AGNOSTIC:
+        raise UserError(f"{method}: no such quality-agnostic method; there are {', '.join(AGNOSTIC)}")
+    found: Mixed | Qad = getattr(params.agnostic, method)
+    return AGNOSTIC[method](found, student, (RAW, *params.compressions)), found

@@ -75,6 +75,26 @@ class Distillations(Section):
     crd: Contrastive
 
 
+class Mixed(Section):
+    train: dict[str, Any]
+
+
+class Qad(Section):
+    weight: Weight
+    layer_weights: LayerWeights
+    sigma: Annotated[float, Field(gt=0)]
+    perturbation: Weight
+    perturbation_warmup: Annotated[int, Field(ge=0)]  # epochs
+    train: dict[str, Any]
+
+
+class Agnostic(Section):
+    """The quality-agnostic methods: one model for raw and every compression, each with its own params."""
+
+    mixed: Mixed
+    qad: Qad
+
+
 class Frequency(Section):
     gamma: Weight
     # where a backbone needs another (the paper: 1e-3 for EfficientNet-B0)
@@ -100,4 +120,4 @@ class Add(Section):
     multiview: MultiView
 
 
-Recipe = Teacher | Baseline | Distill | Add  # each with a `train`
+Recipe = Teacher | Baseline | Distill | Add | Mixed | Qad  # each with a `train`

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.params.recipes import Add, Baseline, Distillations, Name, Recipe, Teacher, Train, Weight
+from pipeline.params.recipes import Add, Agnostic, Baseline, Distillations, Name, Recipe, Teacher, Train, Weight
 from pipeline.params.sources import CelebDF, FaceForensics, Folder, OtherData, Positive, SampleSource, Section
 from pipeline.work.errors import UserError
 
@@ -55,6 +55,7 @@ class Crop(Section):
 
 class Loader(Section):
     workers: Annotated[int, Field(ge=0)]
+    paired: bool
     cache_mb: Annotated[int, Field(ge=0)]
 
 
@@ -72,6 +73,7 @@ class Grid(Section):
     distilled: tuple[Name, ...]
     distilled_backbones: tuple[Name, ...]
     students: tuple[Name, ...]
+    agnostic: tuple[Name, ...]
 
 
 class Ablation(Section):
@@ -127,6 +129,7 @@ class Params(Section):
     teacher: Teacher
     baselines: dict[Name, Baseline]
     distill: Distillations
+    agnostic: Agnostic
     add: Add
     evaluation: Evaluation
     elsewhere: OtherData
@@ -147,6 +150,7 @@ class Params(Section):
             ("grid.distilled_backbones", self.grid.distilled_backbones, "grid.backbones", self.grid.backbones),
             ("grid.baselines", self.grid.baselines, "baselines", self.baselines),
             ("grid.distilled", self.grid.distilled, "distill", dict(self.distill)),
+            ("grid.agnostic", self.grid.agnostic, "agnostic", dict(self.agnostic)),
             ("ablation.manipulations", self.ablation.manipulations, "manipulations", self.manipulations),
             ("ablation.compressions", self.ablation.compressions, "compressions", self.compressions),
             ("ablation.backbones", self.ablation.backbones, "grid.backbones", self.grid.backbones),
@@ -155,6 +159,7 @@ class Params(Section):
             if extra := sorted(set(names) - set(allowed)):
                 raise ValueError(f"{key} holds {', '.join(extra)}, which {other} does not have")
         every: list[Recipe] = [self.teacher, self.add, *self.baselines.values(), *dict(self.distill).values()]
+        every += dict(self.agnostic).values()
         for recipe in every:
             self.recipe(recipe)
         if self.grid.backbones and self.train.freeze_stages and not self.model.pretrained:

@@ -1,4 +1,4 @@
-"""FitNet, AT, NL, KD, CRD and feature matching against their formulas written out; every distiller on toy features of every shape it will meet."""
+"""Every distillation but ADD against its formula; every distiller on toy features of every shape it will meet."""
 
 import math
 from pathlib import Path
