@@ -25,12 +25,13 @@ PARAMS = load(Path(__file__).parents[2] / "params.yaml")
 
 def hsic(first: np.ndarray, second: np.ndarray, sigma: float) -> float:
     """Gretton's biased estimator as three sums over kernels, pair by pair: no centring matrix."""
-    k, l = (
+    k, m = (
         np.array([[np.exp(-((a - b) ** 2).mean() / (2 * sigma**2)) for b in rows] for a in rows])
         for rows in (first.reshape(len(first), -1), second.reshape(len(second), -1))
     )
     n = len(first)
-    return float(n**2 * ((k * l).mean() + k.mean() * l.mean() - 2 * (k.mean(0) * l.mean(0)).mean()) / (n - 1) ** 2)
+    together = (k * m).mean() + k.mean() * m.mean() - 2 * (k.mean(0) * m.mean(0)).mean()
+    return float(n**2 * together / (n - 1) ** 2)
 
 
 def images() -> dict[str, Tensor]:
