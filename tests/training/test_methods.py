@@ -1,4 +1,4 @@
-"""Every kind of training through its stage, on drawn faces: from shards to a model that evaluate can test. The network is a toy."""
+"""Every kind of training through its stage, on drawn faces and a toy network, to a model that evaluate can test."""
 
 import argparse
 from pathlib import Path
