@@ -29,7 +29,7 @@ def tables(results: Results, comparisons: Comparisons, params: Params) -> list[T
     for manipulation in dict.fromkeys(cell.manipulation for cell in results.cells):
         tasks = [Task(manipulation, quality) for quality in qualities]
         block = {kind: [_measures(results, kind[0], task) for task in tasks] for kind in kinds}
-        marks = [best([None if f[i] is None else f[i][0].mean for f in block.values()], 3) for i in range(len(tasks))]
+        marks = [best([m and m[0].mean for m in column], 3) for column in zip(*block.values(), strict=True)]
         for number, ((model, own), found) in enumerate(block.items()):
             row = [Entry(manipulation), Entry(results.label(model)), Entry(own)]
             record: dict[str, Any] = {"manipulation": manipulation, "method": model.method, "backbone": model.backbone}
