@@ -137,5 +137,7 @@ def agnostic(method: str, student: Backbone, params: Params) -> tuple[nn.Module,
     """The training of one model for raw and every compression, and its own params. Raises UserError for others."""
     if method not in AGNOSTIC:
         raise UserError(f"{method}: no such quality-agnostic method; there are {', '.join(AGNOSTIC)}")
+    if not params.compressions:
+        raise UserError(f"{method}: needs raw and at least one other quality; `compressions` is empty")
     found: Mixed | Qad = getattr(params.agnostic, method)
     return AGNOSTIC[method](found, student, (RAW, *params.compressions)), found

@@ -132,3 +132,5 @@ def test_quality_agnostic_methods_and_their_params_are_the_same() -> None:
         assert registry.agnostic(method, Toy(), PARAMS)[0].student.channels == Toy.channels
     with pytest.raises(UserError, match="no such quality-agnostic method"):
         registry.agnostic("add", Toy(), PARAMS)
+    with pytest.raises(UserError, match="`compressions` is empty"):
+        registry.agnostic("qad", Toy(), PARAMS.model_copy(update={"compressions": ()}))
