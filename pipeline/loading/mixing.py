@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from pipeline.loading.batches import Batch
-from pipeline.params.cells import ALL
+from pipeline.params.cells import ALL_QUALITIES
 
 
 def mix(batches: Iterable[Batch], seed: int, epoch: int, first: int) -> Iterator[Batch]:
@@ -23,4 +23,4 @@ def mix(batches: Iterable[Batch], seed: int, epoch: int, first: int) -> Iterator
         for place, name in enumerate(names):
             chosen = (places == place).nonzero()[:, 0]
             mixed[chosen] = batch.images[name][chosen]
-        yield replace(batch, images={ALL: mixed})
+        yield replace(batch, images={ALL_QUALITIES: mixed})

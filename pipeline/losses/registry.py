@@ -16,7 +16,7 @@ from pipeline.losses.kd import KnowledgeDistillation
 from pipeline.losses.multiview import MultiViewAttention
 from pipeline.losses.non_local import NonLocal
 from pipeline.losses.qad import QualityAgnostic
-from pipeline.params.cells import ABLATIONS, ADD, ALL, RAW
+from pipeline.params.cells import ABLATIONS, ADD, ALL_QUALITIES, RAW
 from pipeline.params.recipes import Add, Contrastive, Distill, Mixed, Qad, Softened, Staged
 from pipeline.params.schema import Params
 from pipeline.training.classification import Classification
@@ -123,7 +123,7 @@ def settings(method: str, params: Params) -> dict[str, Any]:
 
 
 def _mixed(section: Mixed, student: Backbone, qualities: Sequence[str]) -> nn.Module:
-    return Classification(student, ALL)
+    return Classification(student, ALL_QUALITIES)
 
 
 def _qad(section: Qad, student: Backbone, qualities: Sequence[str]) -> nn.Module:

@@ -10,7 +10,7 @@ TEACHER = "teacher"
 BASELINE = "baseline"
 ADD = "add"
 RAW = "raw"
-ALL = "all"  # in place of a compression: trained on raw and every one
+ALL_QUALITIES = "all"  # in place of a compression: trained on raw and every one
 # Table 2: ADD with parts switched off, by the columns (frequency, multiview, contrastive) of the paper's table.
 ABLATIONS = {
     "add_fr": (True, False, False),
@@ -57,7 +57,7 @@ class Cell:
 
 def tested_on(trained_on: str, compressions: Sequence[str]) -> tuple[str, ...]:
     """The qualities that a model is tested on: its own; every one for a teacher and for a quality-agnostic model."""
-    return (RAW, *compressions) if trained_on in (RAW, ALL) else (trained_on,)
+    return (RAW, *compressions) if trained_on in (RAW, ALL_QUALITIES) else (trained_on,)
 
 
 def expected(params: Params) -> list[Cell]:
@@ -72,7 +72,7 @@ def _named(params: Params) -> Iterator[Cell]:
     for method, task, quality, seed in product(grid.baselines, tasks, grid.compressions, grid.seeds):
         yield Cell(method, method, task, quality, seed)
     families = (
-        (grid.agnostic, grid.distilled_backbones, tasks, (ALL,)),
+        (grid.agnostic, grid.distilled_backbones, tasks, (ALL_QUALITIES,)),
         (grid.distilled, grid.distilled_backbones, tasks, grid.compressions),
         (grid.students, grid.backbones, tasks, grid.compressions),
         (ablation.methods, ablation.backbones, ablation.manipulations, ablation.compressions),

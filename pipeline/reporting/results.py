@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from pipeline.params.cells import ABLATIONS, ADD, ALL, TEACHER, Cell, expected
+from pipeline.params.cells import ABLATIONS, ADD, ALL_QUALITIES, TEACHER, Cell, expected
 from pipeline.params.schema import Params
 from pipeline.work.errors import UserError
 
@@ -82,10 +82,11 @@ class Results:
 
         Where a run has no others, its tasks are all that it was tested on.
         """
-        trained = [c for c in self.cells if c.method != TEACHER and c.compression != ALL]
-        tested = [(c, q) for c, summary in self.summaries.items() if c.compression == ALL for q in summary["results"]]
-        found = [(c, c.compression) for c in trained] or tested
-        return list(dict.fromkeys(Task(cell.manipulation, quality) for cell, quality in found))
+        trained = [c for c in self.cells if c.method != TEACHER and c.compression != ALL_QUALITIES]
+        agnostic = {c: found for c, found in self.summaries.items() if c.compression == ALL_QUALITIES}
+        tested = [(c, quality) for c, found in agnostic.items() for quality in found["results"]]
+        pairs = [(c, c.compression) for c in trained] or tested
+        return list(dict.fromkeys(Task(cell.manipulation, quality) for cell, quality in pairs))
 
     def of(self, model: Model, task: Task) -> list[Cell]:
         """The found cells of a model and a task, one a seed."""
@@ -117,7 +118,7 @@ class Results:
 def _is(cell: Cell, model: Model, task: Task) -> bool:
     """Whether a cell is of the model, and trained for the task."""
     same = (cell.method, cell.backbone, cell.manipulation) == (model.method, model.backbone, task.manipulation)
-    return same and cell.compression in (task.compression, ALL)
+    return same and cell.compression in (task.compression, ALL_QUALITIES)
 
 
 def spread(values: Iterable[float | None]) -> Spread | None:

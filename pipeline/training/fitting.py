@@ -18,7 +18,7 @@ from pipeline.detectors.scoring import score
 from pipeline.loading import folds
 from pipeline.loading.batches import MEAN, STD
 from pipeline.loading.loader import TrainingLoader, evaluation_loader
-from pipeline.params.cells import ALL, RAW, Cell
+from pipeline.params.cells import ALL_QUALITIES, RAW, Cell
 from pipeline.params.recipes import Train
 from pipeline.params.schema import Params
 from pipeline.tracking.runs import Run, track
@@ -48,7 +48,7 @@ def fit(
     where = device()
     size, batch = params.model.image_size, recipe.batch_size
     every = (RAW, *params.compressions)
-    mixed = task.qualities == (ALL,)
+    mixed = task.qualities == (ALL_QUALITIES,)
     loader = TrainingLoader(
         folders,
         buckets=roles.train,
@@ -68,7 +68,7 @@ def fit(
     quality = what["quality"] = what.pop("compression")  # as the card says it: raw is one, and no compression
     card = Card(**what, buckets=roles._asdict(), image_size=size, mean=MEAN, std=STD)
     record = {"cell": what, "train": recipe.model_dump(), "paired": params.loader.paired, **settings}
-    seen = every if quality == ALL else (quality,)  # by the validation
+    seen = every if quality == ALL_QUALITIES else (quality,)  # by the validation
     checkpoint = Checkpoint(record, [*(folder / "index.parquet" for folder in folders), *inputs])
 
     unseen = (

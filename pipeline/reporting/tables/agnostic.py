@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.params.cells import ADD, ALL, RAW, TEACHER
+from pipeline.params.cells import ADD, ALL_QUALITIES, RAW, TEACHER
 from pipeline.params.schema import Params
 from pipeline.reporting.comparison import Comparisons
 from pipeline.reporting.results import Model, Results, Spread, Task
@@ -62,7 +62,7 @@ def _kinds(results: Results) -> list[tuple[Model, str]]:
     kinds: dict[str, list[Model]] = {SHARED: [], RAW: [], "its own for each": []}
     for cell in results.cells:
         model = Model(cell.method, cell.backbone)
-        if cell.compression == ALL:
+        if cell.compression == ALL_QUALITIES:
             kinds[SHARED].append(model)
         elif cell.method == TEACHER:
             kinds[RAW].append(model)
