@@ -21,7 +21,7 @@ class Pairs:
         fakes = table[table["label"] == 1]
         kept = fakes[fakes["target"].isin(frames)]
         if kept.empty:
-            raise UserError("loader.paired: no fake of the training people has a frame of its target; set it to false")
+            raise UserError("train.paired: no fake of the training people has a frame of its target; set it to false")
         if lost := len(fakes) - len(kept):
             print(f"paired batches: {lost} of {len(fakes)} fakes lack their target's frames; left out", file=sys.stderr)
         self.fakes: NDArray[np.int64] = kept.index.to_numpy(np.int64)

@@ -4,13 +4,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from pipeline.params.sources import Positive, Section
+from pipeline.params.sources import NAME_LETTERS, QUALITY_LETTERS, Positive, Section
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
 LayerWeights = tuple[Weight, Weight, Weight, Weight]  # one for each of the four stages (spec section 5)
 Start = Literal["imagenet", "teacher"]  # the student's first weights: as `model` says, or its teacher's
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", max_length=NAME_LETTERS)]
+Quality = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", max_length=QUALITY_LETTERS)]
 
 
 class Train(Section):
@@ -30,6 +31,7 @@ class Train(Section):
     patience: Positive  # validations without improvement until training stops
     select: Literal["best", "last"]  # the weights kept: best by validation accuracy, or the last
     horizontal_flip: Fraction
+    paired: bool  # batches of pairs: each fake beside its target's frame
     freeze_stages: Annotated[int, Field(ge=0, le=4)]  # leading stages kept at their initial weights
     amp: Literal["off", "bf16", "fp16"]
     channels_last: bool

@@ -11,7 +11,18 @@ from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.params.recipes import Add, Agnostic, Baseline, Distillations, Name, Recipe, Teacher, Train, Weight
+from pipeline.params.recipes import (
+    Add,
+    Agnostic,
+    Baseline,
+    Distillations,
+    Name,
+    Quality,
+    Recipe,
+    Teacher,
+    Train,
+    Weight,
+)
 from pipeline.params.sources import CelebDF, FaceForensics, Folder, OtherData, Positive, SampleSource, Section
 from pipeline.work.errors import UserError
 
@@ -54,9 +65,10 @@ class Crop(Section):
 
 
 class Loader(Section):
-    workers: Annotated[int, Field(ge=0)]
-    paired: bool
-    cache_mb: Annotated[int, Field(ge=0)]
+    """How crops come to the training; changes no batch, and so no result."""
+
+    place: Literal["auto", "device", "memory", "disk"]  # where they are kept decoded; auto: the first with room
+    workers: Annotated[int, Field(ge=0)]  # processes that read them anew each epoch where the place is disk
 
 
 class Cluster(Section):
@@ -66,7 +78,7 @@ class Cluster(Section):
 class Grid(Section):
     """Which cells are trained and reported: the product of these lists with `manipulations` and `folds`."""
 
-    compressions: tuple[Name, ...]
+    compressions: tuple[Quality, ...]
     seeds: tuple[int, ...]
     backbones: tuple[Name, ...]
     baselines: tuple[Name, ...]
@@ -79,7 +91,7 @@ class Grid(Section):
 class Ablation(Section):
     methods: tuple[Name, ...]
     manipulations: tuple[Name, ...]
-    compressions: tuple[Name, ...]
+    compressions: tuple[Quality, ...]
     backbones: tuple[Name, ...]
 
 
@@ -106,7 +118,7 @@ class Params(Section):
     published: tuple[Name, ...]
     sets: tuple[Name, ...]
     manipulations: Annotated[tuple[Name, ...], Field(min_length=1)]
-    compressions: tuple[Name, ...]
+    compressions: tuple[Quality, ...]
     folds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     split: Split
     sample_source: SampleSource
@@ -114,7 +126,7 @@ class Params(Section):
     faceforensics: FaceForensics
     celebdf: CelebDF
     forge: Forge
-    crf: dict[Name, Annotated[int, Field(ge=0, le=51)]]
+    crf: dict[Quality, Annotated[int, Field(ge=0, le=51)]]
     sample: Sample
     detect: Detect
     faces: Faces

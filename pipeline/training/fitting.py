@@ -58,16 +58,16 @@ def fit(
         flip=recipe.horizontal_flip,
         seed=cell.seed,
         workers=params.loader.workers,
-        cache_mb=params.loader.cache_mb,
+        place=params.loader.place,
         device=where,
         mixed=mixed,
-        paired=params.loader.paired,
+        paired=recipe.paired,
     )
     what = {**vars(cell), "fold": fold}
     name = f"{cell} fold {fold}"
     quality = what["quality"] = what.pop("compression")  # as the card says it: raw is one, and no compression
     card = Card(**what, buckets=roles._asdict(), image_size=size, mean=MEAN, std=STD)
-    record = {"cell": what, "train": recipe.model_dump(), "paired": params.loader.paired, **settings}
+    record = {"cell": what, "train": recipe.model_dump(), **settings}
     seen = every if quality == ALL_QUALITIES else (quality,)  # by the validation
     checkpoint = Checkpoint(record, [*(folder / "index.parquet" for folder in folders), *inputs])
 
@@ -81,7 +81,7 @@ def fit(
             image_size=size,
             batch_size=2 * batch,
             workers=params.loader.workers,
-            cache_mb=params.loader.cache_mb,
+            place=params.loader.place,
             device=where,
         )
     )

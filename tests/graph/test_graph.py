@@ -162,3 +162,11 @@ def test_upstream_is_the_whole_way_back() -> None:
 def test_stages_start_without_what_they_do_not_need(module: str, heavy: str) -> None:
     code = f"import sys, {module}; sys.exit('{heavy}' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "stages").glob("[a-z]*.py")), ids=lambda path: path.stem)
+def test_a_stages_script_is_small_and_spells_no_path(script: Path) -> None:
+    text = script.read_text()
+    assert len(text.splitlines()) <= 45
+    code = text.partition('"""')[2].partition('"""')[2]
+    assert not any(f'"{folder}/' in code for folder in ("data", "models", "reports"))

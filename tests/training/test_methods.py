@@ -64,7 +64,9 @@ def test_a_quality_agnostic_model_is_tested_at_every_quality(clone: Path, monkey
         assert terms | {"val_acc", "val_auc"} <= set(history) and history.notna().all(axis=None)
         params = schema.load()
         out = clone / f"cell-{method}"
-        found = evaluate(model.parent, [0], params.compressions, clone / "shards", params.evaluation, out)
+        found = evaluate(
+            model.parent, [0], params.compressions, clone / "shards", params.evaluation, params.loader, out
+        )
         assert list(found["results"]) == ["raw", "c23", "c40"] and found["compression"] == "all"
         scores = pd.read_parquet(f"{out}.parquet").pivot(index=["set", "video", "frame"], columns="quality")["score"]
         assert scores.notna().all(axis=None) and not scores["raw"].equals(scores["c40"])
@@ -102,7 +104,7 @@ def test_warm_start_is_plain_training_from_the_teachers_weights(clone: Path, mon
 
 def test_paired_batches_train_another_model(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain, paired = (
-        load_file(train(clone, monkeypatch, classifier, "baseline", "c40", **{"loader.paired": value}) / WEIGHTS)
+        load_file(train(clone, monkeypatch, classifier, "baseline", "c40", **{"train.paired": value}) / WEIGHTS)
         for value in (False, True)
     )
     assert not torch.equal(plain["classifier.1.weight"], paired["classifier.1.weight"])
