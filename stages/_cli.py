@@ -31,10 +31,10 @@ def run(parser: argparse.ArgumentParser, work: Callable[[argparse.Namespace], st
 def training_parser(description: str | None) -> argparse.ArgumentParser:
     """The arguments of every training: which cell and fold, from which shards, into which folder."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--method", required=True, help="teacher, baseline, or the name of a distillation")
+    parser.add_argument("--method", required=True, help="teacher, baseline, or the name of a method")
     parser.add_argument("--backbone", required=True, help="of the model, and of its teacher")
     parser.add_argument("--manipulation", required=True)
-    parser.add_argument("--compression", required=True, help="of the crops that the model sees")
+    parser.add_argument("--compression", required=True, help="of the crops that the model sees: one, raw, or all")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--fold", type=int, required=True)
     parser.add_argument("--shards", type=Path, required=True, help="folder of the sets' shards")

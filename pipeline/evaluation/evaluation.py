@@ -14,6 +14,7 @@ from pipeline.detectors.scoring import Scores, score
 from pipeline.evaluation import metrics
 from pipeline.evaluation.neighbours import knn_recall
 from pipeline.loading.loader import evaluation_loader
+from pipeline.params.cells import tested_on
 from pipeline.params.schema import Evaluation, Loader
 from pipeline.work.errors import UserError
 from pipeline.work.files import whole
@@ -32,8 +33,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Score the test people of each fold with that fold's model; write out.json and out.parquet; give back the json.
 
-    A teacher, trained on raw, is tested on raw and on every compression: the gap that ADD is to close. Scores of all
-    folds are pooled, so that each person is tested once.
+    A teacher, trained on raw, is tested on raw and on every compression: the gap that ADD is to close; so is a
+    quality-agnostic model. Scores of all folds are pooled, so that each person is tested once.
     """
     tables, cards, training = [], [], []
     recalls: dict[str, list[tuple[float, int]]] = {}
@@ -41,7 +42,7 @@ def evaluate(
         detector, card = load(model / f"fold{fold}")
         cards.append(card)
         training.append({"fold": fold, **_training(model / f"fold{fold}")})
-        for quality in ("raw", *compressions) if card.quality == "raw" else (card.quality,):
+        for quality in tested_on(card.quality, compressions):
             test, gallery = (
                 _scores(detector, card, role, quality, shards, settings, loading) for role in ("test", "train")
             )

@@ -11,7 +11,18 @@ from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.params.recipes import Add, Baseline, Distillations, Name, Quality, Recipe, Teacher, Train, Weight
+from pipeline.params.recipes import (
+    Add,
+    Agnostic,
+    Baseline,
+    Distillations,
+    Name,
+    Quality,
+    Recipe,
+    Teacher,
+    Train,
+    Weight,
+)
 from pipeline.params.sources import CelebDF, FaceForensics, Folder, OtherData, Positive, SampleSource, Section
 from pipeline.work.errors import UserError
 
@@ -74,6 +85,7 @@ class Grid(Section):
     distilled: tuple[Name, ...]
     distilled_backbones: tuple[Name, ...]
     students: tuple[Name, ...]
+    agnostic: tuple[Name, ...]
 
 
 class Ablation(Section):
@@ -129,6 +141,7 @@ class Params(Section):
     teacher: Teacher
     baselines: dict[Name, Baseline]
     distill: Distillations
+    agnostic: Agnostic
     add: Add
     evaluation: Evaluation
     elsewhere: OtherData
@@ -149,6 +162,7 @@ class Params(Section):
             ("grid.distilled_backbones", self.grid.distilled_backbones, "grid.backbones", self.grid.backbones),
             ("grid.baselines", self.grid.baselines, "baselines", self.baselines),
             ("grid.distilled", self.grid.distilled, "distill", dict(self.distill)),
+            ("grid.agnostic", self.grid.agnostic, "agnostic", dict(self.agnostic)),
             ("ablation.manipulations", self.ablation.manipulations, "manipulations", self.manipulations),
             ("ablation.compressions", self.ablation.compressions, "compressions", self.compressions),
             ("ablation.backbones", self.ablation.backbones, "grid.backbones", self.grid.backbones),
@@ -157,6 +171,7 @@ class Params(Section):
             if extra := sorted(set(names) - set(allowed)):
                 raise ValueError(f"{key} holds {', '.join(extra)}, which {other} does not have")
         every: list[Recipe] = [self.teacher, self.add, *self.baselines.values(), *dict(self.distill).values()]
+        every += dict(self.agnostic).values()
         for recipe in every:
             self.recipe(recipe)
         if self.grid.backbones and self.train.freeze_stages and not self.model.pretrained:

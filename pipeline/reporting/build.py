@@ -17,8 +17,8 @@ from pipeline.reporting.page.page import Note, Page, Section
 from pipeline.reporting.page.provenance import provenance, shown_params
 from pipeline.reporting.page.verdict import verdict
 from pipeline.reporting.results import Results, read
+from pipeline.reporting.tables import agnostic, elsewhere, encodings
 from pipeline.reporting.tables import data as data_tables
-from pipeline.reporting.tables import elsewhere, encodings
 from pipeline.reporting.tables import paper as paper_tables
 from pipeline.reporting.tables import results as result_tables
 from pipeline.reporting.tables.table import Table
@@ -36,6 +36,10 @@ MEANINGS = {
     "at": "attention transfer (Zagoruyko & Komodakis 2016)",
     "nl": "non-local attention of the features (Wang et al. 2018), matched to the teacher's",
     "kd": "knowledge distillation (Hinton et al. 2015): the student's softened logits match the teacher's",
+    "feature": "matching of features by their mean squared error: the frequency attention distillation with gamma 0",
+    "crd": "contrastive representation distillation (Tian et al. 2020), negatives from the batch",
+    "mixed": "compression as augmentation: plain training, each frame at a random quality; one model for all",
+    "qad": "quality-agnostic detection (Le & Woo 2023): one model for all qualities, whose features of a frame agree",
     "xception": "Xception (Rössler et al. 2019), no teacher",
     "inception_resnet_v1": "InceptionResnetV1 (Dogonadze et al. 2020, who start from VGGFace2), no teacher",
     "f3net": "F3Net (Qian et al. 2020): frequency-aware decomposition and local frequency statistics, no teacher",
@@ -100,6 +104,7 @@ def _results(results: Results, comparisons: Comparisons, params: Params, unseen:
             result_tables.main(results, comparisons),
             Note("The methods:", [(name, meaning) for name, meaning in terms if meaning]),
             result_tables.gap(results, params.compressions),
+            *agnostic.tables(results, comparisons, params),
             result_tables.tests(results, comparisons),
             *unseen,
             data_tables.people(results),

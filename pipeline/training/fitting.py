@@ -18,7 +18,7 @@ from pipeline.detectors.scoring import score
 from pipeline.loading import folds
 from pipeline.loading.batches import MEAN, STD
 from pipeline.loading.loader import TrainingLoader, evaluation_loader
-from pipeline.params.cells import Cell
+from pipeline.params.cells import ALL_QUALITIES, RAW, Cell
 from pipeline.params.recipes import Train
 from pipeline.params.schema import Params
 from pipeline.tracking.runs import Run, track
@@ -47,10 +47,12 @@ def fit(
     roles = folds.fold(buckets(folders), fold, params.split.validation)
     where = device()
     size, batch = params.model.image_size, recipe.batch_size
+    every = (RAW, *params.compressions)
+    mixed = task.qualities == (ALL_QUALITIES,)
     loader = TrainingLoader(
         folders,
         buckets=roles.train,
-        qualities=task.qualities,
+        qualities=every if mixed else task.qualities,
         image_size=size,
         batch_size=batch,
         flip=recipe.horizontal_flip,
@@ -58,12 +60,15 @@ def fit(
         workers=params.loader.workers,
         place=params.loader.place,
         device=where,
+        mixed=mixed,
+        paired=recipe.paired,
     )
     what = {**vars(cell), "fold": fold}
     name = f"{cell} fold {fold}"
     quality = what["quality"] = what.pop("compression")  # as the card says it: raw is one, and no compression
     card = Card(**what, buckets=roles._asdict(), image_size=size, mean=MEAN, std=STD)
     record = {"cell": what, "train": recipe.model_dump(), **settings}
+    seen = every if quality == ALL_QUALITIES else (quality,)  # by the validation
     checkpoint = Checkpoint(record, [*(folder / "index.parquet" for folder in folders), *inputs])
 
     unseen = (
@@ -72,7 +77,7 @@ def fit(
         else evaluation_loader(
             folders,
             buckets=roles.val,
-            qualities=[quality],
+            qualities=seen,
             image_size=size,
             batch_size=2 * batch,
             workers=params.loader.workers,
@@ -82,7 +87,7 @@ def fit(
     )
 
     def validate(model: Backbone) -> Row:
-        return validation(score(model, unseen, quality, where).frames)
+        return validation(pd.concat([score(model, unseen, name, where).frames for name in seen]))
 
     with track(params.tracking, name, record, {"stage": "train", **what}) as run:
         trainer = Trainer(task, recipe, loader, where)

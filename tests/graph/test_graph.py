@@ -84,7 +84,7 @@ def test_a_rooms_init_holds_words_alone() -> None:
 
 
 VIDEOS = {"download", "landmarks", "forge", "compress", "detect", "crop"}
-TRAININGS = {"teacher", "baseline", "student", "distilled", "ablation"}
+TRAININGS = {"teacher", "baseline", "student", "distilled", "ablation", "agnostic"}
 EVALUATIONS = {name for name in GRAPH if name.startswith("evaluate_")} | {"elsewhere"}
 
 
@@ -98,7 +98,7 @@ EVALUATIONS = {name for name in GRAPH if name.startswith("evaluate_")} | {"elsew
         ("pipeline/jobs/scheduling.py", set()),
         ("pipeline/reporting/build.py", {"report"}),
         ("pipeline/evaluation/metrics.py", EVALUATIONS | {"explain", "report"}),
-        ("pipeline/losses/frequency.py", {"student", "distilled", "ablation"}),
+        ("pipeline/losses/frequency.py", {"student", "distilled", "ablation", "agnostic"}),
         ("pipeline/training/trainer.py", TRAININGS),
         ("pipeline/loading/loader.py", TRAININGS | EVALUATIONS),
         ("pipeline/detectors/backbones/resnet.py", TRAININGS | EVALUATIONS | {"explain"}),

@@ -26,7 +26,7 @@ from pipeline.reporting.figures.spectrum import spectrum_difference
 from pipeline.reporting.page.provenance import shown_params
 from pipeline.reporting.page.verdict import verdict
 from pipeline.reporting.results import Model, Task, read
-from pipeline.reporting.tables import encodings
+from pipeline.reporting.tables import agnostic, encodings
 from pipeline.reporting.tables import paper as paper_tables
 from pipeline.reporting.tables import results as result_tables
 from pipeline.reporting.tables import table as tables
@@ -111,6 +111,44 @@ def test_stale_cells_are_ignored_and_an_empty_folder_is_an_error(run: tuple[Path
     (tmp_path / "cells/teacher-mobilenet_v2-faceswap-raw-s0.json").write_text("{")
     with pytest.raises(UserError, match="teacher-mobilenet_v2-faceswap-raw-s0: cannot be read"):
         read(tmp_path / "cells", params)
+
+
+def test_one_model_for_every_quality_stands_in_each_task_and_beside_the_others(tmp_path: Path) -> None:
+    changes = {"grid.agnostic": ["mixed", "qad"], "grid.compressions": ["c40"], "evaluation.bootstrap": 100}
+    params = load(made_up.write_params(tmp_path, **changes))
+    made_up.write_cells(tmp_path / "cells", params)
+    results = read(tmp_path / "cells", params)
+    comparisons = Comparisons(results, params.evaluation)
+    assert results.tasks() == [Task("faceswap", "c40"), Task("reenactment", "c40")]
+    own = Cell("qad", "mobilenet_v2", "faceswap", "all", 0)
+    assert own in results.summaries and own.folder == "qad/mobilenet_v2-faceswap-all-s0"
+    (table,) = agnostic.tables(results, comparisons, params)
+    values = table.values.set_index(["manipulation", "method"])
+    assert set(values.loc["faceswap"].index) == {"mixed", "qad", "teacher", "mobilenet_v2", "add"}
+    for quality in ("raw", "c23", "c40"):
+        frames = scores(tmp_path, own.name, quality)
+        expected = roc_auc_score(frames["label"], frames["score"])
+        line = values.loc[("faceswap", "qad")]
+        assert line[f"{quality}_auc"] == pytest.approx(expected)
+        assert line[f"{quality}_low"] < expected < line[f"{quality}_high"]
+    assert pd.isna(values.loc[("faceswap", "add"), "c23_auc"]) and values.loc[("faceswap", "add"), "c40_auc"] > 0.5
+    teacher = results.teacher("mobilenet_v2", "faceswap", "c23", "frame", "auc")
+    assert values.loc[("faceswap", "teacher"), "c23_auc"] == teacher
+    main = result_tables.main(results, comparisons).values.set_index(["manipulation", "method"])
+    assert main.loc[("faceswap", "qad"), "frame_auc"] == values.loc[("faceswap", "qad"), "c40_auc"]
+    assert "mixed" in {row.other.method for row in comparisons.against_add}
+
+
+def test_a_run_of_one_model_for_every_quality_alone_has_a_report(tmp_path: Path) -> None:
+    grid = {"grid.baselines": [], "grid.students": [], "grid.distilled": [], "grid.agnostic": ["mixed"]}
+    params = load(made_up.write_params(tmp_path, **grid, **{"evaluation.bootstrap": 100}))
+    made_up.write_cells(tmp_path / "cells", params)
+    made_up.write_shards(tmp_path / "shards", params.sets, params.compressions)
+    made_up.write_manifests(tmp_path / "raw", tmp_path / "compressed", params)
+    build(*(tmp_path / name for name in ("cells", "shards", "raw", "compressed", "reports")), params)
+    assert "One model for every quality" in (tmp_path / "reports/report.md").read_text()
+    main = pd.read_csv(tmp_path / "reports/tables/main.csv")
+    assert list(main["compression"]) == ["raw", "c23", "c40"] * 2 and main["frame_auc"].notna().all()
 
 
 def test_best_is_bold_and_ties_share_it(run: tuple[Path, Params]) -> None:
@@ -296,7 +334,7 @@ def test_the_report_tells_what_was_published(run: tuple[Path, Params], report: P
 
 def test_paper_tables_show_ours_the_papers_and_the_difference(tmp_path: Path) -> None:
     grid = {"compressions": ["c40"], "seeds": [0], "backbones": ["resnet50", "resnet18"], "students": ["add"]}
-    grid |= {"baselines": ["resnet50", "resnet18"], "distilled": [], "distilled_backbones": []}
+    grid |= {"baselines": ["resnet50", "resnet18"], "distilled": [], "distilled_backbones": [], "agnostic": []}
     ablation = {"methods": ["add_fr"], "manipulations": ["NeuralTextures"], "compressions": ["c40"]}
     changes = {"published": ["original", "NeuralTextures"], "sets": ["original", "NeuralTextures"], "grid": grid}
     changes |= {
