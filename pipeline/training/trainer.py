@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from pipeline.detectors.backbones.base import Backbone
 from pipeline.params.recipes import Train
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.training.guard import check_finite
+from pipeline.training.guard import TOTAL, check_steps, hold_back
 from pipeline.training.history import Means, Outcome, Row, State
+from pipeline.training.optimization import adam, autocast, resolve, schedule
 from pipeline.training.terms import Terms
-from pipeline.work.errors import UserError
 from pipeline.work.progress import progress
 
 CHECKPOINT_SECONDS = 20.0
@@ -46,6 +46,7 @@ class Trainer:
     """One training: optimizer, schedule, warm-up, validation, early stop, resume."""
 
     def __init__(self, task: Any, recipe: Train, loader: Loader, device: torch.device) -> None:
+        recipe = resolve(recipe, device)
         self.task, self.recipe, self.loader, self.device = task, recipe, loader, device
         self.student: Backbone = task.student
         memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
@@ -54,27 +55,15 @@ class Trainer:
         for module in self.frozen:
             module.requires_grad_(False)
         self.parameters = [parameter for parameter in task.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.Adam(
-            self.parameters, lr=recipe.lr, betas=recipe.betas, eps=recipe.eps, weight_decay=recipe.weight_decay
-        )
-        self.scheduler = self._schedule()
+        self.optimizer = adam(self.parameters, recipe)
+        self.scheduler = schedule(self.optimizer, recipe, recipe.epochs * len(loader))
         self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.amp == "fp16")
+        if recipe.compiled:
+            for network in (task.student, getattr(task, "teacher", None)):
+                if network is not None:
+                    network.compile()  # in place: the names of the weights stay
         self.best_weights: dict[str, Tensor] | None = None
         self.state = State()
-
-    def _schedule(self) -> Any:
-        recipe = self.recipe
-        if recipe.schedule == "one_cycle":
-            return torch.optim.lr_scheduler.OneCycleLR(
-                self.optimizer,
-                max_lr=recipe.lr,
-                total_steps=recipe.epochs * len(self.loader),
-                pct_start=recipe.pct_start,
-                cycle_momentum=recipe.cycle_momentum,
-            )
-        if recipe.schedule == "plateau":
-            return torch.optim.lr_scheduler.ReduceLROnPlateau(self.optimizer)
-        return torch.optim.lr_scheduler.ConstantLR(self.optimizer, factor=1.0)
 
     def run(
         self, validate: Validate | None, checkpoint: Checkpoint, watch: Callable[[Row], None], what: str
@@ -93,6 +82,7 @@ class Trainer:
             if state.batch not in marks:
                 continue
             row = {"step": float(state.step), "epoch": state.step / len(self.loader), "lr": self._rate()}
+            check_steps(means.steps, state.step - len(means.steps))
             row |= means.take()
             if validate:
                 row |= self._validate(validate)
@@ -155,22 +145,29 @@ class Trainer:
             for quality, pixels in batch.images.items()
         }
         labels = batch.labels.to(self.device, non_blocking=True)
-        half = torch.float16 if recipe.amp == "fp16" else torch.bfloat16
-        with torch.autocast(self.device.type, half, enabled=recipe.amp != "off"):
+        with autocast(recipe, self.device):
             terms = self.task(images, labels, self._warmup)
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.stack([value.float() for value in terms.losses.values()]).sum()
-        if not torch.isfinite(total):  # one read of the device a step; the terms are looked at only then
-            check_finite(terms, self.state.step)
-            raise UserError(
-                f"step {self.state.step}: each loss is finite, their sum is not; lower alpha, beta or train.lr"
-            )
-        self.scaler.scale(total).backward()
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+        told = Terms({TOTAL: total.detach()} | {name: v.detach() for name, v in terms.losses.items()}, terms.measures)
+        self._backward(total, told)
         if recipe.schedule != "plateau":
             self.scheduler.step()
-        return Terms({"loss": total.detach()} | {name: v.detach() for name, v in terms.losses.items()}, terms.measures)
+        return told
+
+    def _backward(self, total: Tensor, told: Terms) -> None:
+        """Take the gradient and step the weights; no loss that is not finite moves a weight."""
+        if self.scaler.is_enabled():
+            # The scaler skips a step by its gradients: see to it that these are no better than the loss.
+            self.scaler.scale(total).backward(torch.where(total.detach().isfinite(), 1.0, torch.nan))
+        elif self.recipe.fused:
+            hold_back(self.optimizer, total)
+            total.backward()
+        else:
+            check_steps([told], self.state.step)  # a look at the device
+            total.backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
 
     def _validate(self, validate: Validate) -> Mapping[str, float]:
         state = self.state
