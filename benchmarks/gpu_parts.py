@@ -8,13 +8,14 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import made_up, side_by_side
@@ -38,21 +39,27 @@ class Setup:
 
     device: str
     tiny: bool = False
+    light: bool = False
 
     def pick(self, paper: Any, tiny: Any) -> Any:
         return tiny if self.tiny else paper
 
     @property
+    def small(self) -> "Setup":
+        """The same with a small network, whose steps are many short kernels: MobileNetV2 as the sample trains it."""
+        return replace(self, light=True)
+
+    @property
     def backbone(self) -> str:
-        return self.pick("resnet50", "mobilenet_v2")
+        return "mobilenet_v2" if self.light else self.pick("resnet50", "mobilenet_v2")
 
     @property
     def size(self) -> int:
-        return self.pick(128, 32)
+        return self.pick(112 if self.light else 128, 32)
 
     @property
     def batch(self) -> int:
-        return self.pick(144, 4)
+        return self.pick(32 if self.light else 144, 4)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -152,6 +159,7 @@ def step(setup: Setup, precision: Precision) -> Row:
         losses = _losses(student, teacher, batch, precision, device)
     rate = step_flops(setup.backbone, setup.size) * setup.batch / plain.median / 1e12
     return {
+        "network": f"{setup.backbone}, {setup.size} px, batch {setup.batch}",
         "precision": precision.name,
         "plain step ms": plain.milliseconds(),
         "images/s": setup.batch / plain.median,
@@ -218,8 +226,10 @@ def steps(setup: Setup) -> Iterator[Row]:
     """Training steps on resident batches by precision: median (least..most) of blocks of steps."""
     for precision in setup.pick((BEST, FP32, TF32, BF16, FREE), (FP32, BEST)):
         yield step(setup, precision)
+    for precision in setup.pick((FP32, BEST), ()):
+        yield step(setup.small, precision)
     if setup.device == "cuda":
-        yield {"precision": "waits for the device in a step of ADD", "plain step ms": _waits(setup)}
+        yield {"network": "waits for the device in a step of ADD", "plain step ms": _waits(setup)}
 
 
 def compiled(setup: Setup) -> Iterator[Row]:
@@ -393,6 +403,37 @@ def methods(setup: Setup) -> Iterator[Row]:
         del task
 
 
+def kernels(setup: Setup) -> Iterator[Row]:
+    """What the device runs in a step of ADD by the profiler: how much, and what takes longest."""
+    steps = 3
+    for load in (setup, setup.small):
+        source = made_up.resident(load.batch, load.size, load.device)
+        task, recipe = made_up.task("add", load.backbone, load.size), made_up.recipe("add")
+        run = partial(made_up.training, task, recipe, source, load.device, 0, 1)
+        with BEST.on():
+            run(2)
+            with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA], acc_events=True) as recorded:
+                timing = run(steps)
+        on_gpu = load.device == "cuda"
+        kind = "CUDA" if on_gpu else "CPU"
+        found = [event for event in recorded.key_averages() if event.device_type.name == kind]
+        spent = {event.key: (event.self_device_time_total if on_gpu else event.self_cpu_time_total) for event in found}
+        counts = {event.key: event.count for event in found}
+        yield {
+            "network": load.backbone,
+            "what": f"all, in a step of {1e3 * timing.median:.3g} ms under the profiler",
+            "calls a step": sum(counts.values()) / steps,
+            "ms a step": sum(spent.values()) / steps / 1e3,
+        }
+        for name in sorted(spent, key=lambda name: -spent[name])[: setup.pick(14, 3)]:
+            yield {
+                "network": load.backbone,
+                "what": name[:90],
+                "calls a step": counts[name] / steps,
+                "ms a step": spent[name] / steps / 1e3,
+            }
+
+
 def together(setup: Setup) -> Iterator[Row]:
     """How many trainings of ADD side by side pay, each a process of its own on the one device."""
     loads = setup.pick(
@@ -423,6 +464,7 @@ PARTS: dict[str, tuple[Callable[[Setup], Iterator[Row]], float]] = {
     "agreement": (agreement, 60),
     "tests": (tests, 90),
     "methods": (methods, 120),
+    "kernels": (kernels, 60),
     "together": (together, 120),
     "compiled": (compiled, 200),
 }
