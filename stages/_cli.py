@@ -8,6 +8,7 @@ from pathlib import Path
 from pipeline.params.cells import BASELINE, Cell
 from pipeline.work import disk
 from pipeline.work.errors import UserError
+from pipeline.work.files import require_own_folder
 
 
 def run(parser: argparse.ArgumentParser, work: Callable[[argparse.Namespace], str]) -> None:
@@ -15,7 +16,9 @@ def run(parser: argparse.ArgumentParser, work: Callable[[argparse.Namespace], st
     name = Path(sys.argv[0]).stem
     parser.prog = f"python -m stages.{name}"
     try:
-        outcome = work(parser.parse_args())
+        arguments = parser.parse_args()
+        require_own_folder(arguments.out)
+        outcome = work(arguments)
     except UserError as error:
         sys.exit(f"{name}: {error}")  # a string goes to stderr, exit status 1
     except OSError as error:

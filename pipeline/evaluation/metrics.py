@@ -89,13 +89,20 @@ MEASURES: dict[str, Measure] = {
     "ece": calibration_error,
     "fake_recall": fake_recall,
 }
+# The labels without which a measure is not defined.
+NEEDS = {
+    "balanced_acc": {0, 1},
+    "auc": {0, 1},
+    "average_precision": {1},
+    "eer": {0, 1},
+    "fake_recall": {1},
+}
 
 
 def measure(frames: pd.DataFrame) -> dict[str, float]:
-    """Every measure of a table with `label` and `score`; those that need both classes are nan with one."""
+    """Every measure of a table with `label` and `score`; those that need a class that is not there are nan."""
     labels, scores, ones = _arrays(frames)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return {name: float(function(labels, scores, ones)[0]) for name, function in MEASURES.items()}
+    return {name: float(values[0]) for name, values in _measured(labels, scores, ones).items()}
 
 
 def by_video(frames: pd.DataFrame) -> pd.DataFrame:
@@ -114,10 +121,12 @@ def intervals(
     """
     labels, scores, _ = _arrays(frames)
     weights = resample(frames, unit, resamples, seed)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        values = {name: function(labels, scores, weights) for name, function in MEASURES.items()}
     edges = [(1 - level) / 2, (1 + level) / 2]
-    return {name: tuple(np.nanquantile(value, edges).tolist()) for name, value in values.items()}
+    values = _measured(labels, scores, weights)
+    return {
+        name: tuple(np.nanquantile(value, edges).tolist()) if np.isfinite(value).any() else (np.nan, np.nan)
+        for name, value in values.items()
+    }
 
 
 def resample(frames: pd.DataFrame, unit: list[str], resamples: int, seed: int) -> Array:
@@ -131,6 +140,17 @@ def resample(frames: pd.DataFrame, unit: list[str], resamples: int, seed: int) -
         members = np.flatnonzero(strata == stratum)
         counts[:, members] = random.multinomial(len(members), np.full(len(members), 1 / len(members)), resamples)
     return counts[:, units]
+
+
+def _measured(labels: Array, scores: Array, weights: Array) -> dict[str, Array]:
+    """Each measure under each row of weights (R, N); nan, and not computed, where the labels lack a class for it."""
+    there = set(labels.astype(int).tolist())
+    undefined = np.full(len(weights), np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):  # a resample may lack a class that the sample has
+        return {
+            name: function(labels, scores, weights) if NEEDS.get(name, set()) <= there else undefined
+            for name, function in MEASURES.items()
+        }
 
 
 def _arrays(frames: pd.DataFrame) -> tuple[Array, Array, Array]:

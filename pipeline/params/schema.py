@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.params.recipes import Add, Baseline, Distillations, Name, Recipe, Teacher, Train, Weight
+from pipeline.params.recipes import Add, Baseline, Distillations, Name, Quality, Recipe, Teacher, Train, Weight
 from pipeline.params.sources import CelebDF, FaceForensics, Folder, OtherData, Positive, SampleSource, Section
 from pipeline.work.errors import UserError
 
@@ -67,7 +67,7 @@ class Cluster(Section):
 class Grid(Section):
     """Which cells are trained and reported: the product of these lists with `manipulations` and `folds`."""
 
-    compressions: tuple[Name, ...]
+    compressions: tuple[Quality, ...]
     seeds: tuple[int, ...]
     backbones: tuple[Name, ...]
     baselines: tuple[Name, ...]
@@ -79,7 +79,7 @@ class Grid(Section):
 class Ablation(Section):
     methods: tuple[Name, ...]
     manipulations: tuple[Name, ...]
-    compressions: tuple[Name, ...]
+    compressions: tuple[Quality, ...]
     backbones: tuple[Name, ...]
 
 
@@ -106,7 +106,7 @@ class Params(Section):
     published: tuple[Name, ...]
     sets: tuple[Name, ...]
     manipulations: Annotated[tuple[Name, ...], Field(min_length=1)]
-    compressions: tuple[Name, ...]
+    compressions: tuple[Quality, ...]
     folds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     split: Split
     sample_source: SampleSource
@@ -114,7 +114,7 @@ class Params(Section):
     faceforensics: FaceForensics
     celebdf: CelebDF
     forge: Forge
-    crf: dict[Name, Annotated[int, Field(ge=0, le=51)]]
+    crf: dict[Quality, Annotated[int, Field(ge=0, le=51)]]
     sample: Sample
     detect: Detect
     faces: Faces

@@ -4,6 +4,7 @@ import copy
 import math
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -62,6 +63,8 @@ class Trainer:
             for network in (task.student, getattr(task, "teacher", None)):
                 if network is not None:
                     network.compile()  # in place: the names of the weights stay
+        # torch's, for a schedule that steps where fp16 left the optimizer's step out: that is counted and told
+        warnings.filterwarnings("ignore", r"Detected call of `lr_scheduler\.step\(\)` before")
         self.best_weights: dict[str, Tensor] | None = None
         self.state = State()
 
@@ -84,6 +87,8 @@ class Trainer:
             row = {"step": float(state.step), "epoch": state.step / len(self.loader), "lr": self._rate()}
             check_steps(means.steps, state.step - len(means.steps))
             row |= means.take()
+            if recipe.amp == "fp16":
+                row["skipped"] = float(state.skipped)
             if validate:
                 row |= self._validate(validate)
             state.history.append(row)
@@ -105,6 +110,9 @@ class Trainer:
             selected = state.best_step
         if state.stopped:
             print(f"{what}: stopped early at step {state.step}; the best was step {state.best_step}", file=sys.stderr)
+        if state.skipped:
+            left = f"fp16 left out {state.skipped} of {state.step} steps, whose gradients were too large for it"
+            print(f"{what}: {left} (train.amp=bf16 leaves out none)", file=sys.stderr, flush=True)
         self.student.eval()
         return Outcome(state.history, selected, state.stopped)
 
@@ -157,17 +165,16 @@ class Trainer:
 
     def _backward(self, total: Tensor, told: Terms) -> None:
         """Take the gradient and step the weights; no loss that is not finite moves a weight."""
-        if self.scaler.is_enabled():
-            # The scaler skips a step by its gradients: see to it that these are no better than the loss.
-            self.scaler.scale(total).backward(torch.where(total.detach().isfinite(), 1.0, torch.nan))
-        elif self.recipe.fused:
+        if self.recipe.fused and not self.scaler.is_enabled():
             hold_back(self.optimizer, total)
-            total.backward()
         else:
-            check_steps([told], self.state.step)  # a look at the device
-            total.backward()
+            check_steps([told], self.state.step)  # waits for the device, as fp16 does for its scale anyway
+        self.scaler.scale(total).backward()
+        scale = self.scaler.get_scale()
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        # fp16: gradients too large for it leave a step out. The schedule goes on, for it is reckoned in batches.
+        self.state.skipped += self.scaler.get_scale() < scale
 
     def _validate(self, validate: Validate) -> Mapping[str, float]:
         state = self.state
@@ -186,25 +193,41 @@ class Trainer:
     def _rate(self) -> float:
         return float(self.optimizer.param_groups[0]["lr"])
 
+    def _held(self) -> dict[str, Any]:
+        return {
+            "state": vars(self.state),
+            "student": self.student.state_dict(),
+            "distillers": getattr(self.task, "distillers", nn.ModuleDict()).state_dict(),
+            "best": self.best_weights,
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "random": torch.get_rng_state(),
+            # Of the one device that trains: another machine may have fewer of them.
+            "cuda_random": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+        }
+
     def _save(self, checkpoint: Checkpoint) -> None:
-        checkpoint.save(
-            {
-                "state": vars(self.state),
-                "student": self.student.state_dict(),
-                "distillers": getattr(self.task, "distillers", nn.ModuleDict()).state_dict(),
-                "best": self.best_weights,
-                "optimizer": self.optimizer.state_dict(),
-                "scheduler": self.scheduler.state_dict(),
-                "scaler": self.scaler.state_dict(),
-                "random": torch.get_rng_state(),
-                "cuda_random": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
-            }
-        )
+        checkpoint.save(self._held())
 
     def _resume(self, checkpoint: Checkpoint, watch: Callable[[Row], None]) -> None:
         found = checkpoint.load()
         if found is None:
             return
+        fresh = copy.deepcopy(self._held())
+        try:
+            self._restore(found)
+        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            self._restore(fresh)  # what does not fit may have been taken in part
+            checkpoint.refuse(error)
+            return
+        print(f"resumed at step {self.state.step} from {checkpoint.path.name}", file=sys.stderr, flush=True)
+        for row in self.state.history:
+            watch(row)
+
+    def _restore(self, found: Mapping[str, Any]) -> None:
+        if found["state"].keys() != vars(State()).keys():
+            raise ValueError("it holds another state than this version's")
         self.state = State(**found["state"])
         self.student.load_state_dict(found["student"])
         getattr(self.task, "distillers", nn.ModuleDict()).load_state_dict(found["distillers"])
@@ -213,8 +236,5 @@ class Trainer:
         self.scheduler.load_state_dict(found["scheduler"])
         self.scaler.load_state_dict(found["scaler"])
         torch.set_rng_state(found["random"])
-        if self.device.type == "cuda":
-            torch.cuda.set_rng_state_all(found["cuda_random"])
-        print(f"resumed at step {self.state.step} from {checkpoint.path.name}", file=sys.stderr, flush=True)
-        for row in self.state.history:
-            watch(row)
+        if self.device.type == "cuda" and found["cuda_random"] is not None:
+            torch.cuda.set_rng_state(found["cuda_random"], self.device)

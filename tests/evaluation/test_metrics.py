@@ -56,6 +56,19 @@ def test_one_class_gives_nan_not_an_error() -> None:
     assert found["acc"] == 0.5 and np.isnan(found["auc"]) and np.isnan(found["fake_recall"])
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("label", "known"), [(0, {"acc", "ece"}), (1, {"acc", "ece", "fake_recall", "average_precision"})]
+)
+def test_what_one_class_does_not_define_is_not_computed(frames: pd.DataFrame, label: int, known: set[str]) -> None:
+    """Nor warned of, by however many numpy functions."""
+    one = frames[frames["label"] == label].reset_index(drop=True)
+    found = metrics.measure(one)
+    edges = metrics.intervals(one, ["set", "video"], 100, 0)
+    assert {name for name, value in found.items() if np.isfinite(value)} == known
+    assert {name for name, pair in edges.items() if np.isfinite(pair).all()} == known
+
+
 def test_weights_are_repeats(frames: pd.DataFrame) -> None:
     times = np.random.default_rng(5).integers(0, 4, len(frames))
     repeated = frames.loc[frames.index.repeat(times)]
