@@ -13,6 +13,7 @@ Parts, the most important first, all on made-up data and random weights, without
     agreement  losses and ten training steps: device against CPU, a second run, bf16
     tests      the tests marked gpu
     methods    a step, an epoch and a training of each method of Table 1
+    kernels    what the device runs in a step of ADD
     together   1, 2 and 4 trainings at a time
     compiled   the step under torch.compile
 A part that fails or takes too long is noted with its error, and the others go on.

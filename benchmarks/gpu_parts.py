@@ -8,13 +8,14 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import made_up, side_by_side
@@ -38,21 +39,27 @@ class Setup:
 
     device: str
     tiny: bool = False
+    light: bool = False
 
     def pick(self, paper: Any, tiny: Any) -> Any:
         return tiny if self.tiny else paper
 
     @property
+    def small(self) -> "Setup":
+        """The same with a small network, whose steps are many short kernels: MobileNetV2 as the sample trains it."""
+        return replace(self, light=True)
+
+    @property
     def backbone(self) -> str:
-        return self.pick("resnet50", "mobilenet_v2")
+        return "mobilenet_v2" if self.light else self.pick("resnet50", "mobilenet_v2")
 
     @property
     def size(self) -> int:
-        return self.pick(128, 32)
+        return self.pick(112 if self.light else 128, 32)
 
     @property
     def batch(self) -> int:
-        return self.pick(144, 4)
+        return self.pick(32 if self.light else 144, 4)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -140,7 +147,7 @@ def step(setup: Setup, precision: Precision) -> Row:
     with precision.on():
         timings, memory = [], 0.0
         for method in (setup.backbone, "add"):
-            task = made_up.task(method, setup.backbone, setup.size)
+            task = made_up.task(method, setup.backbone, _some(source))
             recipe = made_up.recipe(method, amp=precision.amp, channels_last=precision.channels_last)
             _reset(device)
             timings.append(made_up.training(task, recipe, source, device, **setup.counts))
@@ -152,6 +159,7 @@ def step(setup: Setup, precision: Precision) -> Row:
         losses = _losses(student, teacher, batch, precision, device)
     rate = step_flops(setup.backbone, setup.size) * setup.batch / plain.median / 1e12
     return {
+        "network": f"{setup.backbone}, {setup.size} px, batch {setup.batch}",
         "precision": precision.name,
         "plain step ms": plain.milliseconds(),
         "images/s": setup.batch / plain.median,
@@ -165,6 +173,12 @@ def step(setup: Setup, precision: Precision) -> Row:
         "losses / ADD step": losses.median / add.median,
         "ADD memory GiB": memory,
     }
+
+
+def _some(source: Callable[[], Iterator[Any]]) -> Tensor:
+    """Images for the statistics of a made-up teacher."""
+    images: Tensor = next(source()).images["raw"][:16]
+    return images
 
 
 def _look(teacher: nn.Module, batch: Any, precision: Precision, device: str) -> Features:
@@ -198,7 +212,9 @@ def _waits(setup: Setup) -> float:
         recipe, source = made_up.recipe("add", amp="bf16"), made_up.resident(setup.batch, setup.size, setup.device)
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
-            made_up.training(made_up.task("add", setup.backbone), recipe, source, setup.device, 0, 1, steps)
+            made_up.training(
+                made_up.task("add", setup.backbone, _some(source)), recipe, source, setup.device, 0, 1, steps
+            )
         return sum("synchronizing" in str(one.message) for one in told)
 
     torch.cuda.set_sync_debug_mode("warn")
@@ -218,8 +234,10 @@ def steps(setup: Setup) -> Iterator[Row]:
     """Training steps on resident batches by precision: median (least..most) of blocks of steps."""
     for precision in setup.pick((BEST, FP32, TF32, BF16, FREE), (FP32, BEST)):
         yield step(setup, precision)
+    for precision in setup.pick((FP32, BEST), ()):
+        yield step(setup.small, precision)
     if setup.device == "cuda":
-        yield {"precision": "waits for the device in a step of ADD", "plain step ms": _waits(setup)}
+        yield {"network": "waits for the device in a step of ADD", "plain step ms": _waits(setup)}
 
 
 def compiled(setup: Setup) -> Iterator[Row]:
@@ -227,7 +245,7 @@ def compiled(setup: Setup) -> Iterator[Row]:
     source = made_up.resident(setup.batch, setup.size, setup.device)
     for method in (setup.backbone, "add"):
         started = time.perf_counter()
-        task = made_up.task(method, setup.backbone, setup.size)
+        task = made_up.task(method, setup.backbone, _some(source))
         _compile(task, setup)
         recipe = made_up.recipe(method, amp="bf16", channels_last=True)
         with COMPILED.on():
@@ -288,9 +306,15 @@ def loading(setup: Setup) -> Iterator[Row]:
         for _ in alone.epoch(0):
             pass
         with BEST.on():
-            whole = made_up.training(made_up.task("add", setup.backbone), recipe, epochs, setup.device, **setup.counts)
-            held = made_up.resident(setup.batch, setup.size, setup.device)
-            bare = made_up.training(made_up.task("add", setup.backbone), recipe, held, setup.device, **setup.counts)
+            kept = list(itertools.islice(epochs(), 4))
+            sources = (epochs, lambda: itertools.cycle(kept))
+            some = kept[0].images["raw"][:16]
+            whole, bare = (
+                made_up.training(
+                    made_up.task("add", setup.backbone, some), recipe, source, setup.device, **setup.counts
+                )
+                for source in sources
+            )
     yield {
         "crops": 2 * frames,
         "decoded crops/s": 2 * frames / filled,
@@ -349,8 +373,8 @@ def _ten_steps(setup: Setup, device: str, amp: str) -> tuple[list[float], Tensor
     """The loss at each of ten steps, and the weights after them; of a network without dropout, whose draws differ."""
     rows: list[dict[str, float]] = []
     torch.manual_seed(0)
-    task = made_up.task("add", "resnet18")
     source = made_up.resident(setup.pick(16, 4), setup.pick(64, 32), device)
+    task = made_up.task("add", "resnet18", _some(source))
     loader = Clocked(source, 0, 1, 10, device)
     recipe = made_up.recipe("add", amp=amp, validations_per_epoch=10)
     Trainer(task, recipe, loader, torch.device(device)).run(None, made_up.Nowhere(), rows.append, "ten")  # type: ignore[arg-type]
@@ -379,7 +403,7 @@ def methods(setup: Setup) -> Iterator[Row]:
     source = made_up.resident(setup.batch, setup.size, setup.device)
     for method in setup.pick(names, names[:3]):
         _reset(setup.device)
-        task = made_up.task(method, method if method in made_up.paper().baselines else setup.backbone)
+        task = made_up.task(method, method if method in made_up.paper().baselines else setup.backbone, _some(source))
         with BEST.on():
             timing = made_up.training(task, made_up.recipe(method), source, setup.device, **setup.counts)
         yield {
@@ -391,6 +415,37 @@ def methods(setup: Setup) -> Iterator[Row]:
             "memory GiB": _memory(setup.device),
         }
         del task
+
+
+def kernels(setup: Setup) -> Iterator[Row]:
+    """What the device runs in a step of ADD by the profiler: how much, and what takes longest."""
+    steps = 3
+    for load in (setup, setup.small):
+        source = made_up.resident(load.batch, load.size, load.device)
+        task, recipe = made_up.task("add", load.backbone, _some(source)), made_up.recipe("add")
+        run = partial(made_up.training, task, recipe, source, load.device, 0, 1)
+        with BEST.on():
+            run(2)
+            with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA], acc_events=True) as recorded:
+                timing = run(steps)
+        on_gpu = load.device == "cuda"
+        kind = "CUDA" if on_gpu else "CPU"
+        found = [event for event in recorded.key_averages() if event.device_type.name == kind]
+        spent = {event.key: (event.self_device_time_total if on_gpu else event.self_cpu_time_total) for event in found}
+        counts = {event.key: event.count for event in found}
+        yield {
+            "network": load.backbone,
+            "what": f"all, in a step of {1e3 * timing.median:.3g} ms under the profiler",
+            "calls a step": sum(counts.values()) / steps,
+            "ms a step": sum(spent.values()) / steps / 1e3,
+        }
+        for name in sorted(spent, key=lambda name: -spent[name])[: setup.pick(14, 3)]:
+            yield {
+                "network": load.backbone,
+                "what": name[:90],
+                "calls a step": counts[name] / steps,
+                "ms a step": spent[name] / steps / 1e3,
+            }
 
 
 def together(setup: Setup) -> Iterator[Row]:
@@ -423,6 +478,7 @@ PARTS: dict[str, tuple[Callable[[Setup], Iterator[Row]], float]] = {
     "agreement": (agreement, 60),
     "tests": (tests, 90),
     "methods": (methods, 120),
+    "kernels": (kernels, 60),
     "together": (together, 120),
     "compiled": (compiled, 200),
 }

@@ -99,11 +99,11 @@ def recipe(method: str, **changes: Any) -> Train:
     return params.recipe(section).model_copy(update=once | changes)
 
 
-def task(method: str, backbone: str, size: int = 64) -> nn.Module:
+def task(method: str, backbone: str, images: Tensor) -> nn.Module:
     """What a training of a method trains; for a classifier the method is the backbone. All from random weights.
 
     A student starts from its teacher's weights, and the teacher knows the statistics of the batches: features of two
-    unlike random networks lie so far apart that the weights of L_FR overflow. size: px of the images for that.
+    unlike random networks lie so far apart that the weights of L_FR overflow. images: some of those to come.
     """
     torch.manual_seed(0)
     student = build(backbone)
@@ -111,19 +111,19 @@ def task(method: str, backbone: str, size: int = 64) -> nn.Module:
         return Classification(student, QUALITY)
     teacher = build(backbone)
     teacher.load_state_dict(student.state_dict())
-    _settle_statistics(teacher, size)
+    _settle_statistics(teacher, images.cpu())
     distillers = registry.build(method, backbone, paper(), student.channels, teacher.channels, seed=0)
     return Distillation(student, teacher, distillers, QUALITY)
 
 
-def _settle_statistics(network: nn.Module, size: int) -> None:
-    """Fill the running statistics from one batch of noise, as training would have."""
+def _settle_statistics(network: nn.Module, images: Tensor) -> None:
+    """Fill the running statistics from one batch, as training would have."""
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     kept = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 1.0
     with torch.no_grad():
-        network.train()(batches(16, size, "cpu", count=1)[0].images["raw"])
+        network.train()(images)
     for norm, momentum in zip(norms, kept, strict=True):
         norm.momentum = momentum
 

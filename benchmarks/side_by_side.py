@@ -75,9 +75,11 @@ def _take_part(
     torch.set_num_threads(1)
     for backbone, (size, batch, amp) in loads.items():
         for count in counts:
-            window = _Window(made_up.resident(batch, size, device)(), seconds, device, lambda: barrier.wait(PATIENCE))
+            source = made_up.resident(batch, size, device)
+            window = _Window(source(), seconds, device, lambda: barrier.wait(PATIENCE))
             if rank < count:
-                task, recipe = made_up.task("add", backbone), made_up.recipe("add", amp=amp, channels_last=True)
+                task = made_up.task("add", backbone, next(source()).images["raw"][:16])
+                recipe = made_up.recipe("add", amp=amp, channels_last=True)
                 trainer = Trainer(task, recipe, window, torch.device(device))
                 trainer.run(None, made_up.Nowhere(), lambda row: None, "side by side")  # type: ignore[arg-type]
                 memory = torch.cuda.max_memory_reserved() / 2**30 if device == "cuda" else float("nan")

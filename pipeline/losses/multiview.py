@@ -28,7 +28,7 @@ def draw_directions(count: int, generator: torch.Generator) -> Tensor:
 
 def draw_partners(allowed: Tensor, generator: torch.Generator) -> Tensor:
     """For each row of allowed (B, B), bool, one allowed column, each as likely; 0 where none is: (B,)."""
-    draws = torch.rand(allowed.shape, generator=generator).to(allowed.device)
+    draws = torch.rand(allowed.shape, generator=generator).to(allowed.device, non_blocking=True)
     return draws.masked_fill(~allowed, -1.0).argmax(1)
 
 
@@ -113,7 +113,7 @@ class MultiViewAttention(nn.Module):
         with torch.autocast(student.device.type, enabled=False):
             dtype = torch.promote_types(student.dtype, torch.float32)
             student, teacher = student.to(dtype), teacher.detach().to(dtype)
-            directions = draw_directions(self.directions, self.generator).to(student.device)
+            directions = draw_directions(self.directions, self.generator).to(student.device, non_blocking=True)
             same, opposite = _classes(labels.to(student.device))
             groups = self.groups or max(student.shape[1] // 2, 1)
             swd = self.slice_distances(student, teacher, directions, self._pairings(same, opposite), groups)

@@ -24,6 +24,7 @@ from pipeline.params.schema import Params
 from pipeline.tracking.runs import Run, track
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.history import Outcome, Row
+from pipeline.training.optimization import resolve
 from pipeline.training.trainer import Trainer
 
 
@@ -46,6 +47,7 @@ def fit(
     folders = [shards / "original", shards / cell.manipulation]
     roles = folds.fold(buckets(folders), fold, params.split.validation)
     where = device()
+    recipe = resolve(recipe, where)  # for the record too: what was computed, not what was left open
     size, batch = params.model.image_size, recipe.batch_size
     every = (RAW, *params.compressions)
     mixed = task.qualities == (ALL_QUALITIES,)

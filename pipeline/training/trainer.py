@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from pipeline.detectors.backbones.base import Backbone
 from pipeline.params.recipes import Train
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.training.guard import check_finite
+from pipeline.training.guard import TOTAL, check_steps, hold_back
 from pipeline.training.history import Means, Outcome, Row, State
+from pipeline.training.optimization import adam, autocast, resolve, schedule
 from pipeline.training.terms import Terms
-from pipeline.work.errors import UserError
 from pipeline.work.progress import progress
 
 CHECKPOINT_SECONDS = 20.0
@@ -48,6 +48,7 @@ class Trainer:
     """One training: optimizer, schedule, warm-up, validation, early stop, resume."""
 
     def __init__(self, task: Any, recipe: Train, loader: Loader, device: torch.device) -> None:
+        recipe = resolve(recipe, device)
         self.task, self.recipe, self.loader, self.device = task, recipe, loader, device
         self.student: Backbone = task.student
         memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
@@ -56,29 +57,17 @@ class Trainer:
         for module in self.frozen:
             module.requires_grad_(False)
         self.parameters = [parameter for parameter in task.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.Adam(
-            self.parameters, lr=recipe.lr, betas=recipe.betas, eps=recipe.eps, weight_decay=recipe.weight_decay
-        )
-        self.scheduler = self._schedule()
+        self.optimizer = adam(self.parameters, recipe)
+        self.scheduler = schedule(self.optimizer, recipe, recipe.epochs * len(loader))
         self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.amp == "fp16")
+        if recipe.compiled:
+            for network in (task.student, getattr(task, "teacher", None)):
+                if network is not None:
+                    network.compile()  # in place: the names of the weights stay
         # torch's, for a schedule that steps where fp16 left the optimizer's step out: that is counted and told
         warnings.filterwarnings("ignore", r"Detected call of `lr_scheduler\.step\(\)` before")
         self.best_weights: dict[str, Tensor] | None = None
         self.state = State()
-
-    def _schedule(self) -> Any:
-        recipe = self.recipe
-        if recipe.schedule == "one_cycle":
-            return torch.optim.lr_scheduler.OneCycleLR(
-                self.optimizer,
-                max_lr=recipe.lr,
-                total_steps=recipe.epochs * len(self.loader),
-                pct_start=recipe.pct_start,
-                cycle_momentum=recipe.cycle_momentum,
-            )
-        if recipe.schedule == "plateau":
-            return torch.optim.lr_scheduler.ReduceLROnPlateau(self.optimizer)
-        return torch.optim.lr_scheduler.ConstantLR(self.optimizer, factor=1.0)
 
     def run(
         self, validate: Validate | None, checkpoint: Checkpoint, watch: Callable[[Row], None], what: str
@@ -97,6 +86,7 @@ class Trainer:
             if state.batch not in marks:
                 continue
             row = {"step": float(state.step), "epoch": state.step / len(self.loader), "lr": self._rate()}
+            check_steps(means.steps, state.step - len(means.steps))
             row |= means.take()
             if recipe.amp == "fp16":
                 row["skipped"] = float(state.skipped)
@@ -165,25 +155,28 @@ class Trainer:
             for quality, pixels in batch.images.items()
         }
         labels = batch.labels.to(self.device, non_blocking=True)
-        half = torch.float16 if recipe.amp == "fp16" else torch.bfloat16
-        with torch.autocast(self.device.type, half, enabled=recipe.amp != "off"):
+        with autocast(recipe, self.device):
             terms = self.task(images, labels, self._warmup)
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.stack([value.float() for value in terms.losses.values()]).sum()
-        if not torch.isfinite(total):  # one read of the device a step; the terms are looked at only then
-            check_finite(terms, self.state.step)
-            raise UserError(
-                f"step {self.state.step}: each loss is finite, their sum is not; lower alpha, beta or train.lr"
-            )
+        told = Terms({TOTAL: total.detach()} | {name: v.detach() for name, v in terms.losses.items()}, terms.measures)
+        self._backward(total, told)
+        if recipe.schedule != "plateau":
+            self.scheduler.step()
+        return told
+
+    def _backward(self, total: Tensor, told: Terms) -> None:
+        """Take the gradient and step the weights; no loss that is not finite moves a weight."""
+        if self.recipe.fused and not self.scaler.is_enabled():
+            hold_back(self.optimizer, total)
+        else:
+            check_steps([told], self.state.step)  # waits for the device, as fp16 does for its scale anyway
         self.scaler.scale(total).backward()
         scale = self.scaler.get_scale()
         self.scaler.step(self.optimizer)
         self.scaler.update()
         # fp16: gradients too large for it leave a step out. The schedule goes on, for it is reckoned in batches.
         self.state.skipped += self.scaler.get_scale() < scale
-        if recipe.schedule != "plateau":
-            self.scheduler.step()
-        return Terms({"loss": total.detach()} | {name: v.detach() for name, v in terms.losses.items()}, terms.measures)
 
     def _validate(self, validate: Validate) -> Mapping[str, float]:
         state = self.state

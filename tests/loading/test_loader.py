@@ -147,6 +147,18 @@ def test_a_gpu_sees_the_same_bits(folders: list[Path], place: str, workers: int)
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_crops_on_a_gpu_are_cut_without_a_wait(folders: list[Path]) -> None:
+    batches = training(folders, place="device", device=torch.device("cuda")).epoch(0)
+    next(batches)  # decodes, and copies what the whole epoch draws
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        assert len(list(batches)) == len(training(folders)) - 1
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_crops_beyond_two_thousand_million_bytes_are_found() -> None:
     """A task of FaceForensics++ takes 4.5 GB a quality: places that 32 bits do not count."""
     crops = torch.zeros(45_000, 128, 128, 3, dtype=torch.uint8, device="cuda")
