@@ -28,7 +28,7 @@ $(STAMP): requirements.lock
 	@touch $@
 
 repro: setup  ## download, forge, compress, crop, train, evaluate, report: reports/report.html
-	$(BIN)/python -m pipeline.jobs --first crop $(if $(JOBS),--jobs $(JOBS))
+	$(BIN)/python -m pipeline.jobs $(if $(JOBS),--jobs $(JOBS))
 
 lint: setup  ## ruff, mypy, and the layers of pipeline/'s rooms
 	$(BIN)/ruff check .

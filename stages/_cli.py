@@ -3,26 +3,51 @@
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from pipeline.params.cells import BASELINE, Cell
-from pipeline.work import disk
+from pipeline.params.schema import load
+from pipeline.work import cluster, disk, memory
 from pipeline.work.errors import UserError
 
+Work = Callable[[argparse.Namespace], str]
 
-def run(parser: argparse.ArgumentParser, work: Callable[[argparse.Namespace], str]) -> None:
+
+def run(parser: argparse.ArgumentParser, work: Work) -> None:
     """Parse the command line, do `work`, print the outcome that it returns as one line after the stage's name."""
     name = Path(sys.argv[0]).stem
     parser.prog = f"python -m stages.{name}"
     try:
-        outcome = work(parser.parse_args())
+        outcome = _full_disk_told(work, parser.parse_args())
     except UserError as error:
         sys.exit(f"{name}: {error}")  # a string goes to stderr, exit status 1
-    except OSError as error:
-        if told := disk.full(error):
-            sys.exit(f"{name}: {told}")
-        raise
     print(f"{name}: {outcome}", flush=True)
+
+
+def run_on_device(parser: argparse.ArgumentParser, work: Work) -> None:
+    """`run` for work with a network: on the device of this machine, or as a task of the cluster of `cluster.address`."""
+
+    def placed(arguments: argparse.Namespace) -> str:
+        params = load()
+        call = partial(_on_device, work, arguments)
+        if params.cluster.address is None:
+            return call()
+        return cluster.run_stage(call, params.cluster.address, params.jobs.per_gpu, arguments.out.name)
+
+    run(parser, placed)
+
+
+def _on_device(work: Work, arguments: argparse.Namespace) -> str:
+    memory.keep_freed()
+    return _full_disk_told(work, arguments)
+
+
+def _full_disk_told(work: Work, arguments: argparse.Namespace) -> str:
+    try:
+        return work(arguments)
+    except OSError as error:
+        raise disk.full(error) or error from None
 
 
 def training_parser(description: str | None) -> argparse.ArgumentParser:
