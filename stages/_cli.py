@@ -1,14 +1,16 @@
 """How every stage starts: arguments in, one outcome line out, a mendable error as one line and exit status 1."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from pipeline.params.cells import BASELINE, Cell
 from pipeline.params.schema import load
-from pipeline.work import cluster, disk, memory
+from pipeline.work import cluster, disk, memory, warm
 from pipeline.work.errors import UserError
 
 Work = Callable[[argparse.Namespace], str]
@@ -26,11 +28,20 @@ def run(parser: argparse.ArgumentParser, work: Work) -> None:
 
 
 def run_on_device(parser: argparse.ArgumentParser, work: Work) -> None:
-    """`run` for work with a network: on the device of this machine, or as a task of the cluster of `cluster.address`."""
+    """`run` for work with a network: on the device of this machine, or as a task of the cluster.
+
+    Under `python -m pipeline.jobs` a fork of its warm process does it, which has torch loaded.
+    """
+
+    spec = sys.modules["__main__"].__spec__
+    assert spec is not None, "stages are started as python -m stages.x"
+    module = spec.name
+    if (there := os.environ.get(warm.ADDRESS)) and (status := warm.hand_over(there, module)) is not None:
+        sys.exit(status)
 
     def placed(arguments: argparse.Namespace) -> str:
         params = load()
-        call = partial(_on_device, work, arguments)
+        call = partial(_on_device, module, work.__name__, arguments)
         if params.cluster.address is None:
             return call()
         return cluster.run_stage(call, params.cluster.address, params.jobs.per_gpu, arguments.out.name)
@@ -38,9 +49,10 @@ def run_on_device(parser: argparse.ArgumentParser, work: Work) -> None:
     run(parser, placed)
 
 
-def _on_device(work: Work, arguments: argparse.Namespace) -> str:
+def _on_device(module: str, work: str, arguments: argparse.Namespace) -> str:
+    """Imported by its name, the work is the same thing on every node of a cluster."""
     memory.keep_freed()
-    return _full_disk_told(work, arguments)
+    return _full_disk_told(getattr(import_module(module), work), arguments)
 
 
 def _full_disk_told(work: Work, arguments: argparse.Namespace) -> str:
