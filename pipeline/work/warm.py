@@ -79,7 +79,6 @@ def hand_over(address: str, module: str) -> int | None:
 def serve(number: int) -> None:
     """Wait for stages at the listening socket with this file descriptor, and run each in a fork; to stdin's end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # forks that have ended are nobody's concern
     with socket.socket(fileno=number) as listening, selectors.DefaultSelector() as waiting:
         for name in LIBRARIES:
             with suppress(ImportError):
@@ -89,7 +88,8 @@ def serve(number: int) -> None:
         while True:
             ready = {key.fileobj for key, _ in waiting.select()}
             if 0 in ready:
-                return
+                return _reap(0)
+            _reap(os.WNOHANG)
             connection, _ = listening.accept()
             if os.fork() == 0:
                 listening.close()
@@ -98,10 +98,16 @@ def serve(number: int) -> None:
     _run(connection)
 
 
+def _reap(options: int) -> None:
+    """Collect the forks that have ended, so that their time counts as this process's."""
+    with suppress(ChildProcessError):  # there are none
+        while os.waitpid(-1, options)[0]:
+            pass
+
+
 def _run(connection: socket.socket) -> None:
     """Run the stage that the connection asks for, as `python -m` would."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _, files, *_ = socket.recv_fds(connection, 1, 3)
     for file, own in zip(files, (0, 1, 2), strict=True):
         os.dup2(file, own)

@@ -52,9 +52,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str,
 
 def start(stage: dict[str, str], folder: Path, word: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "toy_stage", word]
-    return subprocess.Popen(
-        command, cwd=folder, env=stage, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    return subprocess.Popen(command, cwd=folder, env=stage, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +92,7 @@ def test_it_ends_with_who_started_it(tmp_path: Path) -> None:
     code = (
         "import os, time; from pipeline.work import warm\n"
         "command = [__import__('sys').executable, '-c', 'import sys; from pipeline.work import warm; "
-        "warm.LIBRARIES = (); open(\"pid\", \"w\").write(str(__import__(\"os\").getpid())); warm.serve(int(sys.argv[1]))']\n"
+        'warm.LIBRARIES = (); open("pid", "w").write(str(__import__("os").getpid())); warm.serve(int(sys.argv[1]))\']\n'
         "with warm.server({}, command):\n    time.sleep(60)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
