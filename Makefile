@@ -8,7 +8,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 STAMP := $(VENV)/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test proof lint
+.PHONY: help setup repro plan test proof lint
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -29,6 +29,9 @@ $(STAMP): requirements.lock
 
 repro: setup  ## download, forge, compress, crop, train, evaluate, report: reports/report.html
 	$(BIN)/python -m pipeline.jobs $(if $(JOBS),--jobs $(JOBS))
+
+plan: setup  ## what repro would run, and what it takes: stages, trainings, videos, disk, hours
+	$(BIN)/python -m pipeline.jobs --plan $(if $(JOBS),--jobs $(JOBS))
 
 lint: setup  ## ruff, mypy, and the layers of pipeline/'s rooms
 	$(BIN)/ruff check .

@@ -31,7 +31,7 @@ class Known:
 
 
 def videos(params: Params) -> Known | None:
-    """The videos of each set: of data/raw where they are, else by what is known of the source; None where nothing is."""
+    """The videos of each set: those in data/raw, else what is known of the source; None where nothing is."""
     if all((RAW_FOLDER / name / "manifest.csv").exists() for name in params.sets):
         tables = {name: read_manifest(RAW_FOLDER / name)["bucket"].value_counts() for name in params.sets}
         return Known({name: {str(k): int(n) for k, n in table.items()} for name, table in tables.items()}, "data/raw")

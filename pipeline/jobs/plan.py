@@ -59,15 +59,15 @@ def _time_and_disk(cells: Sequence[Cell], params: Params, known: amounts.Known, 
     yield f"\nhours      {total / HOUR:,.1f} in all, {total / HOUR / at_once:,.1f} with {at_once} at a time"
     crops = amounts.crop_bytes(params, known)
     free = shutil.disk_usage(Path.cwd()).free
-    yield f"disk       {crops / GB:,.1f} GB of crops, {weights / GB:,.1f} GB of models; {free / GB:,.0f} GB are free here"
+    yield f"disk       {crops / GB:,.1f} GB of crops, {weights / GB:,.1f} GB of models; {free / GB:,.0f} GB are free"
     yield "           videos and faces come on top, and DVC's cache holds a second copy of all where files cannot share"
     yield "           their blocks (docs/data.md, docs/scaling.md)"
     where = device()
     yield "assumed"
     yield f"  the videos are {known.origin}; none is rejected"
     scaled = {cost.images for cost in costs.values()}
-    yield f"  a step as just measured on this machine's {where.type}, {threads} threads, {_spread(scaled)} images, scaled"
-    yield "  to the recipe's; what reads the crops keeps up; other work beside this one makes it look slower"
+    yield f"  a step as just measured on this {where.type} with {threads} threads and {_spread(scaled)} images,"
+    yield "  scaled to the recipe's; what reads the crops keeps up; other work beside this makes all look slower"
     yield "  steps are a model's in one fold, at most: with train.select: best a training stops early"
     yield "  hours hold the validations and tests, not the making of videos and crops (docs/scaling.md has its speed)"
     if machine.devices and None in machine.devices:

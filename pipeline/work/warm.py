@@ -61,7 +61,7 @@ def hand_over(address: str, module: str) -> int | None:
 
     None where nobody is there: the stage then runs where it is.
     """
-    order = {"module": module, "arguments": sys.argv, "folder": os.getcwd(), "environment": dict(os.environ)}
+    order = {"module": module, "arguments": sys.argv, "folder": str(Path.cwd()), "environment": dict(os.environ)}
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.connect(address)

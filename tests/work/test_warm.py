@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,17 +87,22 @@ def test_nobody_there() -> None:
     assert warm.hand_over("/nowhere/warm", "toy_stage") is None
 
 
+STARTER = """
+import sys, time
+from pipeline.work import warm
+
+note = "import os, sys; from pipeline.work import warm; open('pid', 'w').write(str(os.getpid())); "
+with warm.server({}, [sys.executable, "-c", note + "warm.LIBRARIES = (); warm.serve(int(sys.argv[1]))"]):
+    time.sleep(60)
+"""
+
+
 def test_it_ends_with_who_started_it(tmp_path: Path) -> None:
-    code = (
-        "import os, time; from pipeline.work import warm\n"
-        "command = [__import__('sys').executable, '-c', 'import sys; from pipeline.work import warm; "
-        'warm.LIBRARIES = (); open("pid", "w").write(str(__import__("os").getpid())); warm.serve(int(sys.argv[1]))\']\n'
-        "with warm.server({}, command):\n    time.sleep(60)\n"
-    )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    starter = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment)
+    starter = subprocess.Popen([sys.executable, "-c", STARTER], cwd=tmp_path, env=environment)
     wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != "", 60)
-    time.sleep(0.2)
+    server = int((tmp_path / "pid").read_text())
+    assert alive(server)
     starter.kill()
     starter.wait()
-    wait_until(lambda: not alive(int((tmp_path / "pid").read_text())))
+    wait_until(lambda: not alive(server))
