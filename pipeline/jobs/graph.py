@@ -1,10 +1,13 @@
 """The graph of dvc.yaml's stages: what each one waits for, what it uses, and which have to run."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
+from dvc.exceptions import DvcException
 from dvc.repo import Repo
+
+from pipeline.work.errors import UserError
 
 Graph = dict[str, set[str]]  # stage -> the stages that it depends on
 # What a stage may say under `meta: uses` in dvc.yaml; one that says nothing is a process of one core.
@@ -13,28 +16,24 @@ NETWORK, CORES, DEVICE = "network", "cores", "device"
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The stages of dvc.yaml. uses: NETWORK, CORES (as many as there are), DEVICE (a GPU where there is one), or None.
-
-    commands: the command line of each.
-    """
+    """The stages of dvc.yaml. uses: NETWORK, CORES (all of them), DEVICE (a GPU where there is one), or None."""
 
     graph: Graph
     uses: dict[str, str | None]
-    commands: dict[str, str]
 
 
 def load_pipeline() -> Pipeline:
     """Read dvc.yaml, with params.yaml in it."""
-    with Repo() as repo:
+    with _repo() as repo:
         found = repo.index.graph
         graph = {stage.addressing: {other.addressing for other in found.successors(stage)} for stage in found}
         uses = {stage.addressing: (stage.meta or {}).get("uses") for stage in found}
-        return Pipeline(graph, uses, {stage.addressing: _command(stage) for stage in found})
+        return Pipeline(graph, uses)
 
 
 def changed() -> set[str]:
     """The stages whose command, dependencies, params or outs are not those that dvc.lock records."""
-    with Repo() as repo:
+    with _repo() as repo:
         return set(repo.status())
 
 
@@ -66,5 +65,11 @@ def downstream(graph: Graph, names: Iterable[str]) -> set[str]:
     return found
 
 
-def _command(stage: Any) -> str:
-    return " ".join(stage.cmd) if isinstance(stage.cmd, list) else str(stage.cmd or "")
+@contextmanager
+def _repo() -> Iterator[Repo]:
+    """DVC's view of this folder. Raises: UserError with what DVC says, such as that another process has its lock."""
+    try:
+        with Repo() as repo:
+            yield repo
+    except DvcException as error:
+        raise UserError(f"dvc: {' '.join(str(error).split())}") from None

@@ -27,8 +27,9 @@ def find(params: Params, jobs: int) -> Machine:
 def environment(machine: Machine, place: Place) -> dict[str, str]:
     """The variables of a stage: its GPU, and its share of the cores, unless the user has said otherwise."""
     found = {devices.VISIBLE: place.device} if place.device is not None else {}
-    if THREADS not in os.environ:
-        side = max(len(machine.devices), 1) if place.queue == DEVICE else machine.cores
+    elsewhere = place.queue == DEVICE and place.device is None  # a cluster's nodes have cores of their own
+    if THREADS not in os.environ and not elsewhere:
+        side = len(machine.devices) if place.queue == DEVICE else machine.cores
         found[THREADS] = str(max(1, cores() // side))
     return found
 

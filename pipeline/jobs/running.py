@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import re
 import sys
+import threading
 from collections import deque
 from collections.abc import Iterable, Mapping
 from multiprocessing.connection import Connection
@@ -16,6 +17,8 @@ from pathlib import Path
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["dvc.cli", "dvc.commands.repro", "dvc.repo.reproduce"])
+# Starting one process asks all others whether they have ended; two threads that ask one at once read its status twice.
+LOCK = threading.Lock()
 FAILED = "ERROR: failed to reproduce"  # how DVC's line on a stage that failed begins
 HINT = "Use `dvc push`"  # DVC's after every stage
 COLORS = re.compile(r"\x1b\[[0-9;]*m")
@@ -30,7 +33,8 @@ def repro(stage: str, environment: Mapping[str, str], cores: Iterable[int] | Non
     said, tells = SERVER.Pipe(duplex=False)
     settings = (arguments, Path.cwd(), dict(os.environ) | dict(environment), set(cores or ()), tells)
     process = SERVER.Process(target=_dvc, args=settings)
-    process.start()
+    with LOCK:
+        process.start()
     tells.close()
     last: deque[str] = deque(maxlen=20)
     with os.fdopen(os.dup(said.fileno()), errors="replace") as lines:
@@ -39,7 +43,8 @@ def repro(stage: str, environment: Mapping[str, str], cores: Iterable[int] | Non
                 print(line, end="", file=sys.stderr, flush=True)
                 last.append(COLORS.sub("", line))
     said.close()
-    process.join()
+    with LOCK:
+        process.join()
     return cause(last, process.exitcode) if process.exitcode else None
 
 

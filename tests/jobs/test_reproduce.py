@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.jobs.graph import load_pipeline
 from pipeline.jobs.reproduce import reproduce
 from pipeline.jobs.running import cause
 from pipeline.jobs.scheduling import Machine
+from pipeline.work.errors import UserError
 
 # Each training notes its GPU, and refuses to run beside another one on it.
 TRAIN = """
@@ -80,3 +82,10 @@ def test_the_cause_is_what_the_stage_said_last() -> None:
     missing = "ERROR: failed to reproduce 'b': missing data 'source': a.model"
     assert cause([missing], 255) == missing.removeprefix("ERROR: ")
     assert cause([], -9) == "dvc ended with status -9"
+
+
+def test_what_dvc_refuses_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT")
+    with pytest.raises(UserError, match="dvc: you are not inside of a DVC repository"):
+        load_pipeline()

@@ -145,3 +145,8 @@ def test_cores_of_the_gpus_are_left_to_them(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     pinned = environment(machine, Place("device", 0, "b"))
     assert pinned == {"CUDA_VISIBLE_DEVICES": "b", "OMP_NUM_THREADS": "2"}
+
+
+def test_nodes_of_a_cluster_have_cores_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert environment(Machine(4, (None, None)), Place("device", 0)) == {}
