@@ -12,6 +12,7 @@ from pipeline.params.cells import BASELINE, Cell
 from pipeline.params.schema import load
 from pipeline.work import cluster, disk, memory, warm
 from pipeline.work.errors import UserError
+from pipeline.work.files import require_own_folder
 
 Work = Callable[[argparse.Namespace], str]
 
@@ -21,7 +22,9 @@ def run(parser: argparse.ArgumentParser, work: Work) -> None:
     name = Path(sys.argv[0]).stem
     parser.prog = f"python -m stages.{name}"
     try:
-        outcome = _full_disk_told(work, parser.parse_args())
+        arguments = parser.parse_args()
+        require_own_folder(arguments.out)
+        outcome = _full_disk_told(work, arguments)
     except UserError as error:
         sys.exit(f"{name}: {error}")  # a string goes to stderr, exit status 1
     print(f"{name}: {outcome}", flush=True)

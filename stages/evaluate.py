@@ -12,9 +12,8 @@ def main(arguments: argparse.Namespace) -> str:
     from pipeline.tracking.runs import flat, track
 
     params = load()
-    summary = evaluate(
-        arguments.model, params.folds, params.compressions, arguments.shards, params.evaluation, arguments.out
-    )
+    names = (params.folds, params.compressions)
+    summary = evaluate(arguments.model, *names, arguments.shards, params.evaluation, params.loader, arguments.out)
     tags = {key: summary[key] for key in ("method", "backbone", "manipulation", "compression", "seed")}
     settings = {"evaluation": params.evaluation.model_dump(), "folds": params.folds}
     with track(params.tracking, f"evaluate {arguments.out.name}", settings, {"stage": "evaluate", **tags}) as run:

@@ -19,7 +19,7 @@ from pipeline.detectors.device import device
 from pipeline.detectors.scoring import score
 from pipeline.evaluation import metrics
 from pipeline.evaluation.statistics import Scored, draw, interval
-from pipeline.loading.batches import META
+from pipeline.loading.crops import META
 from pipeline.loading.loader import evaluation_loader
 from pipeline.params.cells import RAW, Cell, expected
 from pipeline.params.schema import Params
@@ -125,8 +125,9 @@ def _scores(runs: Sequence[tuple[str, Cell]], folders: Sequence[Path], models: P
                 qualities=[quality],
                 image_size=card.image_size,
                 batch_size=params.evaluation.batch_size,
+                place=params.loader.place,
                 workers=params.loader.workers,
-                cache_mb=params.loader.cache_mb,
+                device=device(),
             )
         # Batch by batch: the embeddings of all frames, of no use here, would take gigabytes.
         table = pd.concat([score(detector, [batch], quality, device()).frames for batch in batches], ignore_index=True)

@@ -12,8 +12,9 @@ from pipeline.detectors.card import HISTORY, SUMMARY, Card, load
 from pipeline.detectors.device import device
 from pipeline.detectors.scoring import Scores, score
 from pipeline.evaluation import metrics
+from pipeline.evaluation.neighbours import knn_recall
 from pipeline.loading.loader import evaluation_loader
-from pipeline.params.schema import Evaluation
+from pipeline.params.schema import Evaluation, Loader
 from pipeline.work.errors import UserError
 from pipeline.work.files import whole
 
@@ -21,7 +22,13 @@ UNITS = {"video": ["set", "video"], "person": ["person"]}  # what the bootstraps
 
 
 def evaluate(
-    model: Path, folds: Sequence[int], compressions: Sequence[str], shards: Path, settings: Evaluation, out: Path
+    model: Path,
+    folds: Sequence[int],
+    compressions: Sequence[str],
+    shards: Path,
+    settings: Evaluation,
+    loading: Loader,
+    out: Path,
 ) -> dict[str, Any]:
     """Score the test people of each fold with that fold's model; write out.json and out.parquet; give back the json.
 
@@ -35,9 +42,11 @@ def evaluate(
         cards.append(card)
         training.append({"fold": fold, **_training(model / f"fold{fold}")})
         for quality in ("raw", *compressions) if card.quality == "raw" else (card.quality,):
-            test, gallery = (_scores(detector, card, role, quality, shards, settings) for role in ("test", "train"))
+            test, gallery = (
+                _scores(detector, card, role, quality, shards, settings, loading) for role in ("test", "train")
+            )
             labels, known = test.frames["label"].to_numpy(), gallery.frames["label"].to_numpy()
-            recall = metrics.knn_recall(test.embeddings, labels, gallery.embeddings, known)
+            recall = knn_recall(test.embeddings, labels, gallery.embeddings, known, device())
             recalls.setdefault(quality, []).append((recall, len(labels)))
             tables.append(test.frames.assign(quality=quality, fold=fold))
     frames = pd.concat(tables, ignore_index=True)
@@ -83,13 +92,18 @@ def summarise(frames: pd.DataFrame, settings: Evaluation) -> dict[str, Any]:
     }
 
 
-def _scores(detector: Any, card: Card, role: str, quality: str, shards: Path, settings: Evaluation) -> Scores:
+def _scores(
+    detector: Any, card: Card, role: str, quality: str, shards: Path, settings: Evaluation, loading: Loader
+) -> Scores:
     loader = evaluation_loader(
         [shards / "original", shards / card.manipulation],
         buckets=card.buckets[role],
         qualities=[quality],
         image_size=card.image_size,
         batch_size=settings.batch_size,
+        place=loading.place,
+        workers=loading.workers,
+        device=device(),
     )
     return score(detector, loader, quality, device())
 

@@ -5,14 +5,12 @@ Plain numpy: the bootstrap weighs every frame by how often its video was drawn, 
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-Matrix = NDArray[np.floating]
 Measure = Callable[[Array, Array, Array], Array]  # labels (N,), scores (N,), weights (R, N) -> (R,)
 THRESHOLD = 0.5
 BINS = 15  # of the calibration error
@@ -91,13 +89,20 @@ MEASURES: dict[str, Measure] = {
     "ece": calibration_error,
     "fake_recall": fake_recall,
 }
+# The labels without which a measure is not defined.
+NEEDS = {
+    "balanced_acc": {0, 1},
+    "auc": {0, 1},
+    "average_precision": {1},
+    "eer": {0, 1},
+    "fake_recall": {1},
+}
 
 
 def measure(frames: pd.DataFrame) -> dict[str, float]:
-    """Every measure of a table with `label` and `score`; those that need both classes are nan with one."""
+    """Every measure of a table with `label` and `score`; those that need a class that is not there are nan."""
     labels, scores, ones = _arrays(frames)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return {name: float(function(labels, scores, ones)[0]) for name, function in MEASURES.items()}
+    return {name: float(values[0]) for name, values in _measured(labels, scores, ones).items()}
 
 
 def by_video(frames: pd.DataFrame) -> pd.DataFrame:
@@ -116,10 +121,12 @@ def intervals(
     """
     labels, scores, _ = _arrays(frames)
     weights = resample(frames, unit, resamples, seed)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        values = {name: function(labels, scores, weights) for name, function in MEASURES.items()}
     edges = [(1 - level) / 2, (1 + level) / 2]
-    return {name: tuple(np.nanquantile(value, edges).tolist()) for name, value in values.items()}
+    values = _measured(labels, scores, weights)
+    return {
+        name: tuple(np.nanquantile(value, edges).tolist()) if np.isfinite(value).any() else (np.nan, np.nan)
+        for name, value in values.items()
+    }
 
 
 def resample(frames: pd.DataFrame, unit: list[str], resamples: int, seed: int) -> Array:
@@ -135,20 +142,15 @@ def resample(frames: pd.DataFrame, unit: list[str], resamples: int, seed: int) -
     return counts[:, units]
 
 
-def knn_recall(
-    query: Matrix, query_labels: NDArray[Any], gallery: Matrix, gallery_labels: NDArray[Any], block: int = 1024
-) -> float:
-    """knn R@1: the share of queries (Q, D) whose nearest gallery vector (G, D) has their label.
-
-    Squared Euclidean, not normalised, in blocks of queries: the whole distance matrix of FaceForensics++ is 34 GB.
-    """
-    norms = (gallery**2).sum(1)
-    right = 0
-    for start in range(0, len(query), block):
-        part = query[start : start + block]
-        nearest = np.argmin(norms - 2 * part @ gallery.T, axis=1)
-        right += int((gallery_labels[nearest] == query_labels[start : start + block]).sum())
-    return right / len(query)
+def _measured(labels: Array, scores: Array, weights: Array) -> dict[str, Array]:
+    """Each measure under each row of weights (R, N); nan, and not computed, where the labels lack a class for it."""
+    there = set(labels.astype(int).tolist())
+    undefined = np.full(len(weights), np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):  # a resample may lack a class that the sample has
+        return {
+            name: function(labels, scores, weights) if NEEDS.get(name, set()) <= there else undefined
+            for name, function in MEASURES.items()
+        }
 
 
 def _arrays(frames: pd.DataFrame) -> tuple[Array, Array, Array]:

@@ -9,10 +9,11 @@ from torch import nn
 from pipeline.losses.attention import AttentionTransfer
 from pipeline.losses.fitnet import FitNet
 from pipeline.losses.frequency import FrequencyAttention
+from pipeline.losses.kd import KnowledgeDistillation
 from pipeline.losses.multiview import MultiViewAttention
 from pipeline.losses.non_local import NonLocal
 from pipeline.params.cells import ABLATIONS, ADD
-from pipeline.params.recipes import Add, Distill
+from pipeline.params.recipes import Add, Distill, Softened, Staged
 from pipeline.params.schema import Params
 from pipeline.work.errors import UserError
 
@@ -36,21 +37,26 @@ def _fitnet(section: Distill, pair: _Pair) -> Distillers:
     return {"fitnet": (section.weight, FitNet(pair.student[-1], pair.teacher[-1]))}
 
 
-def _at(section: Distill, pair: _Pair) -> Distillers:
-    return {"at": (section.weight, AttentionTransfer(section.layer_weights or ()))}
+def _at(section: Staged, pair: _Pair) -> Distillers:
+    return {"at": (section.weight, AttentionTransfer(section.layer_weights))}
 
 
-def _nl(section: Distill, pair: _Pair) -> Distillers:
+def _nl(section: Staged, pair: _Pair) -> Distillers:
     if tuple(pair.student) != tuple(pair.teacher):
         raise UserError("distill.nl: student and teacher must have the same channels; give them the same backbone")
-    return {"nl": (section.weight, NonLocal(pair.student, section.layer_weights or (), pair.seed))}
+    return {"nl": (section.weight, NonLocal(pair.student, section.layer_weights, pair.seed))}
 
 
-DISTILLED: dict[str, Callable[[Distill, _Pair], Distillers]] = {
+def _kd(section: Softened, pair: _Pair) -> Distillers:
+    return {"kd": (section.weight, KnowledgeDistillation(section.temperature))}
+
+
+DISTILLED: dict[str, Callable[[Any, _Pair], Distillers]] = {
     "warm_start": _warm_start,
     "fitnet": _fitnet,
     "at": _at,
     "nl": _nl,
+    "kd": _kd,
 }
 
 
@@ -85,10 +91,11 @@ def section(method: str, params: Params) -> Add | Distill:
     """The method's own params, whose `train` holds what differs from the common recipe."""
     if method == ADD or method in ABLATIONS:
         return params.add
-    if method not in DISTILLED or method not in params.distill:
+    if method not in DISTILLED:
         known = ", ".join((ADD, *ABLATIONS, *DISTILLED))
-        raise UserError(f"{method}: no such distillation with an entry in params distill; there are {known}")
-    return params.distill[method]
+        raise UserError(f"{method}: no such distillation; there are {known}")
+    found: Distill = getattr(params.distill, method)
+    return found
 
 
 def settings(method: str, params: Params) -> dict[str, Any]:

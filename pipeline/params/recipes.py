@@ -4,12 +4,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from pipeline.params.sources import Positive, Section
+from pipeline.params.sources import NAME_LETTERS, QUALITY_LETTERS, Positive, Section
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
 LayerWeights = tuple[Weight, Weight, Weight, Weight]  # one for each of the four stages (spec section 5)
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", max_length=NAME_LETTERS)]
+Quality = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", max_length=QUALITY_LETTERS)]
 
 
 class Train(Section):
@@ -46,8 +47,25 @@ class Baseline(Section):
 
 class Distill(Section):
     weight: Weight
-    layer_weights: LayerWeights | None = None  # of the methods over the four stages, and of these alone
     train: dict[str, Any]
+
+
+class Staged(Distill):
+    layer_weights: LayerWeights
+
+
+class Softened(Distill):
+    temperature: Annotated[float, Field(gt=0)]
+
+
+class Distillations(Section):
+    """The methods with a teacher besides ADD, each with its own params."""
+
+    warm_start: Distill
+    fitnet: Distill
+    at: Staged
+    nl: Staged
+    kd: Softened
 
 
 class Frequency(Section):

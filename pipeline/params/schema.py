@@ -11,11 +11,9 @@ from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.params.recipes import Add, Baseline, Distill, Name, Recipe, Teacher, Train, Weight
+from pipeline.params.recipes import Add, Baseline, Distillations, Name, Quality, Recipe, Teacher, Train, Weight
 from pipeline.params.sources import CelebDF, FaceForensics, Folder, OtherData, Positive, SampleSource, Section
 from pipeline.work.errors import UserError
-
-STAGED = ("at", "nl")  # the distillations over all four stages, besides ADD
 
 # As DVC reads and rewrites the file: YAML 1.2, where `off` is a word and 1e-08 a number, unlike in PyYAML's 1.1.
 READER = YAML(typ="safe", pure=True)
@@ -56,8 +54,10 @@ class Crop(Section):
 
 
 class Loader(Section):
-    workers: Annotated[int, Field(ge=0)]
-    cache_mb: Annotated[int, Field(ge=0)]
+    """How crops come to the training; changes no batch, and so no result."""
+
+    place: Literal["auto", "device", "memory", "disk"]  # where they are kept decoded; auto: the first with room
+    workers: Annotated[int, Field(ge=0)]  # processes that read them anew each epoch where the place is disk
 
 
 class Cluster(Section):
@@ -71,7 +71,7 @@ class Jobs(Section):
 class Grid(Section):
     """Which cells are trained and reported: the product of these lists with `manipulations` and `folds`."""
 
-    compressions: tuple[Name, ...]
+    compressions: tuple[Quality, ...]
     seeds: tuple[int, ...]
     backbones: tuple[Name, ...]
     baselines: tuple[Name, ...]
@@ -83,7 +83,7 @@ class Grid(Section):
 class Ablation(Section):
     methods: tuple[Name, ...]
     manipulations: tuple[Name, ...]
-    compressions: tuple[Name, ...]
+    compressions: tuple[Quality, ...]
     backbones: tuple[Name, ...]
 
 
@@ -110,7 +110,7 @@ class Params(Section):
     published: tuple[Name, ...]
     sets: tuple[Name, ...]
     manipulations: Annotated[tuple[Name, ...], Field(min_length=1)]
-    compressions: tuple[Name, ...]
+    compressions: tuple[Quality, ...]
     folds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     split: Split
     sample_source: SampleSource
@@ -118,7 +118,7 @@ class Params(Section):
     faceforensics: FaceForensics
     celebdf: CelebDF
     forge: Forge
-    crf: dict[Name, Annotated[int, Field(ge=0, le=51)]]
+    crf: dict[Quality, Annotated[int, Field(ge=0, le=51)]]
     sample: Sample
     detect: Detect
     faces: Faces
@@ -133,7 +133,7 @@ class Params(Section):
     train: Train
     teacher: Teacher
     baselines: dict[Name, Baseline]
-    distill: dict[Name, Distill]
+    distill: Distillations
     add: Add
     evaluation: Evaluation
     elsewhere: OtherData
@@ -153,7 +153,7 @@ class Params(Section):
             ("grid.compressions", self.grid.compressions, "compressions", self.compressions),
             ("grid.distilled_backbones", self.grid.distilled_backbones, "grid.backbones", self.grid.backbones),
             ("grid.baselines", self.grid.baselines, "baselines", self.baselines),
-            ("grid.distilled", self.grid.distilled, "distill", self.distill),
+            ("grid.distilled", self.grid.distilled, "distill", dict(self.distill)),
             ("ablation.manipulations", self.ablation.manipulations, "manipulations", self.manipulations),
             ("ablation.compressions", self.ablation.compressions, "compressions", self.compressions),
             ("ablation.backbones", self.ablation.backbones, "grid.backbones", self.grid.backbones),
@@ -161,11 +161,7 @@ class Params(Section):
         for key, names, other, allowed in within:
             if extra := sorted(set(names) - set(allowed)):
                 raise ValueError(f"{key} holds {', '.join(extra)}, which {other} does not have")
-        for method, section in self.distill.items():
-            if (section.layer_weights is None) == (method in STAGED):
-                reason = "is missing" if method in STAGED else f"belongs to {' and '.join(STAGED)} alone"
-                raise ValueError(f"distill.{method}.layer_weights {reason}")
-        every: list[Recipe] = [self.teacher, self.add, *self.baselines.values(), *self.distill.values()]
+        every: list[Recipe] = [self.teacher, self.add, *self.baselines.values(), *dict(self.distill).values()]
         for recipe in every:
             self.recipe(recipe)
         if self.grid.backbones and self.train.freeze_stages and not self.model.pretrained:
@@ -195,11 +191,17 @@ def load(path: Path | str = "params.yaml") -> Params:
     """
     path = Path(path)
     try:
-        return Params.model_validate(READER.load(path.read_text()))
+        return check(READER.load(path.read_text()), path)
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run from the repository's root") from None
     except YAMLError as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def check(values: object, path: Path) -> Params:
+    """The params that a file holds. Raises: UserError as `load` does, naming the file."""
+    try:
+        return Params.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])

@@ -35,6 +35,7 @@ MEANINGS = {
     "fitnet": "FitNet (Romero et al. 2014): the student's last features match the teacher's",
     "at": "attention transfer (Zagoruyko & Komodakis 2016)",
     "nl": "non-local attention of the features (Wang et al. 2018), matched to the teacher's",
+    "kd": "knowledge distillation (Hinton et al. 2015): the student's softened logits match the teacher's",
     "xception": "Xception (Rössler et al. 2019), no teacher",
     "inception_resnet_v1": "InceptionResnetV1 (Dogonadze et al. 2020, who start from VGGFace2), no teacher",
     "f3net": "F3Net (Qian et al. 2020): frequency-aware decomposition and local frequency statistics, no teacher",

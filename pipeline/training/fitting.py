@@ -56,7 +56,7 @@ def fit(
         flip=recipe.horizontal_flip,
         seed=cell.seed,
         workers=params.loader.workers,
-        cache_mb=params.loader.cache_mb,
+        place=params.loader.place,
         device=where,
     )
     what = {**vars(cell), "fold": fold}
@@ -76,7 +76,7 @@ def fit(
             image_size=size,
             batch_size=2 * batch,
             workers=params.loader.workers,
-            cache_mb=params.loader.cache_mb,
+            place=params.loader.place,
             device=where,
         )
     )

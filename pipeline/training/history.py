@@ -22,6 +22,7 @@ class State:
     best_step: int = 0
     stale: int = 0  # validations since the best
     stopped: bool = False
+    skipped: int = 0  # steps that fp16 left out
     history: list[Row] = field(default_factory=list)
 
 

@@ -4,6 +4,7 @@ import copy
 import math
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -59,6 +60,8 @@ class Trainer:
         )
         self.scheduler = self._schedule()
         self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.amp == "fp16")
+        # torch's, for a schedule that steps where fp16 left the optimizer's step out: that is counted and told
+        warnings.filterwarnings("ignore", r"Detected call of `lr_scheduler\.step\(\)` before")
         self.best_weights: dict[str, Tensor] | None = None
         self.state = State()
 
@@ -94,6 +97,8 @@ class Trainer:
                 continue
             row = {"step": float(state.step), "epoch": state.step / len(self.loader), "lr": self._rate()}
             row |= means.take()
+            if recipe.amp == "fp16":
+                row["skipped"] = float(state.skipped)
             if validate:
                 row |= self._validate(validate)
             state.history.append(row)
@@ -115,6 +120,9 @@ class Trainer:
             selected = state.best_step
         if state.stopped:
             print(f"{what}: stopped early at step {state.step}; the best was step {state.best_step}", file=sys.stderr)
+        if state.skipped:
+            left = f"fp16 left out {state.skipped} of {state.step} steps, whose gradients were too large for it"
+            print(f"{what}: {left} (train.amp=bf16 leaves out none)", file=sys.stderr, flush=True)
         self.student.eval()
         return Outcome(state.history, selected, state.stopped)
 
@@ -166,8 +174,11 @@ class Trainer:
                 f"step {self.state.step}: each loss is finite, their sum is not; lower alpha, beta or train.lr"
             )
         self.scaler.scale(total).backward()
+        scale = self.scaler.get_scale()
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        # fp16: gradients too large for it leave a step out. The schedule goes on, for it is reckoned in batches.
+        self.state.skipped += self.scaler.get_scale() < scale
         if recipe.schedule != "plateau":
             self.scheduler.step()
         return Terms({"loss": total.detach()} | {name: v.detach() for name, v in terms.losses.items()}, terms.measures)
@@ -189,25 +200,41 @@ class Trainer:
     def _rate(self) -> float:
         return float(self.optimizer.param_groups[0]["lr"])
 
+    def _held(self) -> dict[str, Any]:
+        return {
+            "state": vars(self.state),
+            "student": self.student.state_dict(),
+            "distillers": getattr(self.task, "distillers", nn.ModuleDict()).state_dict(),
+            "best": self.best_weights,
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "random": torch.get_rng_state(),
+            # Of the one device that trains: another machine may have fewer of them.
+            "cuda_random": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+        }
+
     def _save(self, checkpoint: Checkpoint) -> None:
-        checkpoint.save(
-            {
-                "state": vars(self.state),
-                "student": self.student.state_dict(),
-                "distillers": getattr(self.task, "distillers", nn.ModuleDict()).state_dict(),
-                "best": self.best_weights,
-                "optimizer": self.optimizer.state_dict(),
-                "scheduler": self.scheduler.state_dict(),
-                "scaler": self.scaler.state_dict(),
-                "random": torch.get_rng_state(),
-                "cuda_random": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
-            }
-        )
+        checkpoint.save(self._held())
 
     def _resume(self, checkpoint: Checkpoint, watch: Callable[[Row], None]) -> None:
         found = checkpoint.load()
         if found is None:
             return
+        fresh = copy.deepcopy(self._held())
+        try:
+            self._restore(found)
+        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            self._restore(fresh)  # what does not fit may have been taken in part
+            checkpoint.refuse(error)
+            return
+        print(f"resumed at step {self.state.step} from {checkpoint.path.name}", file=sys.stderr, flush=True)
+        for row in self.state.history:
+            watch(row)
+
+    def _restore(self, found: Mapping[str, Any]) -> None:
+        if found["state"].keys() != vars(State()).keys():
+            raise ValueError("it holds another state than this version's")
         self.state = State(**found["state"])
         self.student.load_state_dict(found["student"])
         getattr(self.task, "distillers", nn.ModuleDict()).load_state_dict(found["distillers"])
@@ -216,8 +243,5 @@ class Trainer:
         self.scheduler.load_state_dict(found["scheduler"])
         self.scaler.load_state_dict(found["scaler"])
         torch.set_rng_state(found["random"])
-        if self.device.type == "cuda":
-            torch.cuda.set_rng_state_all(found["cuda_random"])
-        print(f"resumed at step {self.state.step} from {checkpoint.path.name}", file=sys.stderr, flush=True)
-        for row in self.state.history:
-            watch(row)
+        if self.device.type == "cuda" and found["cuda_random"] is not None:
+            torch.cuda.set_rng_state(found["cuda_random"], self.device)

@@ -1,5 +1,6 @@
 """Videos as frames: what a file holds, and its pictures one by one."""
 
+import os
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
@@ -9,6 +10,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.videos import formats
 from pipeline.videos.ffmpeg_process import command, executable, running, source
 from pipeline.videos.probing import VideoInfo, parse_probe
 from pipeline.work.errors import VideoError
@@ -24,16 +26,22 @@ TO_RGB = "scale=flags=neighbor+accurate_rnd+full_chroma_int+bitexact,format=rgb2
 def probe(path: Path) -> VideoInfo:
     """Size, rate, codec and the exact number of frames, from the packets, without decoding.
 
-    Raises: VideoError where the file is missing, empty, damaged, cut short or without a video stream.
+    Raises: VideoError where the file is missing, empty, damaged, cut short, of no format of videos (see formats) or
+    without a video stream.
     """
     if not path.is_file():
         raise VideoError("the file is missing")
+    if not os.access(path, os.R_OK):
+        raise VideoError("the file may not be read: permission denied")
     if path.stat().st_size == 0:
         raise VideoError("the file is empty (0 bytes)")
     output = source(path).output("pipe:", map="0:V:0", c="copy", format="framecrc")
     arguments = command(output.global_args("-loglevel", "level+info"))
     result = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True)
-    return parse_probe(result.stdout.decode(), result.stderr.decode(errors="replace"))
+    log = result.stderr.decode(errors="replace")
+    if formats.REFUSED in log:
+        raise VideoError(formats.refusal(path))
+    return parse_probe(result.stdout.decode(), log)
 
 
 def read_frames(

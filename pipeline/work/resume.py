@@ -24,7 +24,7 @@ class Scratch:
     """The results of a stage's videos, in .scratch/<stage>-<key>/ of the main checkout (DVC_ROOT).
 
     The key is a hash of the settings, of the inputs (each file's path, size and time of change), of `out` and of the
-    modules that the stage has loaded: a run with anything else never goes on from it, and removes what it finds of
+    code that the stage has loaded: a run with anything else never goes on from it, and removes what it finds of
     another run with the same `out`. Used as a context, it removes the folder at the end, unless by an error.
     """
 
@@ -32,9 +32,8 @@ class Scratch:
         digest = hashlib.sha256(repr(sorted(settings.items())).encode())
         for path in inputs:
             digest.update(repr(_stamps(path)).encode())
-        for module in sorted({str(module.__file__) for name, module in sys.modules.items() if name.startswith(CODE)}):
-            digest.update(Path(module).read_bytes())
-        place = hashlib.sha256(str(out.absolute()).encode()).hexdigest()[:8]
+        digest.update(code())
+        place = hashlib.sha256(os.fsencode(out.absolute())).hexdigest()[:8]
         root = Path(os.environ.get("DVC_ROOT", ".")).absolute() / ".scratch"
         self.folder = root / f"{stage}-{place}{digest.hexdigest()[:16]}"
         for old in root.glob(f"{stage}-{place}*"):
@@ -71,6 +70,21 @@ class Scratch:
                 part.hardlink_to(self.folder / file)
             except OSError:  # another file system, or one without hard links
                 shutil.copyfile(self.folder / file, part)
+
+
+def code(rooms: tuple[str, ...] = (CODE,)) -> bytes:
+    """A hash of the modules that are loaded, of the rooms whose names begin so, and of the stage that loaded them."""
+    files = {str(module.__file__) for name, module in sys.modules.items() if name.startswith(rooms) and module.__file__}
+    stage = Path(getattr(sys.modules["__main__"], "__file__", None) or "")
+    if stage.parent.name == "stages":
+        files.add(str(stage))
+    # On a node of a cluster the stage is no main program.
+    stages = (module for name, module in sys.modules.items() if name.startswith("stages.") and "._" not in name)
+    files |= {str(module.__file__) for module in stages}
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(Path(file).read_bytes())
+    return digest.digest()
 
 
 def store(place: Path, result: object) -> None:

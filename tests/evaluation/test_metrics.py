@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn import metrics as oracle
-from sklearn.neighbors import KNeighborsClassifier
 
 from pipeline.evaluation import metrics
 
@@ -57,6 +56,19 @@ def test_one_class_gives_nan_not_an_error() -> None:
     assert found["acc"] == 0.5 and np.isnan(found["auc"]) and np.isnan(found["fake_recall"])
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("label", "known"), [(0, {"acc", "ece"}), (1, {"acc", "ece", "fake_recall", "average_precision"})]
+)
+def test_what_one_class_does_not_define_is_not_computed(frames: pd.DataFrame, label: int, known: set[str]) -> None:
+    """Nor warned of, by however many numpy functions."""
+    one = frames[frames["label"] == label].reset_index(drop=True)
+    found = metrics.measure(one)
+    edges = metrics.intervals(one, ["set", "video"], 100, 0)
+    assert {name for name, value in found.items() if np.isfinite(value)} == known
+    assert {name for name, pair in edges.items() if np.isfinite(pair).all()} == known
+
+
 def test_weights_are_repeats(frames: pd.DataFrame) -> None:
     times = np.random.default_rng(5).integers(0, 4, len(frames))
     repeated = frames.loc[frames.index.repeat(times)]
@@ -97,12 +109,3 @@ def test_videos_of_two_sets_do_not_merge() -> None:
         }
     )
     assert metrics.by_video(frames)["score"].tolist() == pytest.approx([0.2, 0.9])
-
-
-def test_knn_recall_is_scikit_learns_in_any_block() -> None:
-    random = np.random.default_rng(0)
-    gallery, query = random.normal(size=(200, 8)), random.normal(size=(70, 8))
-    g_label, q_label = random.integers(0, 2, 200), random.integers(0, 2, 70)
-    expected = KNeighborsClassifier(1).fit(gallery, g_label).score(query, q_label)
-    for block in (1, 16, 1000):
-        assert metrics.knn_recall(query, q_label, gallery, g_label, block) == pytest.approx(expected)

@@ -37,7 +37,7 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("proof")
     tree = plant(folder / "FaceForensics++", folder / "work", frames=10)
     changes = SMALL | {"faceforensics": {"path": str(tree)}}
-    made = clone(folder / "add", changes, "presets/faceforensics.yaml")
+    made = clone(folder / "add", changes, "faceforensics")
     run(made, sys.executable, "-m", "tests.aids.run_graph", threads=1)
     return made
 

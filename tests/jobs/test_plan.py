@@ -10,12 +10,13 @@ from pipeline.jobs import amounts, measuring
 from pipeline.jobs.plan import plan
 from pipeline.jobs.scheduling import Machine
 from pipeline.params.cells import Cell, expected
-from pipeline.params.schema import Params, load
+from pipeline.params.presets import text
+from pipeline.params.schema import READER, Params, check, load
 from pipeline.videos.manifests import write_manifest
 from tests.aids.toys import Toy
 
 ROOT = Path(__file__).parents[2]
-PAPER = load(ROOT / "presets/faceforensics.yaml")
+PAPER = check(READER.load(text("faceforensics", ROOT / "params.yaml", ROOT / "presets")), Path("preset"))
 
 
 def changed(params: Params, **changes: Any) -> Params:

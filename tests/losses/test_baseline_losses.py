@@ -13,6 +13,7 @@ from pipeline.detectors.backbones.registry import build
 from pipeline.losses import registry as losses
 from pipeline.losses.attention import AttentionTransfer
 from pipeline.losses.fitnet import FitNet
+from pipeline.losses.kd import KnowledgeDistillation
 from pipeline.losses.non_local import NonLocal
 from pipeline.params.cells import ABLATIONS
 from pipeline.params.schema import Params, load
@@ -33,7 +34,8 @@ def toy(seed: int, *, grad: bool = False) -> Features:
     generator = torch.Generator().manual_seed(seed)
     shapes = [(len(LABELS), c, s, s) for c, s in zip(CHANNELS, SIDES, strict=True)]
     stages = tuple(torch.rand(shape, generator=generator).requires_grad_(grad) for shape in shapes)
-    return Features(stages, stages[-1].mean((2, 3)), torch.zeros(len(LABELS), 2))
+    logits = torch.randn(len(LABELS), 2, generator=generator).requires_grad_(grad)
+    return Features(stages, stages[-1].mean((2, 3)), logits)
 
 
 def only(module: nn.Module, student: Features, teacher: Features) -> Tensor:
@@ -52,6 +54,15 @@ def test_at_is_its_formula() -> None:
     found = AttentionTransfer((0, 0.5, 1, 2))(student, teacher, LABELS)
     assert float(found.losses["at"]) == pytest.approx(expected, rel=1e-5)
     assert set(found.measures) == {"at_stage2", "at_stage3", "at_stage4"}
+
+
+def test_kd_is_its_formula_and_ends_where_the_answers_agree() -> None:
+    student, teacher = toy(0), toy(1)
+    p, q = (np.exp(f.logits.numpy().astype(float) / 4) for f in (teacher, student))
+    p, q = p / p.sum(1, keepdims=True), q / q.sum(1, keepdims=True)
+    found = only(KnowledgeDistillation(4.0), student, teacher).item()
+    assert found == pytest.approx(16 * (p * np.log(p / q)).sum(1).mean(), rel=1e-5)
+    assert only(KnowledgeDistillation(4.0), student, student).item() == pytest.approx(0, abs=1e-7)
 
 
 def test_at_does_not_see_the_scale_of_features() -> None:
@@ -131,9 +142,10 @@ def test_every_method_on_toy_features(method: str, params: Params) -> None:
         terms = module(student, teacher, LABELS)
         sum(terms.losses.values()).backward()
         assert all(value.isfinite() and not value.requires_grad for value in terms.measures.values())
-    assert all(x.grad is None for x in teacher.stages)
+    assert all(x.grad is None for x in (*teacher.stages, teacher.logits))
     touched = [index for index, x in enumerate(student.stages) if x.grad is not None and bool(x.grad.any())]
-    assert touched == {"warm_start": [], "fitnet": [3]}.get(method, [1, 2, 3])
+    assert touched == {"warm_start": [], "fitnet": [3], "kd": []}.get(method, [1, 2, 3])
+    assert (student.logits.grad is not None) == (method == "kd")
     assert all(p.grad is not None for _, module in distillers.values() for p in module.parameters())
 
 
@@ -176,8 +188,7 @@ def test_mistakes_are_named(params: Params) -> None:
         losses.build("crd", "resnet50", params, CHANNELS, CHANNELS, 0)
     with pytest.raises(UserError, match="same channels"):
         losses.build("nl", "resnet50", params, CHANNELS, (1, 2, 3, 4), 0)
-    raw = params.model_dump(mode="json")
-    for method, weights in (("at", None), ("fitnet", [0, 0, 0, 1])):
-        distill = raw["distill"] | {method: raw["distill"][method] | {"layer_weights": weights}}
-        with pytest.raises(ValueError, match=rf"distill\.{method}\.layer_weights"):
-            Params.model_validate(raw | {"distill": distill})
+
+
+def test_every_distillation_has_its_params_and_every_param_its_distillation(params: Params) -> None:
+    assert set(dict(params.distill)) == set(losses.DISTILLED)

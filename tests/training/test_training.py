@@ -1,5 +1,7 @@
 """The training loop on toys: learning, warm-up, freezing, selection, early stop, and resuming to the same bits."""
 
+import math
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -199,3 +201,73 @@ def test_checkpoints_of_other_params_or_inputs_are_not_taken(tmp_path: Path) -> 
     assert first.path != Checkpoint({"beta": 20}, [file]).path
     file.write_text("b")
     assert first.path != Checkpoint({"beta": 16}, [file]).path
+
+
+def test_checkpoints_of_other_code_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Checkpoint({}, []).path
+    for room, counts in (("losses", True), ("training", True), ("work", False), ("tracking", False)):
+        file = tmp_path / f"{room}.py"
+        file.write_text("a = 1")
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, f"pipeline.{room}.made_up", SimpleNamespace(__file__=str(file)))
+            before = Checkpoint({}, []).path
+            file.write_text("a = 2")
+            assert ((before, Checkpoint({}, []).path) != (first, first)) == counts
+            assert (before != Checkpoint({}, []).path) == counts
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: state["state"].update(of_tomorrow=1),
+        lambda state: state["state"].pop("stale"),
+        lambda state: state["student"].update({"body.0.0.weight": torch.zeros(5, 3, 5, 5)}),
+        lambda state: (state.pop("cuda_random") and None) or state.pop("random"),
+        lambda state: state["optimizer"]["param_groups"][0]["params"].pop(),
+        lambda state: state.update(random=torch.zeros(3, dtype=torch.uint8)),
+        lambda state: state.clear(),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_starts_over(
+    change: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing of it is taken, though its other parts fit: the same history as without it."""
+    monkeypatch.setattr("pipeline.training.trainer.CHECKPOINT_SECONDS", 0.0)
+    checkpoint = Checkpoint({}, [])
+    Trainer(distillation(), recipe(epochs=1), Batches(), CPU).run(None, checkpoint, lambda row: None, "toy")
+    state = checkpoint.load()
+    assert state is not None and state["state"]["step"] == 6
+    checkpoint.clear()
+    fresh = Trainer(distillation(), recipe(), Batches(), CPU).run(None, checkpoint, lambda row: None, "toy")
+    change(state)
+    checkpoint.save(state)
+    capsys.readouterr()
+    again = Trainer(distillation(), recipe(), Batches(), CPU).run(None, checkpoint, lambda row: None, "toy")
+    told = [line for line in capsys.readouterr().err.splitlines() if "cannot resume" in line]
+    assert len(told) == 1 and told[0].endswith("training starts over")
+    assert again.history == fresh.history
+
+
+def test_the_random_state_of_the_one_gpu_that_trains_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not of all: a machine with fewer of them could not take it up."""
+    trainer = Trainer(Classification(Toy(), "raw"), recipe(), Batches(), CPU)
+    assert trainer._held()["cuda_random"] is None
+    asked: list[Any] = []
+    trainer.device = torch.device("cuda:1")
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: asked.append(device) or torch.ones(3))
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: asked.append((state.tolist(), device)))
+    trainer._restore(trainer._held())
+    assert asked == [trainer.device, ([1, 1, 1], trainer.device)]
+
+
+def test_steps_that_fp16_leaves_out_are_counted_and_told(capsys: pytest.CaptureFixture[str]) -> None:
+    seed_everything(0)
+    trainer = Trainer(Classification(Toy(), "raw"), recipe(amp="fp16", epochs=1), Batches(), CPU)
+    scale = trainer.scaler.get_scale
+    trainer.scaler._init_scale = 2.0**24  # too large for the gradients of any loss in fp16
+    outcome = trainer.run(None, Checkpoint({}, []), lambda row: None, "toy")
+    skipped = outcome.history[-1]["skipped"]
+    assert skipped == round(24 - math.log2(scale())) > 0
+    assert f"toy: fp16 left out {skipped:.0f} of 6 steps" in capsys.readouterr().err
+    _, outcome = train(Classification(Toy(), "raw"), amp="bf16", epochs=1)
+    assert "skipped" not in outcome.history[-1]
