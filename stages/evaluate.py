@@ -29,4 +29,4 @@ if __name__ == "__main__":
     parser.add_argument("--model", type=Path, required=True, help="folder with the models of all folds")
     parser.add_argument("--shards", type=Path, required=True, help="folder of the sets' shards")
     parser.add_argument("--out", type=Path, required=True, help="files to write, without suffix")
-    _cli.run(parser, main)
+    _cli.run_on_device(parser, main)

@@ -33,4 +33,4 @@ def main(arguments: argparse.Namespace) -> str:
 if __name__ == "__main__":
     parser = _cli.training_parser(__doc__)
     parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher's model")
-    _cli.run(parser, main)
+    _cli.run_on_device(parser, main)

@@ -75,6 +75,10 @@ class Cluster(Section):
     address: str | None  # of a Ray cluster's head, or auto for the one that this machine is part of
 
 
+class Jobs(Section):
+    per_gpu: Positive  # trainings and tests of models at a time on each GPU
+
+
 class Grid(Section):
     """Which cells are trained and reported: the product of these lists with `manipulations` and `folds`."""
 
@@ -134,6 +138,7 @@ class Params(Section):
     loader: Loader
     workers: Positive | None
     cluster: Cluster
+    jobs: Jobs
     grid: Grid
     ablation: Ablation
     model: Model

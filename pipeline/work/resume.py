@@ -78,6 +78,9 @@ def code(rooms: tuple[str, ...] = (CODE,)) -> bytes:
     stage = Path(getattr(sys.modules["__main__"], "__file__", None) or "")
     if stage.parent.name == "stages":
         files.add(str(stage))
+    # On a node of a cluster the stage is no main program.
+    stages = (module for name, module in sys.modules.items() if name.startswith("stages.") and "._" not in name)
+    files |= {str(module.__file__) for module in stages}
     digest = hashlib.sha256()
     for file in sorted(files):
         digest.update(Path(file).read_bytes())
