@@ -73,9 +73,8 @@ def work(cell: Cell, params: Params, known: Known) -> Work:
         batches = total // max(1, min(how.batch_size, total))
         rows = how.epochs * min(how.validations_per_epoch, batches)
         steps += how.epochs * batches
-        scored += rows * sum(val) + len(tested_on(cell.compression, params.compressions)) * (
-            sum(train) + sum(test)
-        )  # the test compares with the training crops
+        # The test compares with the training crops.
+        scored += rows * sum(val) + len(tested_on(cell.compression, params.compressions)) * (sum(train) + sum(test))
     return Work(steps, scored)
 
 
