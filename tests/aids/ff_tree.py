@@ -35,10 +35,11 @@ def plant(root: Path, work: Path, frames: int) -> Path:
     stage(work, small, "download", "--set", "original", "--out", "sample")
     name_officially(work / "sample", work / "original")
     stage(work, small, "landmarks", "--videos", "original", "--out", "landmarks.parquet")
+    official = {"source": "faceforensics", "folds": [0]}  # for its people lie in the buckets of the official split
     folders = {"original_sequences/youtube": work / "original"}
     for method, (kind, width) in STAND_INS.items():
         folders[f"manipulated_sequences/{method}"] = work / method
-        stage(work, small | {"forge": {"per_target": 1, "face_width": {kind: width}}}, "forge", "--manipulation", kind,
+        stage(work, small | official | {"forge": {"per_target": 1, "face_width": {kind: width}}}, "forge", "--manipulation", kind,
               "--videos", "original", "--landmarks", "landmarks.parquet", "--out", method)  # fmt: skip
     for place, folder in folders.items():
         for video in folder.glob("*.mp4"):
