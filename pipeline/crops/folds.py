@@ -3,10 +3,11 @@
 The params alone say which buckets there are: a bucket that nobody is left in is missed, not passed over.
 """
 
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from pipeline.params.schema import Params
+from pipeline.params.schema import SWAPS, Params
 from pipeline.params.sources import OFFICIAL
 from pipeline.work.errors import UserError
 
@@ -53,7 +54,7 @@ def gap(
     if params.tests_only:
         return None
     lacking: dict[int, tuple[str, tuple[str, ...]]] = {}
-    for number in params.folds:
+    for number in (0,) if params.official else [one for one in params.folds if one < params.split.buckets]:
         for role, buckets in reversed(fold(params, number)._asdict().items()):
             without = tuple(bucket for bucket in buckets if bucket not in have)
             if without and (each or without == buckets):
@@ -68,3 +69,34 @@ def gap(
     whole = [one for one in params.folds if one not in lacking]
     fewer = f"set folds to {whole}, or " if whole else ""
     return f"{line}: add people, {fewer}divide them into fewer buckets (split.buckets)"
+
+
+def unforgeable(params: Params, clips: Sequence[tuple[str, str]]) -> str | None:
+    """Likewise, the first fold for which the forge would make no fakes, as nobody in a bucket lends a face.
+
+    clips: (bucket, person) of each real one.
+    """
+    people = members(clips)
+    for manipulation in params.forge.manipulations:
+        swap = manipulation in SWAPS
+        held = {bucket: len(names) for bucket, names in people.items()} if swap else Counter(b for b, _ in clips)
+        able = {bucket for bucket, count in held.items() if count > 1}
+        line = gap(params, able, people, f"no second {'person' if swap else 'clip'}, which {manipulation} needs,")
+        if line is None:
+            continue
+        count, least = sum(map(len, people.values())), 2 + params.split.validation
+        fits = min(count // 2, params.split.buckets)
+        if params.official or not swap:
+            return line
+        if least <= fits < params.split.buckets:
+            return f"{line}: {count} people fill {fits}, split.buckets={fits} and folds={list(range(fits))}"
+        return f"{line}; {2 * least} people are the least, or leave {manipulation} out of the params' lists"
+    return None
+
+
+def members(clips: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
+    """bucket -> its people, of (bucket, person)."""
+    found: dict[str, set[str]] = {}
+    for bucket, person in clips:
+        found.setdefault(bucket, set()).add(person)
+    return found

@@ -12,6 +12,8 @@ import sys
 
 from pipeline.jobs.graph import load_graph, upstream
 from pipeline.jobs.scheduling import dvc, side_by_side
+from pipeline.params.schema import load
+from pipeline.work.errors import UserError
 from pipeline.work.parallel import cores
 
 
@@ -20,6 +22,10 @@ def main() -> None:
     parser.add_argument("--first", required=True, help="run these stages, and what they need, one at a time before")
     parser.add_argument("--jobs", type=int, default=cores(), help="stages at a time (default: the number of cores)")
     arguments = parser.parse_args()
+    try:
+        load()  # what is wrong with the params is told before anything runs
+    except UserError as error:
+        sys.exit(f"jobs: {error}")
     graph = load_graph()
     first = sorted(name for name in graph if name.split("@")[0] == arguments.first)
     # Each of the jobs gets its share of the cores, unless the user has said otherwise.

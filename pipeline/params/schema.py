@@ -184,10 +184,6 @@ class Params(Section):
             raise ValueError("published must hold original: every source brings real videos, nothing else does")
         if both := sorted(set(self.published) & set(self.forge.manipulations)):
             raise ValueError(f"published and forge.manipulations both hold {both[0]}: it is brought or made, not both")
-        own = self.source == "folder" and self.folder.fakes is not None
-        if self.source not in OFFICIALLY_SPLIT and not own and (extra := sorted(set(self.published) - {"original"})):
-            table = "; your own fakes need the table folder.fakes" if self.source == "folder" else ""
-            raise ValueError(f"published holds {extra[0]}, but the source {self.source} brings original alone{table}")
         if self.forge.manipulations and "original" not in self.forge.reals:
             raise ValueError("forge.reals must hold original where forge.manipulations names what is made from it")
         if extra := sorted({*self.forge.reals, *self.detect.sets} - set(self.sets)):

@@ -4,14 +4,14 @@ A new source is a class like `Source`, listed in SOURCES.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Protocol
 
-from pipeline.crops.folds import gap
-from pipeline.params.schema import SWAPS, Params
+from pipeline.crops.folds import gap, members, unforgeable
+from pipeline.params.schema import Params
 from pipeline.sources.celebdf import CelebDFSource
 from pipeline.sources.clips import Clip, Refused, store
 from pipeline.sources.combined import SampleAndFolderSource
@@ -55,9 +55,6 @@ def download(params: Params, name: str, out: Path) -> str:
         has = ", ".join(source.sets)
         raise UserError(f"params.yaml: published: the source {params.source} has {has}, but no {name}")
     clips, refused = source.clips(name)
-    if name == "original":
-        listed = [(clip.bucket, clip.person) for clip in clips]
-        _check_people(params, listed, listed)
     cut = [clip for clip in clips if clip.as_is is None]
     files = sorted({clip.file for clip in cut})
     with whole_folder(out) as folder, Scratch(f"download-{name}", out, {"clips": cut}, files) as scratch:
@@ -71,53 +68,26 @@ def download(params: Params, name: str, out: Path) -> str:
             scratch.clear()  # what was mended meanwhile must not be found bad again
             first = f"; the first: {refused[0].video}: {refused[0].cause}" if refused else ""
             raise UserError(f"{name}: the source {params.source} has no usable video{first}")
-        if name == "original":
-            _check_people(params, listed, [(str(row["bucket"]), str(row["person"])) for row in rows])
         write_manifest(folder, rows)
         common = {"set": name, "frame": "", "stage": "download"}
         write_rejected(folder, [{**common, "video": one.video, "cause": one.cause} for one in refused])
     people = {str(row["person"]): str(row["bucket"]) for row in rows}
     sizes = ", ".join(f"{bucket} {count}" for bucket, count in sorted(Counter(people.values()).items()))
     outcome = f"{name}: {len(rows)} videos of {len(people)} people ({sizes}), {len(refused)} rejected"
-    lost = sorted({clip.person for clip in clips} - set(people))
-    outcome += f"; nothing is left of {', '.join(lost)}" if lost else ""
-    # Fakes may be there to be tested on elsewhere: what no fold can do with them is said, and stops a training.
-    lacking = gap(params, set(people.values()), _members((c.bucket, c.person) for c in clips), f"no {name} video")
-    return f"{outcome}; {lacking}" if lacking else outcome
+    return "; ".join([outcome, *_lacking(params, name, clips, rows)])
 
 
-def _members(clips: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for bucket, person in clips:
-        found.setdefault(bucket, set()).add(person)
-    return found
-
-
-def _check_people(params: Params, before: Sequence[tuple[str, str]], clips: Sequence[tuple[str, str]]) -> None:
-    """Raises: UserError where a fold cannot be: a bucket is without a video, or without one that lends a face to the
-    fakes that are forged here.
-
-    clips: (bucket, person) of each usable one; before: likewise of those that were to be cut.
-    """
-    people = _members(clips)
-    if line := gap(params, people, _members(before), "no usable video", each=True):
-        raise UserError(line)
-    for manipulation in params.forge.manipulations:
-        swap = manipulation in SWAPS
-        held = {bucket: len(names) for bucket, names in people.items()} if swap else Counter(b for b, _ in clips)
-        able = {bucket for bucket, count in held.items() if count > 1}
-        if (
-            line := gap(params, able, people, f"no second {'person' if swap else 'clip'}, which {manipulation} needs,")
-        ) is None:
-            continue
-        count = sum(map(len, people.values()))
-        least = 2 + params.split.validation
-        fits = min(count // 2, params.split.buckets)
-        if swap and least <= fits < params.split.buckets:
-            line = f"{line}; {count} people fill {fits} buckets, -S split.buckets={fits} -S 'folds={list(range(fits))}'"
-        elif swap:
-            line = f"{line}; {2 * least} people are the least, or leave {manipulation} out of the params' lists"
-        raise UserError(line)
+def _lacking(params: Params, name: str, clips: Sequence[Clip], rows: Sequence[Mapping[str, object]]) -> Iterator[str]:
+    """What later stages will miss. It is said here, and stops the stage that needs it: the videos may be there for
+    less than a training."""
+    listed = [(clip.bucket, clip.person) for clip in clips]
+    usable = [(str(row["bucket"]), str(row["person"])) for row in rows]
+    if lost := sorted({person for _, person in listed} - {person for _, person in usable}):
+        yield f"nothing is left of {', '.join(lost)}, the others stay in their buckets"
+    if line := gap(params, members(usable), members(listed), f"no {name} video", each=name == "original"):
+        yield line
+    elif name == "original" and (line := unforgeable(params, usable)):
+        yield line
 
 
 def _stored(

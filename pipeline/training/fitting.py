@@ -106,7 +106,8 @@ def _complete(folders: Sequence[Path], roles: folds.Roles, fold: int) -> None:
                 people = ", ".join(sorted(set(table["person"])))
                 raise UserError(
                     f"{folder}: no {kind} in bucket {', '.join(buckets)} ({people}), "
-                    f"which fold {fold} {folds.DOES[role]}: rejected.parquet there says why; add people, leave {fold} out of folds or lower split.buckets"
+                    f"which fold {fold} {folds.DOES[role]}: "
+                    f"rejected.parquet there says why; add people, leave {fold} out of folds or lower split.buckets"
                 )
 
 
