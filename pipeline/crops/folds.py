@@ -53,20 +53,20 @@ def gap(
     """
     if params.tests_only:
         return None
-    lacking: dict[int, tuple[str, tuple[str, ...]]] = {}
+    lacking: list[tuple[str, int, tuple[str, ...]]] = []
     for number in (0,) if params.official else [one for one in params.folds if one < params.split.buckets]:
-        for role, buckets in reversed(fold(params, number)._asdict().items()):
+        for role, buckets in fold(params, number)._asdict().items():
             without = tuple(bucket for bucket in buckets if bucket not in have)
             if without and (each or without == buckets):
-                lacking.setdefault(number, (role, without))
+                lacking.append((role, number, without))
     if not lacking:
         return None
-    number, (role, buckets) = next(iter(lacking.items()))
+    role, number, buckets = min(lacking)  # test before train: it names one bucket
     where = ", ".join(f"{bucket} ({', '.join(sorted(people.get(bucket, ()))) or 'nobody'})" for bucket in buckets)
     line = f"{what} in bucket {where}, which fold {number} {DOES[role]}"
     if params.official:
         return f"{line}: see rejected.csv for what the source lacks"
-    whole = [one for one in params.folds if one not in lacking]
+    whole = sorted(set(params.folds) - {one for _, one, _ in lacking})
     fewer = f"set folds to {whole}, or " if whole else ""
     return f"{line}: add people, {fewer}divide them into fewer buckets (split.buckets)"
 

@@ -84,9 +84,10 @@ def _lacking(params: Params, name: str, clips: Sequence[Clip], rows: Sequence[Ma
     usable = [(str(row["bucket"]), str(row["person"])) for row in rows]
     if lost := sorted({person for _, person in listed} - {person for _, person in usable}):
         yield f"nothing is left of {', '.join(lost)}, the others stay in their buckets"
-    if line := gap(params, members(usable), members(listed), f"no {name} video", each=name == "original"):
-        yield line
-    elif name == "original" and (line := unforgeable(params, usable)):
+    line = gap(params, members(usable), members(listed), f"no {name} video", each=name == "original")
+    if line is None and name == "original":
+        line = unforgeable(params, usable)
+    if line is not None:
         yield line
 
 
