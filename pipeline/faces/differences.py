@@ -27,11 +27,19 @@ SPREAD = 4.0
 
 @dataclass(frozen=True)
 class Difference:
-    """blocks: (H / 8, W / 8), how much each differs, 0 where that is little; peak: the largest; noise: the median."""
+    """every: (H / 8, W / 8), how much each block differs; noise: the median of the frame."""
 
-    blocks: NDArray[np.float32]
-    peak: float
+    every: NDArray[np.float32]
     noise: float
+
+    @property
+    def peak(self) -> float:
+        return float(self.every.max())
+
+    @property
+    def blocks(self) -> NDArray[np.float32]:
+        """(H / 8, W / 8): those that differ much, the others 0."""
+        return np.where(self.every >= max(CORE * self.peak, SPREAD * self.noise), self.every, np.float32(0))
 
     @property
     def none(self) -> bool:
@@ -45,23 +53,27 @@ class Difference:
 
     def share(self, area: Face) -> float:
         """How much of all that differs lies in the area, 0 to 1."""
-        return float(self._part(area).sum() / max(self.blocks.sum(), 1e-12))
+        blocks = self.blocks
+        return float(_part(blocks, area).sum() / max(blocks.sum(), 1e-12))
 
     def density(self, area: Face) -> float:
         """How much a block of the area differs, in the mean."""
-        part = self._part(area)
+        part = _part(self.blocks, area)
         return float(part.mean()) if part.size else 0.0
 
     def place(self) -> Face:
         """The box around the connected blocks that differ most together."""
-        count, names, stats, _ = cv2.connectedComponentsWithStats((self.blocks > 0).astype(np.uint8))
-        weight = [float(self.blocks[names == name].sum()) for name in range(1, count)]
+        blocks = self.blocks
+        count, names, stats, _ = cv2.connectedComponentsWithStats((blocks > 0).astype(np.uint8))
+        weight = [float(blocks[names == name].sum()) for name in range(1, count)]
         left, top, width, height, _ = (BLOCK * int(side) for side in stats[1 + int(np.argmax(weight))])
         return Face(left, top, left + width, top + height)
 
-    def _part(self, area: Face) -> NDArray[np.float32]:
-        left, top, right, bottom = (max(round(side / BLOCK), 0) for side in area)
-        return self.blocks[top:bottom, left:right]
+    def without(self, area: Face) -> "Difference":
+        """The same but for an area, which may hold a mark that was stamped on the fake."""
+        rest = self.every.copy()
+        _part(rest, area)[:] = 0
+        return Difference(rest, self.noise)
 
 
 def difference(fake: Image, target: Image) -> Difference:
@@ -70,8 +82,12 @@ def difference(fake: Image, target: Image) -> Difference:
     grey = cv2.cvtColor(target, cv2.COLOR_RGB2GRAY).astype(np.float32)
     detail = np.sqrt(np.maximum(_blocks(grey**2) - _blocks(grey) ** 2, 0))
     blocks = _blocks(changed) / (DETAIL + detail)
-    peak, noise = float(blocks.max()), float(np.median(blocks))
-    return Difference(np.where(blocks >= max(CORE * peak, SPREAD * noise), blocks, np.float32(0)), peak, noise)
+    return Difference(blocks, float(np.median(blocks)))
+
+
+def _part(blocks: NDArray[np.float32], area: Face) -> NDArray[np.float32]:
+    left, top, right, bottom = (max(round(side / BLOCK), 0) for side in area)
+    return blocks[top:bottom, left:right]
 
 
 def _blocks(plane: NDArray[Any]) -> NDArray[np.float32]:

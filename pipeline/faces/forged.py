@@ -16,8 +16,8 @@ from pipeline.work.errors import VideoError
 
 PROBE = 3  # frames: the first of a published video that are looked into; decoding ends with them
 MOST = 0.5  # of what differs, in the detector's box: that face is forged
-MUCH = 0.3  # in the square around it, which holds forehead and chin: likewise, of a fake with more than one forged face
-ABOUT = 1.3  # side of that square
+MUCH = 0.3  # likewise, where no face has most of it: it reaches beyond the box, or a second face is forged
+PLACES = 4  # at which a face is looked for
 SAME = 0.3  # intersection over union of two boxes of one face; two faces that touch have less
 
 SAME_FRAME = "this frame of the fake is its target's: nothing is forged"
@@ -134,15 +134,20 @@ def _frames(path: Path, frames: Sequence[int]) -> Iterator[Image | None]:
 
 
 def _forged(image: Image, changed: Difference, largest: Face | None) -> Face | None:
-    """The face that lies where a frame of a fake differs; None where no face is found there."""
-    if largest is not None and changed.share(largest) >= MOST:
-        return largest
-    faces = [*detect_around(image, changed.place()), *([largest] if largest is not None else [])]
-    forged = [face for face in faces if changed.share(_square(face)) >= MUCH]
-    if not forged:
-        return None
-    best = max(forged, key=changed.density)
-    return largest if largest is not None and _overlap(best, largest) > SAME else best
+    """The face that lies where a frame of a fake differs most; None where no face is found there, or at the next
+    places: a fake may carry a mark or a subtitle."""
+    for _ in range(PLACES):
+        if not changed.told:
+            break
+        if largest is not None and changed.share(largest) >= MOST:
+            return largest
+        place = changed.place()
+        faces = [*detect_around(image, place), *([largest] if largest is not None else [])]
+        if forged := [face for face in faces if changed.share(face) >= MUCH]:
+            best = max(forged, key=changed.density)
+            return largest if largest is not None and _overlap(best, largest) > SAME else best
+        changed = changed.without(place)
+    return None
 
 
 def _common(votes: Sequence[Face]) -> Face | None:
@@ -154,11 +159,6 @@ def _common(votes: Sequence[Face]) -> Face | None:
         groups += [vote] if number == len(groups) else []
         count[number] += 1
     return groups[count.most_common(1)[0][0]] if groups else None
-
-
-def _square(face: Face) -> Face:
-    (x, y), half = face.centre, ABOUT * max(face.width, face.bottom - face.top) / 2
-    return Face(x - half, y - half, x + half, y + half)
 
 
 def _overlap(a: Face, b: Face) -> float:

@@ -162,6 +162,18 @@ def test_a_frame_whose_fake_is_its_target_is_no_fake(tmp_path: Path) -> None:
     ]
 
 
+def test_a_mark_on_the_fake_is_no_face(tmp_path: Path) -> None:
+    def marked(number: int) -> Image:
+        image = scene(number, "small")
+        cv2.putText(image, "AI GENERATED", (4, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (255, 255, 255), 2)
+        return image
+
+    original = raw(tmp_path / "raw/original", {"a": video(scene)})
+    fake = raw(tmp_path / "raw/fake", {"a_f": video(marked)}, "a")
+    outcome, boxes, refused = search(original, tmp_path / "faces/original", {fake: "unproved"})
+    assert shows(boxes) == ["small"] * FRAMES and refused is None and outcome.chosen == FRAMES
+
+
 def test_the_forged_face_is_followed_where_sizes_swap(tmp_path: Path) -> None:
     """The forged one is the larger in the first half, and alone with the detector's blind spot in the last frames."""
 
@@ -184,18 +196,16 @@ def test_what_cannot_be_told_is_refused(tmp_path: Path) -> None:
     """The fake is its target with noise all over it; and a fake without a target shows two faces."""
     random = np.random.default_rng(0)
 
-    def noisy(number: int) -> Image:
-        image = scene(number, small=True).astype(int)
-        return np.clip(image + random.integers(-12, 13, image.shape), 0, 255).astype(np.uint8)
-
     def pair(number: int) -> Image:  # of like size: both are seen in one search
         image = draw(face68((110, 110), 120), SIZE, (200, 160, 140))
         image[:, 220:] = draw(face68((320, 110), 110), SIZE, (200, 160, 140))[:, 220:]
         return image
 
+    def noisy(number: int) -> Image:
+        return np.clip(pair(number) + random.integers(-12, 13, (220, 420, 3)), 0, 255).astype(np.uint8)
+
     original = raw(tmp_path / "raw/original", {"a": video(pair)})
-    fake = raw(tmp_path / "raw/fake", {"a_f": [np.clip(pair(n) + random.integers(-12, 13, (220, 420, 3)), 0, 255)
-               .astype(np.uint8) for n in range(FRAMES)]}, "a")  # fmt: skip
+    fake = raw(tmp_path / "raw/fake", {"a_f": video(noisy)}, "a")
     outcome, _, refused = search(original, tmp_path / "faces/original", {fake: "unproved"})
     assert outcome == (FRAMES, FRAMES, 0, FRAMES)
     assert set(refused["cause"]) == {UNTOLD}
