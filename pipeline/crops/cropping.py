@@ -11,8 +11,10 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from pipeline.crops.shards import ShardWriter
+from pipeline.crops.folds import gap
+from pipeline.crops.shards import INDEX, ShardWriter
 from pipeline.faces.boxes import BOX, Box, Boxes, Image, cut, png, read_squares
+from pipeline.params.schema import Params
 from pipeline.videos.manifests import REJECTED, read_manifest, read_rejected
 from pipeline.videos.reading import probe, read_frames
 from pipeline.work import disk
@@ -96,6 +98,17 @@ def crop_set(
                 )
         _write_rejected(out / "rejected.parquet", rejected)
     return done, len(frames) - done
+
+
+def lacking(params: Params, frames: pd.DataFrame, out: Path) -> str:
+    """Who, and which fold, is left without crops in `out` of the sampled frames, in words; empty where nobody is."""
+    name = str(frames["set"].iat[0])
+    index = pd.read_parquet(out / INDEX, columns=["bucket", "person"])
+    people = {str(bucket): set(names) for bucket, names in frames.groupby("bucket")["person"]}
+    lost = sorted(set(frames["person"]) - set(index["person"]))
+    found = [f"no crop is left of {', '.join(lost)} ({out / 'rejected.parquet'} says why)"] if lost else []
+    line = gap(params, set(index["bucket"]), people, f"no {name} crops", each=name == "original")
+    return "; ".join([*found, *([line] if line else [])])
 
 
 def _jobs(frames: pd.DataFrame, boxes: Boxes, raw: Path) -> tuple[list[Job], list[Row]]:

@@ -104,11 +104,6 @@ def read_index(folders: Sequence[Path], buckets: Iterable[str] | None = None) ->
     return table
 
 
-def buckets(folders: Sequence[Path]) -> list[str]:
-    """The names of the buckets that have frames, sorted."""
-    return sorted(set(read_index(folders)["bucket"]))
-
-
 def read_sample(path: str, offset: int, size: int) -> dict[str, bytes]:
     """{extension: content} of the sample that takes `size` bytes of the shard from `offset`.
 

@@ -4,7 +4,8 @@ Plain numpy: the bootstrap weighs every frame by how often its video was drawn, 
 (R, N), one row a resample, and R resamples cost one pass. tests/evaluation/test_metrics.py holds each to scikit-learn.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -122,11 +123,27 @@ def intervals(
     labels, scores, _ = _arrays(frames)
     weights = resample(frames, unit, resamples, seed)
     edges = [(1 - level) / 2, (1 + level) / 2]
-    values = _measured(labels, scores, weights)
-    return {
-        name: tuple(np.nanquantile(value, edges).tolist()) if np.isfinite(value).any() else (np.nan, np.nan)
-        for name, value in values.items()
-    }
+    values = {name: value[~np.isnan(value)] for name, value in _measured(labels, scores, weights).items()}
+    none = (float("nan"), float("nan"))
+    return {name: tuple(np.quantile(v, edges).tolist()) if len(v) else none for name, v in values.items()}
+
+
+def without_auc(result: Mapping[str, Any]) -> str:
+    """Why a cell's result at one quality (see evaluation.summarise) lacks an AUC, in words; empty where it has all.
+
+    An AUC needs both classes. The pooled one may be there although a fold tested one class alone.
+    """
+    parts = {"all folds": result["frame"], **{f"fold {fold}": found for fold, found in result["per_fold"].items()}}
+    lacking = {name: found for name, found in parts.items() if not _known(found["auc"])}
+    if "all folds" in lacking:
+        lacking = {"all folds": lacking["all folds"]}
+    return ", ".join(
+        f"{name} tested {'fakes' if _known(found['fake_recall']) else 'reals'} alone" for name, found in lacking.items()
+    )
+
+
+def _known(value: float | None) -> bool:
+    return value is not None and value == value
 
 
 def resample(frames: pd.DataFrame, unit: list[str], resamples: int, seed: int) -> Array:

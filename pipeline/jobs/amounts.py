@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.loading import folds
+from pipeline.crops import folds
 from pipeline.params.cells import TEACHER, Cell, tested_on
 from pipeline.params.recipes import Recipe, Train
 from pipeline.params.schema import Params
@@ -67,7 +67,7 @@ def work(cell: Cell, params: Params, known: Known) -> Work:
     """Summed over the folds. Raises: UserError for a fold that the buckets do not give."""
     how, steps, scored = recipe(cell, params), 0, 0
     for fold in params.folds:
-        roles = folds.fold(known.videos["original"], fold, params.split.validation)
+        roles = folds.fold(params, fold)
         train, val, test = (_crops(cell, buckets, params, known) for buckets in roles)
         total = 2 * max(train)  # the rarer class comes more often
         batches = total // max(1, min(how.batch_size, total))

@@ -26,6 +26,11 @@ from pipeline.params.recipes import (
 from pipeline.params.sources import CelebDF, FaceForensics, Folder, OtherData, Positive, SampleSource, Section
 from pipeline.work.errors import UserError
 
+OFFICIALLY_SPLIT = ("faceforensics", "deepfakedetection", "celebdf")
+TESTS_ONLY = ("deepfakedetection", "celebdf")  # everyone is in bucket test
+# Manipulations of the forge that need another person to lend the face; the others need another clip.
+SWAPS = ("faceswap",)
+
 # As DVC reads and rewrites the file: YAML 1.2, where `off` is a word and 1e-08 a number, unlike in PyYAML's 1.1.
 READER = YAML(typ="safe", pure=True)
 
@@ -158,6 +163,8 @@ class Params(Section):
             raise ValueError(f"sets must hold original and every manipulation: {sorted(wanted)}")
         if set(self.published) | set(self.forge.manipulations) != wanted:
             raise ValueError("published and forge.manipulations together must make up sets: each is one or the other")
+        self._check_sets()
+        self._check_folds()
         if self.crop.size < self.model.image_size:
             raise ValueError("crop.size must be at least model.image_size")
         # Each of these lists holds only what the other one has.
@@ -188,6 +195,51 @@ class Params(Section):
                     f"set baselines.{name}.train.freeze_stages to 0"
                 )
         return self
+
+    def _check_sets(self) -> None:
+        if "original" not in self.published:
+            raise ValueError("published must hold original: every source brings real videos, nothing else does")
+        if both := sorted(set(self.published) & set(self.forge.manipulations)):
+            raise ValueError(f"published and forge.manipulations both hold {both[0]}: it is brought or made, not both")
+        if self.forge.manipulations and "original" not in self.forge.reals:
+            raise ValueError("forge.reals must hold original where forge.manipulations names what is made from it")
+        if extra := sorted({*self.forge.reals, *self.detect.sets} - set(self.sets)):
+            raise ValueError(f"forge.reals or detect.sets holds {extra[0]}, which sets does not have")
+        if "original" not in self.detect.sets:
+            raise ValueError("detect.sets must hold original: the reals take no box from any other set")
+        if narrow := [name for name in self.forge.manipulations if name not in self.forge.face_width]:
+            raise ValueError(f"forge.face_width has no width for {narrow[0]}")
+
+    def _check_folds(self) -> None:
+        """What is wrong with people, buckets and folds whoever the people are."""
+        if len(set(self.folds)) < len(self.folds):
+            raise ValueError(f"folds names a fold twice: {list(self.folds)}")
+        if self.official:
+            if self.folds != (0,):
+                raise ValueError(f"folds must be [0] for the source {self.source}: its official split is one fold")
+            return
+        count, validation = self.split.buckets, self.split.validation
+        if count < 2 + validation:
+            raise ValueError(
+                f"split.buckets is {count}: in each fold 1 tests, {validation} (split.validation) validate, and none "
+                f"is left to train: set split.buckets to {2 + validation} or more"
+            )
+        if beyond := [number for number in self.folds if number >= count]:
+            left = [number for number in self.folds if number < count] or list(range(count))
+            raise ValueError(
+                f"folds holds {beyond[0]}, which would test bucket b{beyond[0]}, but split.buckets is {count}: set "
+                f"folds to {left}, or split.buckets to {max(beyond) + 1}"
+            )
+
+    @property
+    def official(self) -> bool:
+        """Whether the source divides its people itself, into buckets train, val and test."""
+        return self.source in OFFICIALLY_SPLIT
+
+    @property
+    def tests_only(self) -> bool:
+        """Whether the source has nobody to train on."""
+        return self.source in TESTS_ONLY
 
     def starts(self, baseline: str) -> Model:
         """`model` for a classifier without a teacher, which may start from scratch where the others do not."""

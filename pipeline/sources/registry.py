@@ -4,11 +4,12 @@ A new source is a class like `Source`, listed in SOURCES.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
+from pipeline.crops.folds import gap, members, unforgeable
 from pipeline.params.schema import Params
 from pipeline.sources.celebdf import CelebDFSource
 from pipeline.sources.clips import Clip, Refused, store
@@ -74,7 +75,22 @@ def download(params: Params, name: str, out: Path) -> str:
         write_rejected(folder, [{**common, "video": one.video, "cause": one.cause} for one in refused])
     people = {str(row["person"]): str(row["bucket"]) for row in rows}
     sizes = ", ".join(f"{bucket} {count}" for bucket, count in sorted(Counter(people.values()).items()))
-    return f"{name}: {len(rows)} videos of {len(people)} people ({sizes}), {len(refused)} rejected"
+    outcome = f"{name}: {len(rows)} videos of {len(people)} people ({sizes}), {len(refused)} rejected"
+    return "; ".join([outcome, *_lacking(params, name, clips, rows)])
+
+
+def _lacking(params: Params, name: str, clips: Sequence[Clip], rows: Sequence[Mapping[str, object]]) -> Iterator[str]:
+    """What later stages will miss. It is said here, and stops the stage that needs it: the videos may be there for
+    less than a training."""
+    listed = [(clip.bucket, clip.person) for clip in clips]
+    usable = [(str(row["bucket"]), str(row["person"])) for row in rows]
+    if lost := sorted({person for _, person in listed} - {person for _, person in usable}):
+        yield f"nothing is left of {', '.join(lost)}, the others stay in their buckets"
+    line = gap(params, members(usable), members(listed), f"no {name} video", each=name == "original")
+    if line is None and name == "original":
+        line = unforgeable(params, usable)
+    if line is not None:
+        yield line
 
 
 def _stored(name: str, clips: Sequence[Clip], folder: Path, scratch: Scratch, workers: int | None) -> Iterator[Outcome]:

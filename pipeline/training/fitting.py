@@ -3,19 +3,19 @@
 import json
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 
-from pipeline.crops.shards import buckets
+from pipeline.crops import folds
+from pipeline.crops.shards import read_index
 from pipeline.detectors.backbones.base import Backbone
 from pipeline.detectors.card import HISTORY, SUMMARY, Card, save
 from pipeline.detectors.device import device
 from pipeline.detectors.scoring import score
-from pipeline.loading import folds
 from pipeline.loading.batches import MEAN, STD
 from pipeline.loading.loader import TrainingLoader, evaluation_loader
 from pipeline.params.cells import ALL_QUALITIES, RAW, Cell
@@ -26,6 +26,7 @@ from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.history import Outcome, Row
 from pipeline.training.optimization import resolve
 from pipeline.training.trainer import Trainer
+from pipeline.work.errors import UserError
 
 
 def fit(
@@ -45,7 +46,8 @@ def fit(
     shards that it depends on (the teacher's weights). `out` is written whole or not at all.
     """
     folders = [shards / "original", shards / cell.manipulation]
-    roles = folds.fold(buckets(folders), fold, params.split.validation)
+    roles = folds.fold(params, fold)
+    _complete(folders, roles, fold)
     where = device()
     recipe = resolve(recipe, where)  # for the record too: what was computed, not what was left open
     size, batch = params.model.image_size, recipe.batch_size
@@ -99,6 +101,21 @@ def fit(
     last = outcome.history[-1]
     best = f"validation accuracy {max(row['val_acc'] for row in outcome.history):.3f}, " if roles.val else ""
     return f"{name}: {best}loss {last['train_loss']:.3f} after {int(last['step'])} steps"
+
+
+def _complete(folders: Sequence[Path], roles: folds.Roles, fold: int) -> None:
+    """Raises: UserError where the fold's people would train, validate or test on one class, before hours are spent."""
+    index = read_index(folders, [bucket for role in roles for bucket in role])
+    for role, buckets in roles._asdict().items():
+        table = index[index["bucket"].isin(buckets)]
+        for label, (kind, folder) in enumerate(zip(("reals", "fakes"), folders, strict=True)):
+            if buckets and not (table["label"] == label).any():
+                people = ", ".join(sorted(set(table["person"])))
+                raise UserError(
+                    f"{folder}: no {kind} in bucket {', '.join(buckets)} ({people}), "
+                    f"which fold {fold} {folds.DOES[role]}: "
+                    f"rejected.parquet there says why; add people, leave {fold} out of folds or lower split.buckets"
+                )
 
 
 def validation(frames: pd.DataFrame) -> Row:

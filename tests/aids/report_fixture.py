@@ -82,6 +82,7 @@ def write_cell(folder: Path, cell: Cell, params: Params) -> None:
             "frame": metrics.measure(table) | {"knn_r1": float(random.uniform(0.6, 0.9))},
             "video": metrics.measure(metrics.by_video(table)),
             "interval": {"frame": {}, "video": {}},
+            "per_fold": {str(fold): metrics.measure(block) for fold, block in table.groupby("fold")},
             "persons": persons,
         }
     summary = {"method": cell.method, "backbone": cell.backbone, "manipulation": cell.manipulation}

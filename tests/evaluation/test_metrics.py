@@ -6,6 +6,8 @@ import pytest
 from sklearn import metrics as oracle
 
 from pipeline.evaluation import metrics
+from pipeline.evaluation.evaluation import summarise
+from pipeline.params.schema import Evaluation
 
 
 @pytest.fixture(params=[0, 1, 2])
@@ -109,3 +111,18 @@ def test_videos_of_two_sets_do_not_merge() -> None:
         }
     )
     assert metrics.by_video(frames)["score"].tolist() == pytest.approx([0.2, 0.9])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("label", "word"), [(0, "reals"), (1, "fakes")])
+def test_an_auc_of_one_class_is_said_and_not_warned_of(label: int, word: str) -> None:
+    rows = {"set": "original", "video": ["a", "a", "b", "b"], "person": ["p", "p", "q", "q"], "fold": [0, 0, 1, 1]}
+    frames = pd.DataFrame(rows | {"label": label, "score": [0.1, 0.4, 0.6, 0.9]})
+    result = summarise(frames, Evaluation(batch_size=1, bootstrap=100, seed=0))
+    assert np.isnan(result["frame"]["auc"]) and np.isnan(result["interval"]["frame"]["auc"]).all()
+    assert 0 <= result["interval"]["frame"]["acc"][0] <= result["interval"]["frame"]["acc"][1] <= 1
+    assert metrics.without_auc(result) == f"all folds tested {word} alone"
+    mixed = pd.concat([frames, frames[:2].assign(label=1 - label, set="faceswap")], ignore_index=True)
+    assert metrics.without_auc(summarise(mixed, Evaluation(batch_size=1, bootstrap=100, seed=0))) == (
+        f"fold 1 tested {word} alone"
+    )

@@ -101,6 +101,8 @@ EVALUATIONS = {name for name in GRAPH if name.startswith("evaluate_")} | {"elsew
         ("pipeline/loading/loader.py", TRAININGS | EVALUATIONS),
         ("pipeline/detectors/backbones/resnet.py", TRAININGS | EVALUATIONS | {"explain"}),
         ("pipeline/crops/cropping.py", {"crop"}),
+        ("pipeline/crops/folds.py", {"download", "landmarks", "forge", "crop"} | TRAININGS),
+        ("pipeline/faces/forged.py", {"landmarks", "detect"}),
         ("pipeline/faces/search.py", {"landmarks", "detect"}),
         ("pipeline/forging/donors.py", {"forge"}),
         ("pipeline/sources/folder.py", {"download"}),

@@ -364,6 +364,18 @@ def test_paper_tables_show_ours_the_papers_and_the_difference(tmp_path: Path) ->
     assert "resnet34_ours" not in third.values
 
 
+def test_an_auc_that_cannot_be_is_told_of(run: tuple[Path, Params]) -> None:
+    results = read(run[0] / "cells", run[1])
+    comparisons = Comparisons(results, run[1].evaluation)
+    assert not any("An AUC needs" in line for line in verdict(results, comparisons, run[1]).details)
+    first = results.cells[0]
+    summary = json.loads(json.dumps(results.summaries[first]))
+    summary["results"]["raw"]["per_fold"]["1"] |= {"auc": None, "fake_recall": None}
+    known = replace(results, summaries=results.summaries | {first: summary})
+    said = "is missing of teacher-mobilenet_v2-faceswap-raw-s0 at raw (fold 1 tested reals alone)."
+    assert any(said in line for line in verdict(known, comparisons, run[1]).details)
+
+
 def test_few_people_are_told_of(run: tuple[Path, Params]) -> None:
     results, params = read(run[0] / "cells", run[1]), run[1]
     few = {cell: table[table["fold"] == 0] for cell, table in results.scores.items()}

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from pipeline.evaluation.metrics import without_auc
 from pipeline.evaluation.statistics import LEVEL
 from pipeline.params.cells import ADD
 from pipeline.params.schema import Params
@@ -153,6 +154,16 @@ def _limits(results: Results, params: Params) -> Iterator[str]:
             f"{len(params.grid.seeds)} seeds were trained; intervals and tests resample the test videos, the spread "
             "over seeds stands beside them as ±."
         )
+    lacking = {
+        f"{cell.name} at {quality}": why
+        for cell, summary in results.summaries.items()
+        for quality, result in summary["results"].items()
+        if (why := without_auc(result))
+    }
+    if lacking:
+        first, why = next(iter(lacking.items()))
+        others = f", and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        yield f"An AUC needs reals and fakes, and is missing of {first} ({why}){others}."
     if results.missing:
         names = ", ".join(cell.name for cell in results.missing[:6])
         more = f" and {len(results.missing) - 6} more" if len(results.missing) > 6 else ""
