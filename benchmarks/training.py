@@ -20,6 +20,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
@@ -163,14 +164,15 @@ def measure(chosen: argparse.Namespace, folder: Path) -> None:
     def look() -> None:
         teacher(kept[0].images["raw"])
 
-    names = ["held", "read", "folder"]
-    loaders = [lambda batches=source(): next(batches) for source in (held, read, others)]
-    epoch = chosen.frames // chosen.batch
-    found = dict(zip(names, alternate(loaders, chosen.repeats, "cpu", inner=epoch), strict=True))
-    sides = [bare(plain, kept[0]), look, bare(add, kept[0]), loop(whole, recipe, held)]
-    found |= dict(
-        zip(["plain", "teacher", "ADD", "loop"], alternate(sides, chosen.repeats, "cpu", inner=2), strict=True)
-    )
+    loaders = {"held": held, "read": read, "folder": others}
+    sides = {"plain": bare(plain, kept[0]), "teacher": look, "ADD": bare(add, kept[0])}
+    in_turn: list[tuple[dict[str, Callable[[], Any]], int]] = [
+        ({name: partial(next, source()) for name, source in loaders.items()}, chosen.frames // chosen.batch),
+        (sides | {"loop": loop(whole, recipe, held)}, 2),
+    ]
+    found: dict[str, Timing] = {}
+    for each, inner in in_turn:
+        found |= dict(zip(each, alternate(list(each.values()), chosen.repeats, "cpu", inner), strict=True))
     print(f"{chosen.backbone}, {chosen.size} px, batch {chosen.batch}, {chosen.workers} workers; a batch or a step:")
     print(f"{'':<10}{'clock s: median (least..most)':>36} {'processor s':>11}")
     for name, timing in found.items():
