@@ -224,10 +224,11 @@ def _waits(setup: Setup) -> float:
         torch.cuda.set_sync_debug_mode("default")
 
 
-def _compile(task: nn.Module, setup: Setup) -> None:
+def _compile(task: nn.Module, setup: Setup, mode: str) -> None:
+    options = {"mode": mode} if not setup.tiny else {"backend": "eager"}
     for name in ("student", "teacher"):
         if network := getattr(task, name, None):
-            network.compile(backend=setup.pick("inductor", "eager"))
+            network.compile(**options)
 
 
 def steps(setup: Setup) -> Iterator[Row]:
@@ -243,14 +244,15 @@ def steps(setup: Setup) -> Iterator[Row]:
 def compiled(setup: Setup) -> Iterator[Row]:
     """The plain step and the ADD step, bf16 and channels last, with the networks under torch.compile."""
     source = made_up.resident(setup.batch, setup.size, setup.device)
-    for method in (setup.backbone, "add"):
+    for mode, method in itertools.product(("reduce-overhead", "default"), (setup.backbone, "add")):
         started = time.perf_counter()
         task = made_up.task(method, setup.backbone, _some(source))
-        _compile(task, setup)
+        _compile(task, setup, mode)
         recipe = made_up.recipe(method, amp="bf16", channels_last=True)
         with COMPILED.on():
             timing = made_up.training(task, recipe, source, setup.device, **setup.counts)
         yield {
+            "mode": mode,
             "step": "plain" if method == setup.backbone else "ADD",
             "ms": timing.milliseconds(),
             "images/s": setup.batch / timing.median,
