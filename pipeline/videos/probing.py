@@ -1,7 +1,7 @@
 """What ffmpeg says about a video, as numbers. (imageio-ffmpeg brings no ffprobe.)"""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 
@@ -21,7 +21,8 @@ class VideoInfo:
     """What a video is.
 
     width, height: pixels of the upright frame as it is decoded; constant: whether all frames last equally long;
-    interlaced: whether frames may hold two fields; hdr: the transfer of a high dynamic range, empty for all others.
+    interlaced: whether frames may hold two fields; hdr: the transfer of a high dynamic range, empty for all others;
+    stream: bytes of the video itself, without its container.
     """
 
     frames: int
@@ -33,6 +34,7 @@ class VideoInfo:
     constant: bool
     interlaced: bool = False
     hdr: str = ""
+    stream: int = field(default=0, compare=False)
 
 
 def parse_probe(packets: str, log: str) -> VideoInfo:
@@ -59,7 +61,8 @@ def parse_probe(packets: str, log: str) -> VideoInfo:
     # DV is interlaced by its standard, which its streams do not repeat.
     interlaced = header["codec_id"] == "dvvideo" or bool(INTERLACED.search(details))
     hdr = next((transfer for transfer in TRANSFERS if transfer in details), "")
-    return VideoInfo(len(rows), fps, width, height, header["codec_id"], pix_fmt, constant, interlaced, hdr)
+    stream = sum(int(row[4]) for row in rows)
+    return VideoInfo(len(rows), fps, width, height, header["codec_id"], pix_fmt, constant, interlaced, hdr, stream)
 
 
 def _rate(rows: list[list[str]], tick: Fraction) -> tuple[Fraction, bool]:
