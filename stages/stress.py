@@ -28,6 +28,8 @@ if __name__ == "__main__":
     parser.add_argument("--method", required=True, help="folder of models: teacher, baseline, add, ...")
     parser.add_argument("--models", type=Path, required=True, help="folder of all trained models")
     parser.add_argument("--shards", type=Path, required=True, help="folder of the sets' shards")
-    parser.add_argument("--stressed", type=Path, required=True, help="folder of the degraded shards, <set>/<degradation>")
+    parser.add_argument(
+        "--stressed", type=Path, required=True, help="folder of the degraded shards, <set>/<degradation>"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     _cli.run(parser, main)

@@ -18,7 +18,8 @@ def degraded(image: Image, step: Step, where: str, seed: int) -> Image:
     if step.kind == "jpeg":
         options = [cv2.IMWRITE_JPEG_QUALITY, round(step.level)]
         data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1]
-        return np.asarray(cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
+        decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+        return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
     if step.kind == "blur":
         return np.asarray(cv2.GaussianBlur(image, (0, 0), step.level), np.uint8)
     if step.kind == "noise":

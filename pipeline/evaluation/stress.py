@@ -19,7 +19,7 @@ from pipeline.detectors.card import Card, load
 from pipeline.detectors.device import device
 from pipeline.detectors.scoring import score
 from pipeline.evaluation import metrics
-from pipeline.evaluation.statistics import Floats, Scored, draw, interval
+from pipeline.evaluation.statistics import DRAWS, SUMMARY, UNITS, Floats, Scored, draw, interval
 from pipeline.evaluation.thresholds import carried
 from pipeline.loading.batches import Draw
 from pipeline.loading.loader import EvaluationLoader, evaluation_loader
@@ -31,8 +31,6 @@ from pipeline.work.progress import progress
 
 KEYS = ["set", "video", "frame"]
 FRAMES = ["fold", "set", "video", "person", "bucket", "target", "frame", "label"]
-UNITS = ("video", "person")
-SUMMARY, DRAWS = "summary.json", "draws.npz"
 Place = tuple[Path, str]  # a folder of folders of shards, and the name of the crops in them
 
 
@@ -161,9 +159,7 @@ def _carried(tested: pd.DataFrame, validation: pd.DataFrame, params: Params) -> 
     return carried(*({name: _at(table, name) for name in qualities} for table in (tested, validation)))
 
 
-def _measured(
-    runs: Sequence[pd.DataFrame], draws: Mapping[str, pd.DataFrame]
-) -> tuple[dict[str, Any], list[Floats]]:
+def _measured(runs: Sequence[pd.DataFrame], draws: Mapping[str, pd.DataFrame]) -> tuple[dict[str, Any], list[Floats]]:
     """Means over seeds at one point with intervals over videos and over people, and the AUCs under all draws."""
     scored = Scored.of(runs)
     videos = pd.MultiIndex.from_frame(scored.videos[["set", "video"]])

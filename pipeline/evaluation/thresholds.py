@@ -1,4 +1,4 @@
-"""Thresholds chosen on people who are not tested, and what they are worth: also at a quality they were not chosen at."""
+"""Thresholds chosen on people who are not tested, and what they are worth, also at another quality."""
 
 from collections.abc import Mapping
 from itertools import product
