@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.crops.degrading import degrade_set, thin
+from pipeline.crops.degrading import degrade_set
 from pipeline.loading.folds import fold
 from pipeline.params import schema as params
 from pipeline.params.degradations import chain
+from pipeline.videos.sampling import thin
 from stages import _cli
 
 

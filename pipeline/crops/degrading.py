@@ -5,16 +5,16 @@ they work on the square that was cut out, before it is resized. Clips are not ke
 """
 
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from pipeline.crops.cropping import Job, jobs_of, region_of, resized, squares_of, upstream, write_rejected, write_shards
 from pipeline.crops.pixels import degraded
+from pipeline.crops.shards import DEGRADED, ENCODING
 from pipeline.faces.boxes import Boxes, Image, png, read_squares
 from pipeline.params.degradations import CODECS, SMALL, Step
 from pipeline.videos.codecs import ENCODERS, available, encode
@@ -27,8 +27,6 @@ from pipeline.work.files import whole
 from pipeline.work.parallel import Rejected, map_videos
 from pipeline.work.resume import Scratch
 
-QUALITY = "degraded"  # the name of the crops in these shards
-ENCODING = "encoding.csv"
 COLUMNS = ("video", "bytes", "frames", "width", "height")
 
 
@@ -92,20 +90,6 @@ def degrade_set(
     return done, len(frames) - done
 
 
-def thin(frames: pd.DataFrame, count: int | None) -> pd.DataFrame:
-    """At most `count` rows of each (set, video), evenly over its frames: first, last and between; None keeps all."""
-    if count is None:
-        return frames
-    groups = frames.groupby(["set", "video"])["frame"]
-    number, size = groups.rank("first").to_numpy(int) - 1, groups.transform("size").to_numpy(int)
-    kept = [int(n) in _even(int(total), count) for n, total in zip(number, size, strict=True)]
-    return frames[np.array(kept, bool)].reset_index(drop=True)
-
-
-def _even(total: int, count: int) -> Collection[int]:
-    return set(np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist())
-
-
 def _write(
     jobs: Sequence[Job],
     results: Iterator[Degraded | Rejected[Job]],
@@ -122,7 +106,7 @@ def _write(
             else:
                 values = (job.video, result.bytes, result.frames, result.width, result.height)
                 rows.append(dict(zip(COLUMNS, values, strict=True)))
-                yield [{f"{QUALITY}.png": crop} for crop in result.crops]
+                yield [{f"{DEGRADED}.png": crop} for crop in result.crops]
 
     done = write_shards(jobs, files(), out, shard_frames, "degrade", rejected)
     write_rejected(out / "rejected.parquet", rejected)

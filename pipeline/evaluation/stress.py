@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.crops.degrading import ENCODING, QUALITY, thin
-from pipeline.crops.shards import INDEX, read_index
+from pipeline.crops.shards import DEGRADED, ENCODING, INDEX, read_index
 from pipeline.detectors.card import Card, load
 from pipeline.detectors.device import device
 from pipeline.detectors.scoring import score
@@ -25,6 +24,7 @@ from pipeline.loading.batches import Draw
 from pipeline.loading.loader import EvaluationLoader, evaluation_loader
 from pipeline.params.cells import RAW, Cell, expected
 from pipeline.params.schema import Params
+from pipeline.videos.sampling import thin
 from pipeline.work.errors import UserError
 from pipeline.work.files import whole_folder
 from pipeline.work.progress import progress
@@ -43,7 +43,7 @@ def stress(method: str, models: Path, shards: Path, stressed: Path, out: Path, p
     the resampled AUCs (records, units, 1 + resamples): the same draws for every method, so that methods can be paired.
     """
     cells = [cell for cell in expected(params) if cell.family == method]
-    wanted = _frames(stressed, params)
+    made, wanted = _made(stressed, params), _frames(stressed, params)
     draws = {unit: _draws(wanted, unit, params) for unit in UNITS}
     points: list[dict[str, Any]] = []
     thresholds: list[dict[str, Any]] = []
@@ -61,7 +61,7 @@ def stress(method: str, models: Path, shards: Path, stressed: Path, out: Path, p
                 record, aucs = _measured([_at(run, point) for run in runs], draws)
                 points.append(_named(cell) | {"point": point, "models": len(runs) * len(params.folds)} | record)
                 resampled.append(aucs)
-        summary = {"method": method, "points": points, "thresholds": thresholds, **_made(stressed, params)}
+        summary = {"method": method, "points": points, "thresholds": thresholds, **made}
         np.savez_compressed(part / DRAWS, auc=np.array(resampled, np.float32))
         (part / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n")
     return summary
@@ -103,7 +103,7 @@ def _scores(
     sets = ("original", cell.manipulation)
     qualities = {name: [(shards / one, name) for one in sets] for name in (RAW, *params.compressions)}
     degraded = {
-        name: [(stressed / one / name, QUALITY) for one in sets if (stressed / one / name / INDEX).exists()]
+        name: [(stressed / one / name, DEGRADED) for one in sets if (stressed / one / name / INDEX).exists()]
         for name in params.stress.degradations
     }
     points = qualities | {name: places for name, places in degraded.items() if len(places) == len(sets)}
@@ -201,6 +201,8 @@ def _made(stressed: Path, params: Params) -> dict[str, list[dict[str, Any]]]:
     for name in params.sets:
         for degradation in params.stress.degradations:
             folder, about = stressed / name / degradation, {"set": name, "degradation": degradation}
+            if not (folder / ENCODING).exists():
+                raise UserError(f"{folder}: not made; run `dvc repro degrade`")
             table = pd.read_csv(folder / ENCODING).dropna(subset=["bytes"])
             if len(table):
                 pixels = (table["frames"] * table["width"] * table["height"]).sum()

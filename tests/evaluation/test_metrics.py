@@ -38,6 +38,11 @@ def test_measures_are_scikit_learns(frames: pd.DataFrame) -> None:
     assert found["fake_recall"] == pytest.approx(oracle.recall_score(label, guess))
     assert found["auc"] == pytest.approx(oracle.roc_auc_score(label, score))
     assert found["average_precision"] == pytest.approx(oracle.average_precision_score(label, score))
+    assert found["brier"] == pytest.approx(oracle.brier_score_loss(label, score))
+    assert found["log_loss"] == pytest.approx(oracle.log_loss(label, score.clip(1e-7, 1 - 1e-7)))
+    alarms, hits, _ = oracle.roc_curve(label, score, drop_intermediate=False)
+    for rate in (1, 5):
+        assert found[f"tpr_at_{rate}"] == pytest.approx(hits[alarms <= rate / 100 + 1e-12].max())
 
 
 def test_equal_error_rate_lies_on_the_roc_curve(frames: pd.DataFrame) -> None:
