@@ -24,6 +24,7 @@ SMALL = {
     "model": {"image_size": 64, "pretrained": True},
     "train": {"epochs": 1, "batch_size": 8, "validations_per_epoch": 2, "select": "best"},
     "forge": {"manipulations": ["faceswap"]}, "grid": {"distilled": ["warm_start", "at"]}, "ablation": {"methods": []},
+    "stress": {"methods": ["teacher", "baseline", "add"], "degradations": ["h264-51"]}, "cross": {"methods": []},
 }  # fmt: skip
 
 
@@ -54,6 +55,7 @@ def would_run(folder: Path, change: tuple[str, ...], value: object) -> set[str]:
 def test_the_report_stands(clone: Path) -> None:
     page = (clone / "reports/report.html").read_text()
     assert "faceswap" in page and "<script src" not in page and "http-equiv" not in page
+    assert "the point at which detection fails" in (clone / "reports/report.md").read_text()
     metrics = json.loads((clone / "reports/metrics.json").read_text())
     assert metrics and all(isinstance(value, int | float | str) or value is None for value in metrics.values())
 

@@ -109,7 +109,9 @@ def _compared(results: Results, rows: Sequence[Comparison]) -> Iterator[str]:
     near = [row for row in rows if row.other.method in (CONTROL, row.add.backbone)]
     for row in near:
         name = f"{'the plain baseline ' * row.other.is_baseline}{results.label(row.other)}"
-        change = f"{row.videos.value:+.3f} [{row.videos.low:+.3f}, {row.videos.high:+.3f}]"
+        over = [f"[{found.low:+.3f}, {found.high:+.3f}] over {unit}" for found, unit in
+                ((row.people, "people"), (row.videos, "videos"))]  # fmt: skip
+        change = f"{row.videos.value:+.3f} {', '.join(over if results.few_people else over[1:])},"
         judged = "stands out" if told_apart(row) else "cannot be told from zero"
         place = _place(row)
         yield (

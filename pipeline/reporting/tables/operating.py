@@ -11,7 +11,7 @@ from pipeline.reporting.robustness import Stressed
 from pipeline.reporting.tables.table import Entry, Table, decimal, percent
 
 MEASURES = ("tpr_at_1", "tpr_at_5", "brier", "log_loss", "balanced_acc")
-HEADER = ("TPR at 1 %", "TPR at 5 %", "Brier", "log loss", "at .5 %", "chosen %", "carried %")
+HEADER = ("TPR at 1 %", "TPR at 5 %", "Brier", "log loss", "at 0.5", "chosen", "carried")
 LEVELS: tuple[Level, ...] = ("frame", "video")
 
 
@@ -45,14 +45,14 @@ def table(results: Results, stressed: Stressed | None, params: Params) -> Table:
         "operating",
         "At few false alarms, as probabilities, and at thresholds that were not fitted here",
         "TPR is the share of fakes found at a threshold that 1 % or 5 % of the reals pass (of few: none or one); "
-        "Brier score and log loss judge the scores as probabilities (lower is better). Balanced ACC at .5, at the "
+        "Brier score and log loss judge the scores as probabilities (lower is better). Balanced ACC at 0.5, at the "
         f"threshold that was best on {where} at the same quality (chosen){carried}. ± is the standard deviation over "
         "seeds.",
         ["manipulation", "quality", "method", *HEADER, *HEADER],
         rows,
         pd.DataFrame(values),
         groups=[("", 3), *((text, span) for level in LEVELS
-                           for text, span in ((f"per {level}", 4), (f"balanced ACC per {level}", 3)))],
+                           for text, span in ((f"per {level}", 4), (f"balanced ACC % per {level}", 3)))],
         left=3,
         folded=len(rows) > 30,
     )  # fmt: skip

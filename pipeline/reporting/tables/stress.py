@@ -24,7 +24,10 @@ def failing(stressed: Stressed) -> Table:
             rows.append([Entry(word) for word in (task, line.label, *shown, text)])
             record: dict[str, Any] = {"manipulation": task, "method": line.method, "backbone": line.backbone}
             record |= {"trained_on": line.compression}
-            record |= {f"auc_{name(point)}": None if value is None else value[0] for point, value in found.items()}
+            record |= {
+                f"auc_{crf or RAW}": None if value is None else value[0]
+                for crf, value in zip(points.values(), found.values(), strict=True)
+            }
             values.append(record | {"fails_at": None if failing is None else float(failing.factors[0]),
                                     "fails_at_interval": text})  # fmt: skip
     unit = "people" if stressed.unit == "person" else "videos"
@@ -34,7 +37,7 @@ def failing(stressed: Stressed) -> Table:
         f"Where detection fails: AUC per frame at each rate factor, and from which on it stays below {level}",
         f"Linear between the points that were measured; brackets are 95 % intervals over {unit}, < and > mean that the "
         "place lies outside of what was tested.",
-        ["manipulation", "method", *map(name, points), f"below {level} from"],
+        ["manipulation", "method", *(str(crf or RAW) for crf in points.values()), f"below {level} from"],
         rows,
         pd.DataFrame(values),
         groups=[("", 2), ("H.264 constant rate factor", len(points)), ("", 1)],
@@ -83,11 +86,6 @@ def left_out(stressed: Stressed) -> list[Table]:
     rows = [[Entry(str(value)) for value in line] for line in table.itertuples(index=False)]
     return [Table("stress_left_out", "What could not be degraded, and why", "Counted, and missing from the curves.",
                   [*table.columns], rows, table, left=3, folded=len(rows) > 12)]  # fmt: skip
-
-
-def name(point: str) -> str:
-    """The rate factor's point as a short header: h264-28 as 28."""
-    return point.removeprefix("h264-")
 
 
 def _said(point: str, settings: Stress) -> str:
