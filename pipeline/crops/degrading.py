@@ -63,6 +63,8 @@ def degrade_set(
     Where this ffmpeg lacks an encoder that is all videos, and no shard is left. Returns how many frames are in the
     shards and how many are not. Raises: UserError where no frame is left for another reason.
     """
+    if frames.empty:
+        raise UserError(f"{raw}: no frame of the tested people was sampled, so there is nothing to degrade")
     group = str(frames["set"].iat[0])
     lost = {row["video"]: row for row in upstream(raw) if row["frame"] is None}
     rejected = [row for video, row in lost.items() if video in set(frames["video"])]

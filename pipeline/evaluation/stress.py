@@ -114,9 +114,9 @@ def _scores(
         if card.buckets["val"]:
             index = thin(read_index([shards / one for one in sets], card.buckets["val"]), params.stress.frames)
             validation.append(_wide(detector, card, "val", qualities, index, params).assign(fold=fold))
-    rest = [name for name in tested[0].columns if name not in FRAMES]
-    tables = [pd.concat(parts, ignore_index=True)[[*FRAMES, *rest]] for parts in (tested, validation) if parts]
-    return tables[0], tables[1] if validation else tables[0].iloc[:0]
+    table = pd.concat(tested, ignore_index=True)
+    table = table[[*FRAMES, *(name for name in table if name not in FRAMES)]]
+    return table, pd.concat(validation, ignore_index=True) if validation else table.iloc[:0]
 
 
 def _wide(

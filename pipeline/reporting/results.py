@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Literal
@@ -67,7 +68,7 @@ class Results:
     def missing(self) -> list[Cell]:
         return [cell for cell in self.cells if cell not in self.summaries]
 
-    @property
+    @cached_property
     def few_people(self) -> bool:
         """Whether so few people were tested that intervals over them come before those over videos."""
         return len({person for table in self.scores.values() for person in table["person"].unique()}) < FEW_PEOPLE

@@ -28,11 +28,6 @@ class Line:
     backbone: str
     compression: str
 
-    @property
-    def label(self) -> str:
-        name = "plain" if self.method == self.backbone else self.method
-        return f"{name}, trained on {self.compression}"
-
 
 @dataclass(frozen=True)
 class Stressed:
@@ -56,6 +51,12 @@ class Stressed:
             found, key=lambda one: (one.method != TEACHER, one.method == ADD, one.method != one.backbone, one)
         )
         return order
+
+    def label(self, line: Line) -> str:
+        """The method as other tables name it, with its backbone only where it runs on several."""
+        several = len({one.backbone for one in self.lines if one.method == line.method}) > 1
+        name = f"{line.method} ({line.backbone})" if several and line.method != line.backbone else line.method
+        return f"{name}, trained on {line.compression}"
 
     @cached_property
     def manipulations(self) -> list[str]:
@@ -184,7 +185,8 @@ def moved(stressed: Stressed) -> list[str]:
         other, own = (stressed.fails(line, stressed.manipulations) for line in (plain, add))
         if other is None or own is None:
             continue
-        trained = f"Trained on {add.compression}, "
+        several = len({line.backbone for line in stressed.lines if line.method == ADD}) > 1
+        trained = f"Trained on {add.compression}{f' ({add.backbone})' * several}, "
         if other.never and own.never:
             said.append(
                 f"{trained}neither the plain baseline nor ADD has an AUC per frame{place} below {level} up to an H.264 "

@@ -1,6 +1,7 @@
 """Models that score a crop by its brightness, on degraded crops that are even greys: AUCs by scikit-learn."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from pipeline.crops.shards import DEGRADED, ENCODING, ShardWriter
 from pipeline.detectors import card as models
+from pipeline.evaluation import thresholds
 from pipeline.evaluation.cross import cross
 from pipeline.evaluation.evaluation import evaluate
 from pipeline.evaluation.stress import stress
@@ -30,6 +32,7 @@ from tests.evaluation.test_elsewhere import SIZE, WINDOW, Brightness
 SETS = {"original": 0, "faceswap": 1, "reenactment": 1}
 PEOPLE = [f"p{number}" for number in range(12)]
 BUCKETS = ["b0", "b1", "b2"]
+TESTED = [name for number, name in enumerate(PEOPLE) if number % 3 < 2]  # in folds 0 and 1
 # How much brighter fakes are at each quality: detection dies with the rate factor.
 GAPS = {"raw": 60, "c23": 40, "c40": 25, "h264-45": 12, "h264-51": 0, "vp9-30": 30, "vp9-60": 5, "jpeg-20": 15}
 DEGRADATIONS = [name for name in GAPS if "-" in name]
@@ -60,7 +63,7 @@ def write(folder: Path, names: dict[str, str], greys: Greys, count: int, manipul
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Params, Greys]]:
     """Shards with three frames a video, degraded ones with two; models of all folds; cells as evaluated."""
     folder = tmp_path_factory.mktemp("run")
-    changes = {"crop.size": SIZE, "model.image_size": WINDOW, "evaluation.bootstrap": 100}
+    changes = {"folds": [0, 1], "crop.size": SIZE, "model.image_size": WINDOW, "evaluation.bootstrap": 100}
     changes |= {"stress.degradations": DEGRADATIONS, "stress.frames": 2}
     params = load(made_up.write_params(folder, **changes))
     greys: Greys = {}
@@ -103,7 +106,7 @@ def table(greys: Greys, task: str, quality: str, frames: int = 2) -> pd.DataFram
     rows = [
         {"set": name, "video": person, "frame": frame, "label": SETS[name], "grey": grey}
         for (name, person, frame, point), grey in greys.items()
-        if point == quality and name in ("original", task) and frame < frames
+        if point == quality and name in ("original", task) and frame < frames and person in TESTED
     ]
     return pd.DataFrame(rows)
 
@@ -111,10 +114,10 @@ def table(greys: Greys, task: str, quality: str, frames: int = 2) -> pd.DataFram
 def test_every_point_is_what_scikit_learn_says_of_the_degraded_frames(run: tuple[Path, Params, Greys]) -> None:
     folder, _, greys = run
     summary = json.loads((folder / "cells/stress-add/summary.json").read_text())
-    assert len(summary["points"]) == 2 * len(GAPS) and {one["models"] for one in summary["points"]} == {3}
+    assert len(summary["points"]) == 2 * len(GAPS) and {one["models"] for one in summary["points"]} == {2}
     for one in summary["points"]:
         frames = table(greys, one["manipulation"], one["point"])
-        assert (one["frames"], one["videos"], one["people"]) == (len(frames), 24, 12) == (48, 24, 12)
+        assert (one["frames"], one["videos"], one["people"]) == (len(frames), 16, 8) == (32, 16, 8)
         assert one["auc"] == pytest.approx(roc_auc_score(frames["label"], frames["grey"]))
         alarms, hits, _ = roc_curve(frames["label"], frames["grey"], drop_intermediate=False)
         assert one["tpr_at_5"] == pytest.approx(hits[alarms <= 0.05].max())
@@ -128,7 +131,7 @@ def test_every_point_is_what_scikit_learn_says_of_the_degraded_frames(run: tuple
 def test_a_cells_scores_are_those_of_its_folds_model(run: tuple[Path, Params, Greys]) -> None:
     folder, _, greys = run
     frames = pd.read_parquet(folder / "cells/stress-add/add-mobilenet_v2-faceswap-c40-s0.parquet")
-    assert len(frames) == 48 and (frames["bucket"] == "b" + frames["fold"].astype(str)).all()
+    assert len(frames) == 32 and (frames["bucket"] == "b" + frames["fold"].astype(str)).all()
     for row in frames.to_dict("records"):
         for quality in GAPS:
             mean = greys[row["set"], row["video"], row["frame"], quality] / 127.5 - 1
@@ -208,6 +211,31 @@ def test_one_manipulation_crosses_nowhere(run: tuple[Path, Params, Greys], tmp_p
         patch.setattr(models, "build", lambda name: Brightness())
         assert cross("add", folder / "models", folder / "shards", tmp_path / "x.parquet", alone).empty
     assert crossing.read(folder / "cells", read(folder / "cells", params), alone) == []
+
+
+def test_thresholds_come_from_validation_people_where_there_are_some(
+    run: tuple[Path, Params, Greys], tmp_path: Path
+) -> None:
+    folder, params, _ = run
+    alone = params.model_copy(update={"folds": (0,)})
+    place = Path("add/mobilenet_v2-faceswap-c40-s0")
+    shutil.copytree(folder / "models/add", tmp_path / "add")
+    for path in tmp_path.glob("add/*/fold0/model.json"):
+        card = json.loads(path.read_text())
+        path.write_text(json.dumps(card | {"buckets": {"train": ["b2"], "val": ["b1"], "test": ["b0"]}}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "build", lambda name: Brightness())
+        own = evaluate(tmp_path / place, [0], ["c23", "c40"], folder / "shards", params.evaluation, tmp_path / "cell")
+        more = stress("add", tmp_path, folder / "shards", folder / "stressed", tmp_path / "out", alone)
+        seen = pd.read_parquet(folder / "cells/add-mobilenet_v2-faceswap-c40-s0.parquet")
+    validated, tested = (seen[seen["bucket"] == bucket] for bucket in ("b1", "b0"))
+    wanted = thresholds.balanced(tested.assign(fold=0), {0: thresholds.best(validated)})
+    (found,) = (row["balanced_acc"] for row in own["thresholds"] if row["level"] == "frame")
+    assert found == pytest.approx(wanted)
+    # The stress stage takes two of a video's three frames, of validation people too, and knows c23 besides.
+    rows = {(row["manipulation"], row["level"], row["chosen_at"], row["used_at"]) for row in more["thresholds"]}
+    assert ("faceswap", "frame", "c23", "c40") in rows
+    assert all(row["balanced_acc"] is not None and row["balanced_acc"] >= 0 for row in more["thresholds"])
 
 
 def test_a_degradation_that_was_not_made_is_left_out_and_named(run: tuple[Path, Params, Greys], tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def _codecs(stressed: Stressed) -> Figure | None:
                 ax.set_xscale("log")
                 _level(ax, stressed)
                 if row == 0:
-                    ax.set_title(line.label, loc="left", fontsize=10)
+                    ax.set_title(stressed.label(line), loc="left", fontsize=10)
                 if row == len(tasks) - 1:
                     ax.set_xlabel("bits a pixel")
             axes[row, 0].set_ylabel(f"{task}\nAUC per frame")
@@ -133,7 +133,7 @@ def _others(stressed: Stressed) -> Figure | None:
     known = list(dict.fromkeys(stressed.points["point"]))
     levels = {name: [p for p in known if kind(p) == name] for name in PIXELS}
     several = {name: points for name, points in levels.items() if len(points) > 1}
-    chains = [p for p in known if not kind(p) and p not in stressed.rate_factors]
+    chains = [p for p in known if not kind(p) and p != RAW and p not in stressed.crf]
     chains += [p for name, points in levels.items() if len(points) == 1 for p in points]
     columns = [*several, *(["chains"] if chains else [])]
     if not columns:
@@ -195,7 +195,7 @@ def _curve(
         return
     x, (y, low, high) = [place for place, _ in found], zip(*(value for _, value in found), strict=True)
     ax.vlines(x, low, high, color=look["color"], linewidth=1.1, alpha=0.45)
-    ax.plot(x, y, label=label or line.label, markersize=4.5, linewidth=1.6, **({"marker": "o"} | look))  # type: ignore[arg-type]
+    ax.plot(x, y, label=label or stressed.label(line), markersize=4.5, linewidth=1.6, **({"marker": "o"} | look))  # type: ignore[arg-type]
 
 
 def _level(ax: Axes, stressed: Stressed) -> None:

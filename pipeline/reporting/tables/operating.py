@@ -60,7 +60,8 @@ def table(results: Results, stressed: Stressed | None, params: Params) -> Table:
 
 def _weakest(task: Task, params: Params) -> str | None:
     """The weakest compression that is weaker than the task's."""
-    weaker = [name for name in params.compressions if params.crf[name] < params.crf[task.compression]]
+    own = params.crf.get(task.compression, 0)
+    weaker = [name for name in params.compressions if params.crf[name] < own]
     return min(weaker, key=lambda name: params.crf[name], default=None)
 
 

@@ -21,7 +21,7 @@ def failing(stressed: Stressed) -> Table:
             failing = stressed.fails(line, [task])
             text = NOTHING if failing is None else failing.text
             shown = [decimal(None if value is None else value[0]) for value in found.values()]
-            rows.append([Entry(word) for word in (task, line.label, *shown, text)])
+            rows.append([Entry(word) for word in (task, stressed.label(line), *shown, text)])
             record: dict[str, Any] = {"manipulation": task, "method": line.method, "backbone": line.backbone}
             record |= {"trained_on": line.compression}
             record |= {
@@ -70,7 +70,7 @@ def every(stressed: Stressed, settings: Stress) -> Table:
         "Every degradation",
         f"AUC per frame with 95 % intervals over {unit}; the TPR at 5 % false alarms is in the CSV. Bits a pixel are "
         "those of the last encoding, mean over the task's reals and fakes.",
-        ["manipulation", "degradation", "bits a pixel", *(line.label for line in stressed.lines)],
+        ["manipulation", "degradation", "bits a pixel", *map(stressed.label, stressed.lines)],
         rows,
         pd.DataFrame(values),
         left=2,
