@@ -16,6 +16,7 @@ from pipeline.reporting.figures import crops, curves, plots, reliability
 from pipeline.reporting.figures import cross as cross_figures
 from pipeline.reporting.figures import overview as figures
 from pipeline.reporting.figures import stress as stress_figures
+from pipeline.reporting.page.failing import moved
 from pipeline.reporting.page.page import Note, Page, Section
 from pipeline.reporting.page.provenance import provenance, shown_params
 from pipeline.reporting.page.verdict import verdict
@@ -88,7 +89,7 @@ def build(
         "training": plots.training(histories),
     }.items():
         curve.to_csv(folders["plots"] / f"{name}.csv", index=False, lineterminator="\n")
-    said = verdict(results, comparisons, params, robustness.moved(stressed) if stressed else ())
+    said = verdict(results, comparisons, params, moved(stressed) if stressed else ())
     page = Page(said, _subtitle(index, params), sections, provenance(params), shown_params(params), pictures)
     _write(out / "metrics.json", json.dumps(plots.metrics(results, comparisons, params), indent=2) + "\n")
     _write(out / "report.md", page.markdown())
@@ -121,7 +122,7 @@ def _stress(stressed: robustness.Stressed | None, params: Params) -> list[Sectio
     if stressed is None:
         return []
     tables = [stress_tables.failing(stressed), stress_tables.every(stressed, params.stress)]
-    said = [Note(text) for text in robustness.moved(stressed)]
+    said = [Note(text) for text in moved(stressed)]
     figures_of = stress_figures.figures(stressed)
     return [Section("As compression grows", [*said, *figures_of, *tables, *stress_tables.left_out(stressed)])]
 

@@ -22,6 +22,7 @@ from pipeline.params.schema import Params, load
 from pipeline.reporting import build as report
 from pipeline.reporting import crossing, robustness
 from pipeline.reporting.figures import stress as stress_figures
+from pipeline.reporting.page.failing import moved
 from pipeline.reporting.results import read
 from pipeline.reporting.tables import operating
 from pipeline.reporting.tables import stress as stress_tables
@@ -170,7 +171,7 @@ def test_where_detection_fails(run: tuple[Path, Params, Greys]) -> None:
         np.interp(-0.75, [-values[below - 1], -values[below]], x[below - 1 : below + 1])
     )
     # Baseline and ADD are the same detector here, so that nothing moves.
-    (said,) = robustness.moved(stressed)
+    (said,) = moved(stressed)
     assert "ADD cannot be said to move the point at which detection fails (+0.0 [+0.0, +0.0])" in said
     assert "mean over the manipulations" in said
 

@@ -1,10 +1,12 @@
 """Curves of trained models on degraded crops: over H.264's rate factor, over bits a pixel, over everything else."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib import ticker
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
 
 from pipeline.params.cells import ADD, RAW, TEACHER
 from pipeline.params.degradations import PIXELS
@@ -75,7 +77,7 @@ def _rate_factor(stressed: Stressed, backbone: str, lines: Sequence[Line]) -> Fi
                     ax.set_xlabel("H.264 constant rate factor")
                 ax.set_xticks([left, *encoded], [RAW, *map(str, encoded)])
             axes[row, 0].set_ylabel(NAMES[measure])
-        _legend(drawing, axes[0, 0])
+        _legend(drawing, axes.flat)
     unit = "people" if stressed.unit == "person" else "videos"
     return Figure(
         f"stress-{backbone}",
@@ -115,9 +117,10 @@ def _codecs(stressed: Stressed) -> Figure | None:
                     ax.set_xlabel("bits a pixel")
             axes[row, 0].set_ylabel(f"{task}\nAUC per frame")
         for ax in axes.flat:
+            ax.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
             ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
             ax.xaxis.set_minor_formatter(ticker.NullFormatter())
-        _legend(drawing, axes[0, 0])
+        _legend(drawing, axes.flat)
     return Figure(
         "stress-codecs",
         "The same at equal cost: codecs against bits a pixel",
@@ -157,8 +160,9 @@ def _others(stressed: Stressed) -> Figure | None:
                     _curve(ax, stressed, line, task, "auc", places, style)
                 _level(ax, stressed)
                 if row == 0:
-                    ax.set_title(name, loc="left", fontsize=10)
+                    ax.set_title("chains, single steps" if name == "chains" else name, loc="left", fontsize=10)
                 if name == "chains":
+                    ax.set_xlim(-0.5, len(points) - 0.5)
                     ax.set_xticks(range(len(points)), points, rotation=20, ha="right")
                 elif row == len(tasks) - 1:
                     ax.set_xlabel(AXES[name])
@@ -166,7 +170,7 @@ def _others(stressed: Stressed) -> Figure | None:
         for column, name in enumerate(columns):
             if name in ("jpeg", "scale"):  # worse to the right, as everywhere
                 axes[0, column].invert_xaxis()
-        _legend(drawing, axes[0, 0])
+        _legend(drawing, axes.flat)
     return Figure(
         "stress-others",
         "Beyond video compression",
@@ -204,7 +208,6 @@ def _level(ax: Axes, stressed: Stressed) -> None:
     ax.set_ylim(min(low, 0.45), min(max(high, 1.0), 1.02))
 
 
-def _legend(drawing: object, ax: Axes) -> None:
-    handles, labels = ax.get_legend_handles_labels()
-    add: Callable[..., object] = drawing.legend  # type: ignore[attr-defined]
-    add(handles, labels, loc="outside lower center", ncols=min(len(labels), 4))
+def _legend(drawing: Drawing, axes: Any) -> None:
+    handles = {handle.get_label(): handle for ax in axes for handle in ax.get_legend_handles_labels()[0]}
+    drawing.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(len(handles), 4))
