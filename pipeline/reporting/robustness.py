@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -166,13 +167,19 @@ def read(cells: Path, params: Params) -> Stressed | None:
     return Stressed(
         points,
         np.concatenate(draws)[:, UNITS.index(unit)].astype(np.float64),
-        pd.DataFrame(summaries[0]["encodings"], columns=["set", "degradation", "bits_per_pixel"]),
-        pd.DataFrame(summaries[0]["left_out"], columns=["set", "degradation", "cause", "videos"]),
+        _once(summaries, "encodings", ["set", "degradation", "bits_per_pixel"]),
+        _once(summaries, "left_out", ["set", "degradation", "cause", "videos"]),
         pd.DataFrame([record for summary in summaries for record in summary["thresholds"]]),
         unit,
         params.report.fails_below,
         params.crf,
     )
+
+
+def _once(summaries: Sequence[dict[str, Any]], name: str, columns: list[str]) -> pd.DataFrame:
+    """What the summaries tell of the degraded crops, each record once: every method met the same ones."""
+    records = [record for summary in summaries for record in summary[name]]
+    return pd.DataFrame(records, columns=columns).drop_duplicates(ignore_index=True)
 
 
 def kind(point: str) -> str:

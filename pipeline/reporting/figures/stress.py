@@ -77,6 +77,7 @@ def _rate_factor(stressed: Stressed, backbone: str, lines: Sequence[Line]) -> Fi
                     ax.set_xlabel("H.264 constant rate factor")
                 ax.set_xticks([left, *encoded], [RAW, *map(str, encoded)])
             axes[row, 0].set_ylabel(NAMES[measure])
+        _limits(axes[0])
         _legend(drawing, axes.flat)
     unit = "people" if stressed.unit == "person" else "videos"
     return Figure(
@@ -116,6 +117,7 @@ def _codecs(stressed: Stressed) -> Figure | None:
                 if row == len(tasks) - 1:
                     ax.set_xlabel("bits a pixel")
             axes[row, 0].set_ylabel(f"{task}\nAUC per frame")
+        _limits(axes.flat)
         for ax in axes.flat:
             ax.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
             ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -167,6 +169,7 @@ def _others(stressed: Stressed) -> Figure | None:
                 elif row == len(tasks) - 1:
                     ax.set_xlabel(AXES[name])
             axes[row, 0].set_ylabel(f"{task}\nAUC per frame")
+        _limits(axes.flat)
         for column, name in enumerate(columns):
             if name in ("jpeg", "scale"):  # worse to the right, as everywhere
                 axes[0, column].invert_xaxis()
@@ -204,10 +207,18 @@ def _curve(
 
 def _level(ax: Axes, stressed: Stressed) -> None:
     ax.axhline(stressed.fails_below, color="#888888", linestyle=(0, (4, 3)), linewidth=1)
-    low, high = ax.get_ylim()
-    ax.set_ylim(min(low, 0.45), min(max(high, 1.0), 1.02))
+
+
+def _limits(axes: Any) -> None:
+    """AUCs on one scale from chance to perfect, lower only where something is."""
+    axes = list(axes)
+    low = min([0.46, *(ax.dataLim.y0 for ax in axes if ax.dataLim.height > 0)]) - 0.01
+    for ax in axes:
+        ax.set_ylim(low, 1.02)
 
 
 def _legend(drawing: Drawing, axes: Any) -> None:
-    handles = {handle.get_label(): handle for ax in axes for handle in ax.get_legend_handles_labels()[0]}
+    found = [handle for ax in axes for handle in ax.get_legend_handles_labels()[0]]
+    handles = {handle.get_label(): handle for handle in reversed(found)}  # the first of each: it has its dashes
+    handles = dict(reversed(handles.items()))
     drawing.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(len(handles), 4))
