@@ -18,6 +18,8 @@ from pipeline.work.errors import UserError
 from pipeline.work.files import whole
 
 INDEX = "index.parquet"
+DEGRADED = "degraded"  # the crops in shards of the degrade stage, and the table of their encodings beside them
+ENCODING = "encoding.csv"
 
 
 class ShardWriter:

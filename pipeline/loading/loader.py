@@ -84,7 +84,7 @@ class EvaluationLoader:
     """Every frame once, in the order of the index, its central window, no flip. Can be gone through again."""
 
     def __init__(self, crops: Crops, batches: Batches, batch_size: int) -> None:
-        self.batches = batches
+        self.crops, self.batches = crops, batches
         rows = np.arange(len(crops))
         middle = np.full(len(crops), (crops.stored - crops.image_size) // 2)
         self.draws = _split(rows, middle, middle, np.zeros(len(crops), bool), batch_size)

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from pipeline.params.degradations import Cross, Report, Stress
 from pipeline.params.recipes import (
     Add,
     Agnostic,
@@ -156,6 +157,9 @@ class Params(Section):
     evaluation: Evaluation
     elsewhere: OtherData
     tracking: Tracking
+    stress: Stress
+    cross: Cross
+    report: Report
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -168,6 +172,9 @@ class Params(Section):
         if self.crop.size < self.model.image_size:
             raise ValueError("crop.size must be at least model.image_size")
         # Each of these lists holds only what the other one has.
+        grid, trained = self.grid, {*self.grid.distilled, *self.grid.students, *self.ablation.methods}
+        trained |= {"teacher"} if grid.backbones else set()
+        trained |= {"baseline"} if grid.baselines else set()
         within: list[tuple[str, Collection[str], str, Collection[str]]] = [
             ("compressions", self.compressions, "crf", self.crf),
             ("grid.compressions", self.grid.compressions, "compressions", self.compressions),
@@ -178,6 +185,8 @@ class Params(Section):
             ("ablation.manipulations", self.ablation.manipulations, "manipulations", self.manipulations),
             ("ablation.compressions", self.ablation.compressions, "compressions", self.compressions),
             ("ablation.backbones", self.ablation.backbones, "grid.backbones", self.grid.backbones),
+            ("stress.methods", self.stress.methods, "this run (grid, ablation)", trained),
+            ("cross.methods", self.cross.methods, "this run (grid, ablation)", trained),
         ]
         for key, names, other, allowed in within:
             if extra := sorted(set(names) - set(allowed)):

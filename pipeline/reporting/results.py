@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Literal
 
 import pandas as pd
 
+from pipeline.evaluation.statistics import FEW_PEOPLE
 from pipeline.params.cells import ABLATIONS, ADD, ALL_QUALITIES, TEACHER, Cell, expected
 from pipeline.params.schema import Params
 from pipeline.work.errors import UserError
@@ -65,6 +67,11 @@ class Results:
     @property
     def missing(self) -> list[Cell]:
         return [cell for cell in self.cells if cell not in self.summaries]
+
+    @cached_property
+    def few_people(self) -> bool:
+        """Whether so few people were tested that intervals over them come before those over videos."""
+        return len({person for table in self.scores.values() for person in table["person"].unique()}) < FEW_PEOPLE
 
     def models(self, ablations: bool = False) -> list[Model]:
         """Every method and backbone of the run but the teachers, ADD last of its backbone; ablations on demand."""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 from statistics import median_low
@@ -33,7 +33,8 @@ class VideoInfo:
 
     width, height: pixels of the upright frame as it is decoded; constant: whether all frames last equally long;
     interlaced: whether frames may hold two fields; hdr: the transfer of a high dynamic range, empty for all others;
-    pixel: width by height of a pixel of the upright frame (DV and DVD have none that are square).
+    pixel: width by height of a pixel of the upright frame (DV and DVD have none that are square);
+    stream: bytes of the video itself, without its container.
     """
 
     frames: int
@@ -46,6 +47,7 @@ class VideoInfo:
     interlaced: bool = False
     hdr: str = ""
     pixel: Fraction = Fraction(1)
+    stream: int = field(default=0, compare=False)
 
 
 def parse_probe(packets: str, log: str) -> VideoInfo:
@@ -71,9 +73,10 @@ def parse_probe(packets: str, log: str) -> VideoInfo:
     # DV is interlaced by its standard, which its streams do not repeat.
     interlaced = header["codec_id"] == "dvvideo" or bool(INTERLACED.search(details))
     hdr = next((transfer for transfer in TRANSFERS if transfer in details), "")
+    stream = sum(int(row[4]) for row in rows)
     return VideoInfo(
         len(shown), fps, width, height, header["codec_id"], pix_fmt, constant and len(times) == len(shown),
-        interlaced, hdr, pixel,
+        interlaced, hdr, pixel, stream,
     )  # fmt: skip
 
 

@@ -39,6 +39,11 @@ def test_measures_are_scikit_learns(frames: pd.DataFrame) -> None:
     assert found["fake_recall"] == pytest.approx(oracle.recall_score(label, guess))
     assert found["auc"] == pytest.approx(oracle.roc_auc_score(label, score))
     assert found["average_precision"] == pytest.approx(oracle.average_precision_score(label, score))
+    assert found["brier"] == pytest.approx(oracle.brier_score_loss(label, score))
+    assert found["log_loss"] == pytest.approx(oracle.log_loss(label, score.clip(1e-7, 1 - 1e-7)))
+    alarms, hits, _ = oracle.roc_curve(label, score, drop_intermediate=False)
+    for rate in (1, 5):
+        assert found[f"tpr_at_{rate}"] == pytest.approx(hits[alarms <= rate / 100 + 1e-12].max())
 
 
 def test_equal_error_rate_lies_on_the_roc_curve(frames: pd.DataFrame) -> None:
@@ -58,10 +63,11 @@ def test_one_class_gives_nan_not_an_error() -> None:
     assert found["acc"] == 0.5 and np.isnan(found["auc"]) and np.isnan(found["fake_recall"])
 
 
+ALWAYS = {"acc", "ece", "brier", "log_loss"}  # whatever the classes
+
+
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize(
-    ("label", "known"), [(0, {"acc", "ece"}), (1, {"acc", "ece", "fake_recall", "average_precision"})]
-)
+@pytest.mark.parametrize(("label", "known"), [(0, ALWAYS), (1, ALWAYS | {"fake_recall", "average_precision"})])
 def test_what_one_class_does_not_define_is_not_computed(frames: pd.DataFrame, label: int, known: set[str]) -> None:
     """Nor warned of, by however many numpy functions."""
     one = frames[frames["label"] == label].reset_index(drop=True)

@@ -25,6 +25,7 @@ SMALL = {
     "train": {"epochs": 1, "batch_size": 8, "validations_per_epoch": 2, "select": "best"},
     "forge": {"manipulations": ["faceswap"]}, "ablation": {"methods": []},
     "grid": {"distilled": ["warm_start", "at"], "agnostic": ["mixed"]},
+    "stress": {"methods": ["teacher", "baseline", "add"], "degradations": ["h264-51"]}, "cross": {"methods": []},
 }  # fmt: skip
 
 
@@ -55,6 +56,7 @@ def would_run(folder: Path, change: tuple[str, ...], value: object) -> set[str]:
 def test_the_report_stands(clone: Path) -> None:
     page = (clone / "reports/report.html").read_text()
     assert "faceswap" in page and "<script src" not in page and "http-equiv" not in page
+    assert "the point at which detection fails" in (clone / "reports/report.md").read_text()
     metrics = json.loads((clone / "reports/metrics.json").read_text())
     assert metrics and all(isinstance(value, int | float | str) or value is None for value in metrics.values())
 

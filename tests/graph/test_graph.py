@@ -81,9 +81,9 @@ def test_a_rooms_init_holds_words_alone() -> None:
         assert isinstance(words, ast.Expr) and isinstance(words.value, ast.Constant), file
 
 
-VIDEOS = {"download", "landmarks", "forge", "compress", "detect", "crop"}
+VIDEOS = {"download", "landmarks", "forge", "compress", "detect", "crop", "degrade"}
 TRAININGS = {"teacher", "baseline", "student", "distilled", "ablation", "agnostic"}
-EVALUATIONS = {name for name in GRAPH if name.startswith("evaluate_")} | {"elsewhere"}
+EVALUATIONS = {name for name in GRAPH if name.startswith("evaluate_")} | {"elsewhere", "stress", "cross"}
 
 
 @pytest.mark.parametrize(
@@ -100,14 +100,15 @@ EVALUATIONS = {name for name in GRAPH if name.startswith("evaluate_")} | {"elsew
         ("pipeline/training/trainer.py", TRAININGS),
         ("pipeline/loading/loader.py", TRAININGS | EVALUATIONS),
         ("pipeline/detectors/backbones/resnet.py", TRAININGS | EVALUATIONS | {"explain"}),
-        ("pipeline/crops/cropping.py", {"crop"}),
-        ("pipeline/crops/folds.py", {"download", "landmarks", "forge", "crop"} | TRAININGS),
+        ("pipeline/crops/cropping.py", {"crop", "degrade"}),
+        ("pipeline/crops/folds.py", {"download", "landmarks", "forge", "crop", "degrade"} | TRAININGS),
         ("pipeline/faces/forged.py", {"landmarks", "detect"}),
+        ("pipeline/crops/degrading.py", {"crop", "degrade"}),
         ("pipeline/faces/search.py", {"landmarks", "detect"}),
         ("pipeline/forging/donors.py", {"forge"}),
         ("pipeline/sources/folder.py", {"download"}),
         ("pipeline/videos/writing.py", VIDEOS | {"report"}),
-        ("pipeline/videos/sampling.py", VIDEOS | {"sample", "report"}),
+        ("pipeline/videos/sampling.py", VIDEOS | {"sample", "stress", "report"}),
     ],
 )
 def test_a_change_in_a_room_runs_these_stages(file: str, stages: set[str]) -> None:

@@ -141,6 +141,7 @@ def test_one_model_for_every_quality_stands_in_each_task_and_beside_the_others(t
 
 def test_a_run_of_one_model_for_every_quality_alone_has_a_report(tmp_path: Path) -> None:
     grid = {"grid.baselines": [], "grid.students": [], "grid.distilled": [], "grid.agnostic": ["mixed"]}
+    grid |= {"stress.methods": [], "stress.degradations": [], "cross.methods": []}
     params = load(made_up.write_params(tmp_path, **grid, **{"evaluation.bootstrap": 100}))
     made_up.write_cells(tmp_path / "cells", params)
     made_up.write_shards(tmp_path / "shards", params.sets, params.compressions)
@@ -335,12 +336,14 @@ def test_the_report_tells_what_was_published(run: tuple[Path, Params], report: P
 def test_paper_tables_show_ours_the_papers_and_the_difference(tmp_path: Path) -> None:
     grid = {"compressions": ["c40"], "seeds": [0], "backbones": ["resnet50", "resnet18"], "students": ["add"]}
     grid |= {"baselines": ["resnet50", "resnet18"], "distilled": [], "distilled_backbones": [], "agnostic": []}
+    off = {"stress.methods": [], "stress.degradations": [], "cross.methods": []}
     ablation = {"methods": ["add_fr"], "manipulations": ["NeuralTextures"], "compressions": ["c40"]}
     changes = {"published": ["original", "NeuralTextures"], "sets": ["original", "NeuralTextures"], "grid": grid}
     changes |= {
         "manipulations": ["NeuralTextures"],
         "forge.manipulations": [],
         "ablation": ablation | {"backbones": ["resnet50"]},
+        **off,
     }
     params = load(
         made_up.write_params(tmp_path, baselines={"resnet50": {"train": {}}, "resnet18": {"train": {}}}, **changes)
@@ -374,6 +377,59 @@ def test_an_auc_that_cannot_be_is_told_of(run: tuple[Path, Params]) -> None:
     known = replace(results, summaries=results.summaries | {first: summary})
     said = "is missing of teacher-mobilenet_v2-faceswap-raw-s0 at raw (fold 1 tested reals alone)."
     assert any(said in line for line in verdict(known, comparisons, run[1]).details)
+
+
+def test_intervals_over_people_come_first_where_they_are_few(run: tuple[Path, Params], report: Path) -> None:
+    header = (report / "tables/tests.md").read_text().splitlines()[0]
+    assert header.index("95 % over people") < header.index("95 % over videos")
+    main = pd.read_csv(report / "tables/main.csv")
+    assert (main["frame_auc_people_low"] < main["frame_auc"]).all()
+    assert (main["frame_auc_people_low"] != main["frame_auc_low"]).any()
+    line = (report / "tables/main.md").read_text().splitlines()[0]
+    assert line.count("95 % people") == line.count("95 % videos") == 2
+    results = read(run[0] / "cells", run[1])
+    many = {
+        cell: table.assign(person=[f"{p}{n}" for n, p in enumerate(table["video"])])
+        for cell, table in results.scores.items()
+    }
+    results = replace(results, scores=many)
+    assert not results.few_people
+    table = result_tables.main(results, Comparisons(results, run[1].evaluation))
+    assert "95 % people" not in table.header and len(table.header) == len(table.rows[0]) == 12
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "p", "measure", "said"),
+    [
+        (-0.05, 0.06, 0.4, "auc", "cannot be told apart"),
+        (-0.01, 0.015, 0.4, "auc", "differs by less than 0.02"),
+        (0.005, 0.015, 0.01, "auc", "better, differs by less than 0.02"),
+        (0.005, 0.1, 0.01, "auc", "better"),
+        (-0.1, -0.005, 0.01, "auc", "worse"),
+        (-0.01, 0.02, 0.4, "auc", "cannot be told apart"),
+        (-0.01, 0.015, 0.4, "acc", "cannot be told apart"),
+        (float("nan"), float("nan"), float("nan"), "auc", ""),
+    ],
+)
+def test_a_paired_test_says_what_it_shows(low: float, high: float, p: float, measure: str, said: str) -> None:
+    model, wide = Model("add", "a"), statistics.Difference((low + high) / 2, -1.0, 1.0, p, 0.1)
+    found = statistics.Difference((low + high) / 2, low, high, p, 0.1)
+    row = Comparison(Task("x", "c40"), model, Model("a", "a"), measure, (0.5, 0.5), found, wide, p)
+    assert row.statement(False, 0.02) == said
+    assert "less than" not in row.statement(True, 0.02)  # over people nothing is within the margin
+    row = Comparison(Task("x", "c40"), model, Model("a", "a"), measure, (0.5, 0.5), replace(wide, p=p), found, p)
+    assert row.statement(True, 0.02) == said
+
+
+def test_equivalence_is_said_and_so_is_its_lack(run: tuple[Path, Params]) -> None:
+    folder, params = run
+    results = read(folder / "cells", params)
+    comparisons = Comparisons(results, params.evaluation)
+    details = " ".join(verdict(results, comparisons, params).details)
+    assert "No method is shown to differ from ADD by an AUC of less than 0.02: over people" in details
+    wide = params.model_copy(update={"report": params.report.model_copy(update={"margin": 0.9})})
+    details = " ".join(verdict(results, comparisons, wide, ["A sentence."]).details)
+    assert "Shown to differ from ADD by an AUC of less than 0.9" in details and "A sentence." in details
 
 
 def test_few_people_are_told_of(run: tuple[Path, Params]) -> None:
