@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.loading import folds
+from pipeline.losses import registry
 from pipeline.params.cells import RAW, TEACHER, Cell
 from pipeline.params.recipes import Recipe, Train
 from pipeline.params.schema import Params
@@ -84,7 +85,7 @@ def section(cell: Cell, params: Params) -> Recipe:
         return params.teacher
     if cell.is_baseline:
         return params.baselines[cell.backbone]
-    return params.distill.get(cell.method, params.add)
+    return registry.section(cell.method, params)
 
 
 def recipe(cell: Cell, params: Params) -> Train:
