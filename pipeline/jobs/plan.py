@@ -5,8 +5,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import torch
+
+from pipeline.detectors.device import device
 from pipeline.jobs import amounts
 from pipeline.jobs.graph import changed, downstream, load_pipeline
+from pipeline.jobs.measuring import measure
 from pipeline.jobs.scheduling import Machine
 from pipeline.params.cells import Cell, expected
 from pipeline.params.schema import Params
@@ -37,9 +41,6 @@ def plan(params: Params, machine: Machine) -> str:
 
 
 def _time_and_disk(cells: Sequence[Cell], params: Params, known: amounts.Known, machine: Machine) -> Iterator[str]:
-    from pipeline.detectors.device import device  # torch takes seconds to load
-    from pipeline.jobs.measuring import measure
-
     threads = _set_threads(machine)
     kinds = Counter(_kind(cell) for cell in cells)
     examples = {_kind(cell): cell for cell in cells}
@@ -90,8 +91,6 @@ def _spread(numbers: set[int]) -> str:
 
 def _set_threads(machine: Machine) -> int:
     """As many as each training has in the run."""
-    import torch
-
     if not machine.devices:
         torch.set_num_threads(max(1, cores() // machine.cores))
     return torch.get_num_threads()
