@@ -3,14 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-<<<<<<< HEAD
 from pipeline.crops import folds
 from pipeline.params.cells import TEACHER, Cell, tested_on
-=======
-from pipeline.loading import folds
-from pipeline.losses import registry
-from pipeline.params.cells import RAW, TEACHER, Cell
->>>>>>> h-jobs
 from pipeline.params.recipes import Recipe, Train
 from pipeline.params.schema import Params
 from pipeline.videos.manifests import read_manifest
@@ -90,12 +84,8 @@ def section(cell: Cell, params: Params) -> Recipe:
         return params.teacher
     if cell.is_baseline:
         return params.baselines[cell.backbone]
-<<<<<<< HEAD
     others: dict[str, Recipe] = {**dict(params.agnostic), **dict(params.distill)}
     return others.get(cell.method, params.add)
-=======
-    return registry.section(cell.method, params)
->>>>>>> h-jobs
 
 
 def recipe(cell: Cell, params: Params) -> Train:

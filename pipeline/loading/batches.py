@@ -94,7 +94,23 @@ class Batches:
             yield from _ahead(lambda draw: _gather(held, torch.from_numpy(draw.rows)), draws)
             return
         rows = [draw.rows for draw in draws]
-        yield from DataLoader(self.crops, sampler=rows, batch_size=None, num_workers=self.workers, pin_memory=pinned)
+        yield from DataLoader(
+            self.crops,
+            sampler=rows,
+            batch_size=None,
+            num_workers=self.workers,
+            pin_memory=pinned,
+            generator=torch.Generator(),  # else it would draw from the one that dropout draws from
+        )
+
+
+def spend_a_draw() -> None:
+    """Take the number from torch's generator with which a DataLoader begins each pass.
+
+    Every loader was one when the sample's results were made: without it dropout would draw others. It is the same
+    wherever the crops lie, and a pass that goes on where it was interrupted has taken it already.
+    """
+    torch.empty((), dtype=torch.int64).random_()
 
 
 def cut(crops: Tensor, rows: Tensor, tops: Tensor, lefts: Tensor, flips: Tensor, size: int) -> Tensor:

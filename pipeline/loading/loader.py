@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.loading.batches import Batch, Batches, Draw
+from pipeline.loading.batches import Batch, Batches, Draw, spend_a_draw
 from pipeline.loading.crops import Crops
 from pipeline.loading.mixing import mix
 from pipeline.loading.pairing import Pairs
@@ -62,6 +62,8 @@ class TrainingLoader:
 
     def epoch(self, number: int, skip: int = 0) -> Iterator[Batch]:
         """The batches of one epoch, from batch `skip` on."""
+        if not skip:
+            spend_a_draw()
         batches = self.batches(self.draws(number)[skip:])
         return mix(batches, self.seed, number, skip) if self.mixed else batches
 
@@ -94,6 +96,7 @@ class EvaluationLoader:
         return len(self.draws)
 
     def __iter__(self) -> Iterator[Batch]:
+        spend_a_draw()
         return self.batches(self.draws)
 
 

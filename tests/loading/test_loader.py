@@ -192,6 +192,23 @@ def test_free_memory_is_of_this_machine_and_of_its_container(monkeypatch: pytest
         assert places.free_memory() == pytest.approx(wanted, rel=0.2)
 
 
+@pytest.mark.parametrize("place", ["memory", "disk"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_dropout_draws_the_same_wherever_the_crops_lie(folders: list[Path], place: str, workers: int) -> None:
+    """A pass takes one number of torch's generator, as a DataLoader does; what is left of one takes none."""
+    loader = training(folders, place=place, workers=workers)
+    torch.manual_seed(3)
+    torch.empty((), dtype=torch.int64).random_()
+    wanted = torch.rand(5)
+    torch.manual_seed(3)
+    list(loader.epoch(0))
+    assert torch.equal(torch.rand(5), wanted)
+    torch.manual_seed(3)
+    torch.empty((), dtype=torch.int64).random_()
+    list(loader.epoch(0, skip=2))
+    assert torch.equal(torch.rand(5), wanted)
+
+
 def test_the_batches_stay_what_they_were(folders: list[Path]) -> None:
     """Pinned: what was trained on them must come out again, however they are read."""
     epochs = [batch for number in range(3) for batch in training(folders).epoch(number)]
