@@ -13,53 +13,21 @@ on a GPU. Memory: the most held at once and the largest single tensor, over the 
 """
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
+from benchmarks.made_up import features
+from benchmarks.measuring import alternate, settle
 from pipeline.detectors.backbones.features import Features
 from pipeline.detectors.backbones.registry import build
 from pipeline.losses.frequency import FrequencyAttention
 from pipeline.losses.multiview import MultiViewAttention
 from pipeline.losses.slices import DISTANCES, Distance
-from tests import loop_multiview
-
-SHAPES = ((256, 32, 32), (512, 16, 16), (1024, 8, 8), (2048, 4, 4))
-
-
-@dataclass
-class Timing:
-    clock: list[float]
-    processor: list[float]
-
-    def __str__(self) -> str:
-        return (
-            f"{statistics.median(self.clock):8.4f} ({min(self.clock):.4f}..{max(self.clock):.4f}) "
-            f"{statistics.median(self.processor):8.4f}"
-        )
-
-    def cost(self, device: str) -> float:
-        return statistics.median(self.clock if device == "cuda" else self.processor)
-
-
-def alternate(sides: Sequence[Callable[[], None]], repeats: int, device: str) -> list[Timing]:
-    """Run the sides in turn, after one unmeasured run each."""
-    timings = [Timing([], []) for _ in sides]
-    for repeat in range(repeats + 1):
-        for side, timing in zip(sides, timings, strict=True):
-            _settle(device)
-            clock, processor = time.perf_counter(), time.process_time()
-            side()
-            _settle(device)
-            if repeat:
-                timing.clock.append(time.perf_counter() - clock)
-                timing.processor.append(time.process_time() - processor)
-    return timings
+from tests.aids import loop_multiview
 
 
 def memory(side: Callable[[], None], device: str) -> tuple[int, int]:
@@ -67,7 +35,7 @@ def memory(side: Callable[[], None], device: str) -> tuple[int, int]:
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device == "cuda" else [])
     with profile(activities=activities, profile_memory=True) as recorded:
         side()
-        _settle(device)
+        settle(device)
     result = recorded.profiler.kineto_results if recorded.profiler else None
     events = [e for e in result.events() if e.name() == "[memory]" and e.device_type().name.lower() == device]
     held = peak = largest = 0
@@ -75,24 +43,6 @@ def memory(side: Callable[[], None], device: str) -> tuple[int, int]:
         held += event.nbytes()
         peak, largest = max(peak, held), max(largest, event.nbytes())
     return peak, largest
-
-
-def _settle(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()
-
-
-def made_up(batch: int, device: str, channels_last: bool) -> tuple[Features, Features]:
-    """ReLU-like features, the student's near the teacher's."""
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    student, teacher = [], []
-    for shape in SHAPES:
-        theirs = torch.randn(batch, *shape, device=device)
-        ours = (theirs + 0.3 * torch.randn_like(theirs)).relu()
-        teacher.append(theirs.relu().contiguous(memory_format=layout))
-        student.append(ours.contiguous(memory_format=layout).requires_grad_())
-    logits = torch.zeros(batch, 2, device=device)
-    return Features(tuple(student), logits, logits), Features(tuple(teacher), logits, logits)
 
 
 def backward(losses: dict[str, Tensor], student: Features) -> None:
@@ -109,22 +59,28 @@ def report_memory(name: str, side: Callable[[], None], student: Features, device
     )
 
 
+def _both_ways(loss: MultiViewAttention, student: Features, teacher: Features, labels: Tensor) -> None:
+    backward(loss(student, teacher, labels).losses, student)
+
+
+def both_forms(kind: str, student: Features, teacher: Features, labels: Tensor) -> list[Callable[[], None]]:
+    """A multi-view loss forward and backward, ours and in loop form, with the same directions and partners."""
+
+    def looped(*arguments) -> Tensor:  # type: ignore[no-untyped-def]
+        return loop_multiview.distances(kind, *arguments)
+
+    fast, slow = MultiViewAttention(kind), MultiViewAttention(kind)
+    loop: Distance = looped
+    slow.slice_distances = loop
+    return [partial(_both_ways, form, student, teacher, labels) for form in (fast, slow)]
+
+
 def distances(
     kinds: Sequence[str], student: Features, teacher: Features, labels: Tensor, repeats: int, device: str
 ) -> None:
     print(f"\nmulti-view loss, {'clock s: median (least..most)':>36} {'processor s':>11}")
     for kind in kinds:
-        fast, slow = MultiViewAttention(kind), MultiViewAttention(kind)
-
-        def looped(*arguments, kind: str = kind) -> Tensor:  # type: ignore[no-untyped-def]
-            return loop_multiview.distances(kind, *arguments)
-
-        loop: Distance = looped
-        slow.slice_distances = loop
-        sides = [
-            (lambda m=module: backward(m(student, teacher, labels).losses, student))  # type: ignore[misc]
-            for module in (fast, slow)
-        ]
+        sides = both_forms(kind, student, teacher, labels)
         ours, theirs = alternate(sides, repeats, device)
         print(f"{kind:<16} ours {ours}\n{'':<16} loop {theirs}   {theirs.cost(device) / ours.cost(device):.1f} x")
         for name, side in zip(("ours", "loop"), sides, strict=True):
@@ -182,7 +138,7 @@ def main() -> None:
     labels = torch.arange(chosen.batch, device=chosen.device) % 2
     print(f"torch {torch.__version__}, {chosen.device}, {chosen.threads} threads, B = {chosen.batch}")
     if chosen.only != "step":
-        student, teacher = made_up(chosen.batch, chosen.device, chosen.channels_last)
+        student, teacher = features(chosen.batch, chosen.device, chosen.channels_last)
         distances(chosen.kinds, student, teacher, labels, chosen.repeats, chosen.device)
         del student, teacher
     if chosen.only != "distances":

@@ -71,7 +71,6 @@ def main() -> None:
         batch_size=32,
         flip=0.5,
         seed=0,
-        cache_mb=1024,
     )
     found = []
     for number, batch in zip(range(args.batches), loader.epoch(0), strict=False):

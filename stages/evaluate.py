@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from pipeline.params.schema import load
 from stages import _cli
@@ -12,17 +13,24 @@ def main(arguments: argparse.Namespace) -> str:
     from pipeline.tracking.runs import flat, track
 
     params = load()
-    summary = evaluate(
-        arguments.model, params.folds, params.compressions, arguments.shards, params.evaluation, arguments.out
-    )
+    names = (params.folds, params.compressions)
+    summary = evaluate(arguments.model, *names, arguments.shards, params.evaluation, params.loader, arguments.out)
     tags = {key: summary[key] for key in ("method", "backbone", "manipulation", "compression", "seed")}
     settings = {"evaluation": params.evaluation.model_dump(), "folds": params.folds}
     with track(params.tracking, f"evaluate {arguments.out.name}", settings, {"stage": "evaluate", **tags}) as run:
         for quality, result in summary["results"].items():
             measured = flat({level: result[level] for level in ("frame", "video")})
             run.metrics({f"{quality}.{name}": value for name, value in measured})
-    found = ", ".join(f"{quality} {result['frame']['auc']:.3f}" for quality, result in summary["results"].items())
+    found = ", ".join(_told(quality, result) for quality, result in summary["results"].items())
     return f"{arguments.out.name}: AUC per frame {found} on {summary['counts']['persons']} people"
+
+
+def _told(quality: str, result: dict[str, Any]) -> str:
+    from pipeline.evaluation.metrics import without_auc
+
+    auc = result["frame"]["auc"]
+    why = without_auc(result)
+    return f"{quality} {f'{auc:.3f}' if auc == auc else 'none'}{f' ({why})' if why else ''}"
 
 
 if __name__ == "__main__":
@@ -30,4 +38,4 @@ if __name__ == "__main__":
     parser.add_argument("--model", type=Path, required=True, help="folder with the models of all folds")
     parser.add_argument("--shards", type=Path, required=True, help="folder of the sets' shards")
     parser.add_argument("--out", type=Path, required=True, help="files to write, without suffix")
-    _cli.run(parser, main)
+    _cli.run_on_device(parser, main)

@@ -23,7 +23,7 @@ class Card(BaseModel):
     backbone: str
     manipulation: str
     pooled: tuple[str, ...] = ()  # of a task of several manipulations: these; `manipulation` is the task's name
-    quality: str  # what it was trained on: raw, c23, c40
+    quality: str  # what it was trained on: raw, c23, c40, or all of them
     seed: int
     fold: int
     buckets: dict[str, tuple[str, ...]]  # train, val, test: the groups of people that it saw as what

@@ -31,8 +31,8 @@ def score(model: Backbone, batches: Iterable, quality: str, device: torch.device
             images = batch.images[quality].to(device, memory_format=torch.channels_last)
             found = model(images)
             rows += batch.meta
-            scores.append(found.logits.float().softmax(1)[:, 1].cpu())
-            embeddings.append(found.embedding.float().cpu())
+            scores.append(found.logits.float().softmax(1)[:, 1])  # left on the device: a read would hold up a GPU
+            embeddings.append(found.embedding.float())
     frames = pd.DataFrame(rows)
-    frames["score"] = torch.cat(scores).double().numpy()
-    return Scores(frames, torch.cat(embeddings).numpy())
+    frames["score"] = torch.cat(scores).cpu().double().numpy()
+    return Scores(frames, torch.cat(embeddings).cpu().numpy())

@@ -13,8 +13,11 @@ from pipeline.detectors.device import device
 from pipeline.detectors.scoring import Scores, score
 from pipeline.evaluation import metrics
 from pipeline.evaluation.calibration import TEST, VALIDATION
+from pipeline.evaluation.neighbours import knn_recall
+from pipeline.evaluation.thresholds import carried
 from pipeline.loading.loader import evaluation_loader
-from pipeline.params.schema import Evaluation
+from pipeline.params.cells import tested_on
+from pipeline.params.schema import Evaluation, Loader
 from pipeline.work.errors import UserError
 from pipeline.work.files import whole
 
@@ -22,13 +25,19 @@ UNITS = {"video": ["set", "video"], "person": ["person"]}  # what the bootstraps
 
 
 def evaluate(
-    model: Path, folds: Sequence[int], compressions: Sequence[str], shards: Path, settings: Evaluation, out: Path
+    model: Path,
+    folds: Sequence[int],
+    compressions: Sequence[str],
+    shards: Path,
+    settings: Evaluation,
+    loading: Loader,
+    out: Path,
 ) -> dict[str, Any]:
     """Score the test people of each fold with that fold's model; write out.json and out.parquet; give back the json.
 
-    A teacher, trained on raw, is tested on raw and on every compression: the gap that ADD is to close. Scores of all
-    folds are pooled, so that each person is tested once. Frames of validation people, with role `val`, are scored too
-    where a fold has any: for calibration, never for a measure.
+    A teacher, trained on raw, is tested on raw and on every compression: the gap that ADD is to close; so is a
+    quality-agnostic model. Scores of all folds are pooled, so that each person is tested once. Frames of validation
+    people, with role `val`, are scored too where a fold has any: for thresholds and calibration, never for a measure.
     """
     tables, cards, training = [], [], []
     recalls: dict[str, list[tuple[float, int]]] = {}
@@ -36,22 +45,27 @@ def evaluate(
         detector, card = load(model / f"fold{fold}")
         cards.append(card)
         training.append({"fold": fold, **_training(model / f"fold{fold}")})
-        for quality in ("raw", *compressions) if card.quality == "raw" else (card.quality,):
-            test, gallery = (_scores(detector, card, role, quality, shards, settings) for role in (TEST, "train"))
+        for quality in tested_on(card.quality, compressions):
+            test, gallery = (
+                _scores(detector, card, role, quality, shards, settings, loading) for role in (TEST, "train")
+            )
             labels, known = test.frames["label"].to_numpy(), gallery.frames["label"].to_numpy()
-            recall = metrics.knn_recall(test.embeddings, labels, gallery.embeddings, known)
+            recall = knn_recall(test.embeddings, labels, gallery.embeddings, known, device())
             recalls.setdefault(quality, []).append((recall, len(labels)))
             tables.append(test.frames.assign(quality=quality, fold=fold, role=TEST))
-            if card.buckets[VALIDATION]:  # what verdicts on the test people are calibrated on
-                seen = _scores(detector, card, VALIDATION, quality, shards, settings)
-                tables.append(seen.frames.assign(quality=quality, fold=fold, role=VALIDATION))
+            if card.buckets[VALIDATION]:
+                known_to_none = _scores(detector, card, VALIDATION, quality, shards, settings, loading).frames
+                tables.append(known_to_none.assign(quality=quality, fold=fold, role=VALIDATION))
     scored = pd.concat(tables, ignore_index=True)
     frames = scored[scored["role"] == TEST]
+    tested, chosen_on = (
+        {quality: scored[(scored["quality"] == quality) & (scored["role"] == role)] for quality in recalls}
+        for role in (TEST, VALIDATION)
+    )
     results = {}
     for quality, found in recalls.items():
-        one = frames[frames["quality"] == quality]
-        results[quality] = summarise(one, settings)
-        results[quality] |= _by_manipulation(one, cards[0], settings)
+        results[quality] = summarise(tested[quality], settings)
+        results[quality] |= _by_manipulation(tested[quality], cards[0], settings)
         total = sum(count for _, count in found)
         results[quality]["frame"]["knn_r1"] = sum(recall * count for recall, count in found) / total
     card = cards[0]
@@ -64,6 +78,7 @@ def evaluate(
         "seed": card.seed,
         "folds": list(folds),
         "results": results,
+        "thresholds": carried(tested, chosen_on),
         "training": training,
         "counts": {"frames": len(one), "videos": len(metrics.by_video(one)), "persons": one["person"].nunique()},
     }
@@ -108,13 +123,18 @@ def _by_manipulation(frames: pd.DataFrame, card: Card, settings: Evaluation) -> 
     }
 
 
-def _scores(detector: Any, card: Card, role: str, quality: str, shards: Path, settings: Evaluation) -> Scores:
+def _scores(
+    detector: Any, card: Card, role: str, quality: str, shards: Path, settings: Evaluation, loading: Loader
+) -> Scores:
     loader = evaluation_loader(
         [shards / name for name in ("original", *card.manipulations)],
         buckets=card.buckets[role],
         qualities=[quality],
         image_size=card.image_size,
         batch_size=settings.batch_size,
+        place=loading.place,
+        workers=loading.workers,
+        device=device(),
     )
     return score(detector, loader, quality, device())
 

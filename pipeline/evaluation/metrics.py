@@ -4,7 +4,7 @@ Plain numpy: the bootstrap weighs every frame by how often its video was drawn, 
 (R, N), one row a resample, and R resamples cost one pass. tests/evaluation/test_metrics.py holds each to scikit-learn.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-Matrix = NDArray[np.floating]
 Measure = Callable[[Array, Array, Array], Array]  # labels (N,), scores (N,), weights (R, N) -> (R,)
 THRESHOLD = 0.5
 BINS = 15  # of the calibration error
+CERTAIN = 1e-7
 
 
 def accuracy(labels: Array, scores: Array, weights: Array) -> Array:
@@ -82,6 +82,31 @@ def calibration_error(labels: Array, scores: Array, weights: Array) -> Array:
     return error / weights.sum(1)
 
 
+def recall_at(alarms: float) -> Measure:
+    """TPR at this rate of false alarms: the highest recall of fakes at a threshold that no more reals pass.
+
+    Not interpolated: between two thresholds there is none. With few reals that may mean no false alarm at all.
+    """
+
+    def measured(labels: Array, scores: Array, weights: Array) -> Array:
+        fakes, reals = _ranked(labels, scores, weights)
+        passed = reals <= alarms * reals[:, -1:] + 1e-9
+        return np.where(passed, fakes, 0).max(1) / fakes[:, -1]
+
+    return measured
+
+
+def brier(labels: Array, scores: Array, weights: Array) -> Array:
+    """Brier score (1950): the mean squared error of the score as a probability of fake."""
+    return weights @ (scores - labels) ** 2 / weights.sum(1)
+
+
+def log_loss(labels: Array, scores: Array, weights: Array) -> Array:
+    """Mean negative log likelihood, in nats; scores are kept 1e-7 from 0 and 1, as near as float32 tells them apart."""
+    right = np.clip(np.where(labels == 1, scores, 1 - scores), CERTAIN, 1)
+    return weights @ -np.log(np.minimum(right, 1 - CERTAIN)) / weights.sum(1)
+
+
 MEASURES: dict[str, Measure] = {
     "acc": accuracy,
     "balanced_acc": balanced_accuracy,
@@ -90,14 +115,27 @@ MEASURES: dict[str, Measure] = {
     "eer": equal_error_rate,
     "ece": calibration_error,
     "fake_recall": fake_recall,
+    "tpr_at_1": recall_at(0.01),
+    "tpr_at_5": recall_at(0.05),
+    "brier": brier,
+    "log_loss": log_loss,
+}
+# The labels without which a measure is not defined.
+NEEDS = {
+    "balanced_acc": {0, 1},
+    "auc": {0, 1},
+    "average_precision": {1},
+    "eer": {0, 1},
+    "fake_recall": {1},
+    "tpr_at_1": {0, 1},
+    "tpr_at_5": {0, 1},
 }
 
 
 def measure(frames: pd.DataFrame) -> dict[str, float]:
-    """Every measure of a table with `label` and `score`; those that need both classes are nan with one."""
+    """Every measure of a table with `label` and `score`; those that need a class that is not there are nan."""
     labels, scores, ones = _arrays(frames)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return {name: float(function(labels, scores, ones)[0]) for name, function in MEASURES.items()}
+    return {name: float(values[0]) for name, values in _measured(labels, scores, ones).items()}
 
 
 def by_video(frames: pd.DataFrame) -> pd.DataFrame:
@@ -116,10 +154,28 @@ def intervals(
     """
     labels, scores, _ = _arrays(frames)
     weights = resample(frames, unit, resamples, seed)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        values = {name: function(labels, scores, weights) for name, function in MEASURES.items()}
     edges = [(1 - level) / 2, (1 + level) / 2]
-    return {name: tuple(np.nanquantile(value, edges).tolist()) for name, value in values.items()}
+    values = {name: value[~np.isnan(value)] for name, value in _measured(labels, scores, weights).items()}
+    none = (float("nan"), float("nan"))
+    return {name: tuple(np.quantile(v, edges).tolist()) if len(v) else none for name, v in values.items()}
+
+
+def without_auc(result: Mapping[str, Any]) -> str:
+    """Why a cell's result at one quality (see evaluation.summarise) lacks an AUC, in words; empty where it has all.
+
+    An AUC needs both classes. The pooled one may be there although a fold tested one class alone.
+    """
+    parts = {"all folds": result["frame"], **{f"fold {fold}": found for fold, found in result["per_fold"].items()}}
+    lacking = {name: found for name, found in parts.items() if not _known(found["auc"])}
+    if "all folds" in lacking:
+        lacking = {"all folds": lacking["all folds"]}
+    return ", ".join(
+        f"{name} tested {'fakes' if _known(found['fake_recall']) else 'reals'} alone" for name, found in lacking.items()
+    )
+
+
+def _known(value: float | None) -> bool:
+    return value is not None and value == value
 
 
 def resample(frames: pd.DataFrame, unit: list[str], resamples: int, seed: int) -> Array:
@@ -135,20 +191,15 @@ def resample(frames: pd.DataFrame, unit: list[str], resamples: int, seed: int) -
     return counts[:, units]
 
 
-def knn_recall(
-    query: Matrix, query_labels: NDArray[Any], gallery: Matrix, gallery_labels: NDArray[Any], block: int = 1024
-) -> float:
-    """knn R@1: the share of queries (Q, D) whose nearest gallery vector (G, D) has their label.
-
-    Squared Euclidean, not normalised, in blocks of queries: the whole distance matrix of FaceForensics++ is 34 GB.
-    """
-    norms = (gallery**2).sum(1)
-    right = 0
-    for start in range(0, len(query), block):
-        part = query[start : start + block]
-        nearest = np.argmin(norms - 2 * part @ gallery.T, axis=1)
-        right += int((gallery_labels[nearest] == query_labels[start : start + block]).sum())
-    return right / len(query)
+def _measured(labels: Array, scores: Array, weights: Array) -> dict[str, Array]:
+    """Each measure under each row of weights (R, N); nan, and not computed, where the labels lack a class for it."""
+    there = set(labels.astype(int).tolist())
+    undefined = np.full(len(weights), np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):  # a resample may lack a class that the sample has
+        return {
+            name: function(labels, scores, weights) if NEEDS.get(name, set()) <= there else undefined
+            for name, function in MEASURES.items()
+        }
 
 
 def _arrays(frames: pd.DataFrame) -> tuple[Array, Array, Array]:

@@ -1,8 +1,7 @@
-"""Fakes of a set of real videos: who lends to whom, the making of each clip, and what is written of it."""
+"""Fakes of a set of real videos: the making of each clip, and what is written of it."""
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -10,11 +9,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.crops.folds import gap
 from pipeline.faces.tracks import Track, read_track
-from pipeline.forging import faceswap, reenactment
 from pipeline.forging.blending import paste
-from pipeline.forging.donors import Clip, Donor, choose, generator, pose
-from pipeline.forging.warping import Patches, cut_patches, face_width
+from pipeline.forging.donors import generator
+from pipeline.forging.planning import Job, plan, rows_by_video
+from pipeline.forging.registry import MANIPULATIONS
+from pipeline.forging.warping import cut_patches, face_width
+from pipeline.params.schema import Params
 from pipeline.videos.manifests import read_manifest, write_manifest, write_rejected
 from pipeline.videos.reading import probe, read_frames
 from pipeline.videos.writing import write_video
@@ -25,37 +27,7 @@ from pipeline.work.parallel import Rejected, map_videos
 from pipeline.work.resume import Scratch
 
 Image = NDArray[np.uint8]
-MIN_FRAMES = 8  # with a face: a shorter appearance is not worth a fake
 KEPT = "no face in the target's frame, left as it is"
-
-
-@dataclass(frozen=True)
-class Manipulation:
-    """How a manipulation makes its faces: (target, donor, rng) -> images (n, P, P, 3), masks (n, P, P)."""
-
-    forge: Callable[[Patches, Patches, np.random.Generator], tuple[Image, NDArray[np.float32]]]
-    other_person: bool  # the donor must show somebody else
-
-
-MANIPULATIONS = {
-    "faceswap": Manipulation(faceswap.forge, faceswap.OTHER_PERSON),
-    "reenactment": Manipulation(reenactment.forge, reenactment.OTHER_PERSON),
-}
-
-
-@dataclass(frozen=True)
-class Job:
-    """One fake to make."""
-
-    manipulation: str
-    target: str
-    donor: Donor
-    width: int  # px: the resolution of the forged face
-    seed: int
-
-    @property
-    def name(self) -> str:
-        return f"{self.target}__{self.donor.video}"
 
 
 def forge_set(
@@ -69,17 +41,21 @@ def forge_set(
     seed: int,
     workers: int | None = None,
     cluster: str | None = None,
+    folds: Params | None = None,
 ) -> tuple[int, int]:
     """Make the fakes of every video in videos/manifest.csv, with their manifest.csv and rejected.csv, in `out`.
 
     landmarks: the parquet file of the landmarks stage; per_target: fakes of each video, each with another donor;
     width: px, see warping. rejected.csv lists videos without a fake, and frames of fakes that are their target's.
-    Returns the numbers of fakes and of rejected videos. Raises: UserError where no fake can be made.
+    folds: the params, whose every fold must get fakes. Returns the numbers of fakes and of rejected videos.
+    Raises: UserError where no fake can be made, or none for a fold.
     """
     manifest = read_manifest(videos)
     track = partial(read_track, landmarks)
     jobs, causes = plan(manifest, track, manipulation, per_target=per_target, width=width, seed=seed)
-    targets = _rows(manifest)
+    targets = rows_by_video(manifest)
+    if folds is not None:
+        _check_folds(folds, manifest, {str(targets[job.target]["bucket"]) for job in jobs}, manipulation, causes)
     made: list[dict[str, object]] = []
     rejected: list[dict[str, object]] = [
         {"video": video, "frame": "", "cause": cause} for video, cause in causes.items()
@@ -112,43 +88,13 @@ def forge_set(
     return len(made), sum(row["frame"] == "" for row in rejected)
 
 
-def plan(
-    manifest: pd.DataFrame,
-    track_of: Callable[[str], Track | None],
-    manipulation: str,
-    *,
-    per_target: int,
-    width: int,
-    seed: int,
-) -> tuple[list[Job], dict[str, str]]:
-    """The fakes to make of the videos in the manifest, and the cause for each video of which none is made.
-
-    Raises: UserError where the manipulation is unknown.
-    """
-    if manipulation not in MANIPULATIONS:
-        known = ", ".join(MANIPULATIONS)
-        raise UserError(f"forge.manipulations: {manipulation} is none of those that can be made here: {known}")
-    rejected: dict[str, str] = {}
-    clips: list[Clip] = []
-    for video, row in _rows(manifest).items():
-        track = track_of(video)
-        if track is None or len(track.usable) < MIN_FRAMES:
-            rejected[video] = f"fewer than {MIN_FRAMES} frames with a face"
-        else:
-            yaw = float(pose(track.points[track.usable])[:, 0].mean())
-            clips.append(Clip(video, str(row["person"]), str(row["bucket"]), yaw))
-    jobs = []
-    other_person = MANIPULATIONS[manipulation].other_person
-    for clip in clips:
-        rng = generator(seed, manipulation, clip.video)
-        donors = choose(clip, clips, per_target, other_person, rng)
-        if not donors:
-            rejected[clip.video] = (
-                f"no donor: bucket {clip.bucket} holds no other {'person' if other_person else 'clip'}"
-            )
-        for donor in donors:
-            jobs.append(Job(manipulation, clip.video, donor, width, seed))
-    return jobs, rejected
+def _check_folds(
+    params: Params, manifest: pd.DataFrame, able: set[str], manipulation: str, causes: Mapping[str, str]
+) -> None:
+    people = {str(bucket): set(names) for bucket, names in manifest.groupby("bucket")["person"]}
+    if able and (line := gap(params, able, people, f"no {manipulation} can be made")):
+        first = next(iter(causes.items()))
+        raise UserError(f"{line} ({len(causes)} videos cannot be forged; the first: {first[0]}: {first[1]})")
 
 
 def make(job: Job, videos: Path, landmarks: Path, out: Path) -> dict[str, object]:
@@ -198,11 +144,6 @@ def make(job: Job, videos: Path, landmarks: Path, out: Path) -> dict[str, object
 def _known(track: Track | None) -> Track:
     assert track is not None  # or no fake would have been planned
     return track
-
-
-def _rows(manifest: pd.DataFrame) -> dict[str, dict[str, object]]:
-    """The manifest's rows by their videos."""
-    return {str(row["video"]): {str(key): value for key, value in row.items()} for row in manifest.to_dict("records")}
 
 
 def _frames(video: Path, wanted: NDArray[np.intp]) -> Iterator[Image]:

@@ -1,24 +1,23 @@
-"""Crops as pixels: some buckets of some shards, in memory where they fit, as batches of drawn windows."""
+"""Batches of drawn windows, cut, flipped and normalised as tensors on the training's device, wherever the crops lie."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import repeat
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
-from webdataset import WebDataset
+from torch.utils.data import DataLoader
 
-from pipeline.crops.shards import read_index, read_sample
-from pipeline.work.errors import UserError
+from pipeline.loading.crops import Crops
+from pipeline.loading.places import choose, hold
 
 MEAN = STD = 0.5  # the released code's normalisation (spec section 6)
-META = ["key", "set", "video", "person", "bucket", "target", "donor", "frame", "label"]
+AHEAD = 2  # batches that are gathered while a GPU is at work
 
 
 @dataclass
@@ -40,97 +39,112 @@ class Draw:
     flips: NDArray[np.bool_]
 
 
-class Crops(Dataset[dict[str, Tensor]]):
-    """The crops of some buckets. Indexed by a Draw: quality -> (B, S, S, 3) uint8, one window in every quality."""
+class Batches:
+    """Crops as batches on a device. place: where they are kept (params loader.place); workers: read them from the disk.
 
-    def __init__(
-        self, folders: Sequence[Path], buckets: Iterable[str], qualities: Sequence[str], image_size: int, cache_mb: int
-    ) -> None:
-        self.table = read_index(folders, buckets)
-        self.qualities, self.image_size = list(qualities), image_size
-        self.labels = torch.tensor(self.table["label"].to_numpy(np.int64, copy=True))
-        self.meta: list[dict[str, Any]] = [dict(row) for row in self.table[META].to_dict("records")]  # type: ignore[arg-type]
-        self._places = list(zip(self.table["path"], self.table["offset"], self.table["bytes"], strict=True))
-        self._cache: dict[str, NDArray[np.uint8]] | None = None
-        self.stored = len(self._images(0)[0])
-        if self.stored < image_size:
-            raise UserError(f"params.yaml: model.image_size {image_size} is larger than crop.size {self.stored}")
-        self.cached = len(self) * len(self.qualities) * self.stored**2 * 3 <= cache_mb * 2**20
+    All places give the same batches to the last bit.
+    """
 
-    def __len__(self) -> int:
-        return len(self.table)
+    def __init__(self, crops: Crops, device: torch.device, place: str, workers: int) -> None:
+        self.crops, self.device, self.place, self.workers = crops, device, place, workers
+        self._held: dict[str, Tensor] | None = None
 
-    def __getitem__(self, draw: Draw) -> dict[str, Tensor]:
-        size = self.image_size
-        found = {quality: np.empty((len(draw.rows), size, size, 3), np.uint8) for quality in self.qualities}
-        for place, (row, top, left, flip) in enumerate(zip(draw.rows, draw.tops, draw.lefts, draw.flips, strict=True)):
-            for quality, image in zip(self.qualities, self._images(int(row)), strict=True):
-                window = image[top : top + size, left : left + size]
-                found[quality][place] = window[:, ::-1] if flip else window
-        return {quality: torch.from_numpy(images) for quality, images in found.items()}
-
-    def _images(self, row: int) -> list[NDArray[np.uint8]]:
-        if self._cache is not None:
-            return [self._cache[quality][row] for quality in self.qualities]
-        return self._decode(row, read_sample(*self._places[row]))
-
-    def _decode(self, row: int, files: Mapping[str, bytes]) -> list[NDArray[np.uint8]]:
-        """The stored crops in a row's files, one a quality, each (size, size, 3) RGB."""
-        path = self._places[row][0]
-        images = []
-        for quality in self.qualities:
-            if f"{quality}.png" not in files:
-                raise UserError(f"{path}: no {quality} crops; add {quality} to params `compressions` and run again")
-            image = cv2.imdecode(np.frombuffer(files[f"{quality}.png"], np.uint8), cv2.IMREAD_COLOR)
-            if image is None:
-                raise UserError(f"{path}: {self.meta[row]['key']} is no image; run the crop stage again")
-            images.append(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8))
-        return images
-
-    def fill(self) -> None:
-        """Decode all crops into memory where they fit; once, from one pass over the shards."""
-        if not self.cached or self._cache is not None:
+    def __call__(self, draws: Sequence[Draw]) -> Iterator[Batch]:
+        """The drawn batches, in order."""
+        if not draws:
             return
-        shape = (len(self), self.stored, self.stored, 3)
-        cache = {quality: np.empty(shape, np.uint8) for quality in self.qualities}
+        self._hold()
+        crops, sizes = self.crops, [len(draw.rows) for draw in draws]
+        # One copy for all draws: a copy a batch would have the processor wait for the device.
+        drawn = torch.from_numpy(np.concatenate([(d.rows, d.tops, d.lefts, d.flips) for d in draws], axis=1))
+        labels = crops.labels[drawn[0]].to(self.device).split(sizes)
+        parts = drawn.to(self.device).split(sizes, dim=1)
+        for draw, part, classes, pixels in zip(draws, parts, labels, self._pixels(draws), strict=True):
+            rows, tops, lefts, flips = part
+            if not self._resident:  # the pixels are of this batch alone
+                rows = torch.arange(len(rows), device=self.device)
+            size = crops.image_size
+            images = {q: normalise(cut(whole, rows, tops, lefts, flips, size)) for q, whole in pixels.items()}
+            yield Batch(images, classes, [crops.meta[row] for row in draw.rows])
 
-        rows = {
-            (path, key): row for row, (path, key) in enumerate(zip(self.table["path"], self.table["key"], strict=True))
-        }
+    def _hold(self) -> None:
+        """Decide on the place at the first batch, and decode the crops there."""
+        if self._held is None and self.place != "disk":
+            self.place = choose(self.place, self.crops.bytes, self.device)
+            if self.place != "disk":
+                self._held = hold(self.crops, self.device if self.place == "device" else torch.device("cpu"))
 
-        def keep(sample: Mapping[str, Any]) -> None:
-            row = rows[sample["__url__"], sample["__key__"]]
-            for quality, image in zip(self.qualities, self._decode(row, sample), strict=True):
-                cache[quality][row] = image
+    @property
+    def _resident(self) -> bool:
+        """Whether all crops lie where the batches are wanted."""
+        return self._held is not None and (self.place == "device" or self.device.type == "cpu")
 
-        shards = list(dict.fromkeys(self.table["path"]))
-        with ThreadPoolExecutor() as pool:  # cv2 decodes outside the interpreter's lock
-            list(pool.map(keep, WebDataset(shards, shardshuffle=False)))
-        self._cache = cache
+    def _pixels(self, draws: Sequence[Draw]) -> Iterator[Mapping[str, Tensor]]:
+        """For each draw whole crops on the device: all there are, or its own in its order."""
+        if self._held is not None and self._resident:
+            yield from repeat(self._held, len(draws))
+            return
+        for fetched in self._fetched(draws):
+            yield {quality: pixels.to(self.device, non_blocking=True) for quality, pixels in fetched.items()}
 
-    def batches(self, draws: Sequence[Draw], workers: int, device: torch.device) -> Iterator[Batch]:
-        """Read the drawn batches, by so many worker processes where they are not in memory, onto the device."""
-        self.fill()
-        loader: DataLoader[Any] = DataLoader(
-            self,
-            sampler=draws,
+    def _fetched(self, draws: Sequence[Draw]) -> Iterator[Mapping[str, Tensor]]:
+        """For each draw its whole crops in memory, from where a GPU can copy them by itself."""
+        pinned = self.device.type == "cuda"
+        if (held := self._held) is not None:
+            yield from _ahead(lambda draw: _gather(held, torch.from_numpy(draw.rows)), draws)
+            return
+        rows = [draw.rows for draw in draws]
+        yield from DataLoader(
+            self.crops,
+            sampler=rows,
             batch_size=None,
-            num_workers=0 if self.cached else workers,
-            pin_memory=device.type == "cuda",
-            collate_fn=_as_is,
+            num_workers=self.workers,
+            pin_memory=pinned,
+            generator=torch.Generator(),  # else it would draw from the one that dropout draws from
         )
-        for draw, images in zip(draws, loader, strict=True):
-            yield Batch(
-                {quality: normalise(pixels.to(device, non_blocking=True)) for quality, pixels in images.items()},
-                self.labels[draw.rows].to(device, non_blocking=True),
-                [self.meta[row] for row in draw.rows],
-            )
+
+
+def spend_a_draw() -> None:
+    """Take the number from torch's generator with which a DataLoader begins each pass.
+
+    Every loader was one when the sample's results were made: without it dropout would draw others. It is the same
+    wherever the crops lie, and a pass that goes on where it was interrupted has taken it already.
+    """
+    torch.empty((), dtype=torch.int64).random_()
+
+
+def cut(crops: Tensor, rows: Tensor, tops: Tensor, lefts: Tensor, flips: Tensor, size: int) -> Tensor:
+    """Windows of some of the crops, flipped where told: (N, stored, stored, 3) uint8 -> (B, size, size, 3).
+
+    rows, tops, lefts: (B,) int64; flips: (B,), 0 or 1; all on the device of the crops.
+    """
+    stored, length = crops.shape[1], 3 * size
+    # All runs of a window's width, overlapping: a view, in which the rows of windows are picked as whole lines.
+    lines = crops.view(-1).as_strided((crops.numel() - length + 1, length), (1, 1))
+    down = torch.arange(size, device=crops.device)
+    starts = ((rows * stored + tops)[:, None] + down) * stored + lefts[:, None]  # (B, size), in pixels
+    found = lines[3 * starts].view(len(rows), size, size, 3)
+    return torch.where(flips.bool()[:, None, None, None], found.flip(2), found)
 
 
 def normalise(pixels: Tensor) -> Tensor:
-    """(B, S, S, 3) uint8 -> (B, 3, S, S) float32 in [-1, 1], channels last in memory."""
-    return pixels.permute(0, 3, 1, 2).float().sub_(255 * MEAN).div_(255 * STD)
+    """(B, S, S, 3) uint8 -> (B, 3, S, S) float32 in [-1, 1], channels last in memory; the same bits on every device."""
+    # By a tensor of its own: a GPU multiplies by the reciprocal of a number, which is not the same.
+    scale = torch.full((), 255 * STD, device=pixels.device)
+    return pixels.permute(0, 3, 1, 2).float().sub_(255 * MEAN).div_(scale)
 
 
-def _as_is(images: Any) -> Any:
-    return images
+def _gather(held: Mapping[str, Tensor], rows: Tensor) -> dict[str, Tensor]:
+    return {quality: pixels.index_select(0, rows).pin_memory() for quality, pixels in held.items()}
+
+
+def _ahead(get: Callable[[Draw], Mapping[str, Tensor]], draws: Sequence[Draw]) -> Iterator[Mapping[str, Tensor]]:
+    """What `get` gives for each draw, got by a thread while the former ones are worked on."""
+    with ThreadPoolExecutor(1) as pool:
+        coming: deque[Future[Mapping[str, Tensor]]] = deque()
+        for draw in draws:
+            coming.append(pool.submit(get, draw))
+            if len(coming) > AHEAD:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()

@@ -1,8 +1,8 @@
 """Crops out of shards as batches of tensors, for training and for evaluation.
 
 What an epoch holds is drawn from (seed, epoch) before anything is read: the order, the windows, the flips. So batches
-do not depend on the number of workers or on the cache, an interrupted epoch goes on where it stopped, and each epoch
-mixes all frames, where a shuffle buffer over shards would mix neighbours.
+do not depend on where the crops lie, an interrupted epoch goes on where it stopped, and each epoch mixes all frames,
+where a shuffle buffer over shards would mix neighbours.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.loading.batches import Batch, Crops, Draw
+from pipeline.loading.batches import Batch, Batches, Draw, spend_a_draw
+from pipeline.loading.crops import Crops
+from pipeline.loading.mixing import mix
+from pipeline.loading.pairing import Pairs
 from pipeline.work.errors import UserError
 
 
@@ -33,13 +36,16 @@ class TrainingLoader:
         batch_size: int,
         flip: float,
         seed: int,
+        place: str = "auto",
         workers: int = 0,
-        cache_mb: int = 0,
         device: torch.device | None = None,
+        mixed: bool = False,
+        paired: bool = False,
     ) -> None:
-        self.crops = Crops(folders, buckets, qualities, image_size, cache_mb)
-        self.flip, self.seed, self.workers = flip, seed, workers
-        self.device = device or torch.device("cpu")
+        """mixed: one image a frame, at a quality drawn for it, under the name `all`. paired: pairing.py."""
+        self.crops = Crops(folders, buckets, qualities, image_size)
+        self.batches = Batches(self.crops, device or torch.device("cpu"), place, workers)
+        self.flip, self.seed = flip, seed
         labels = self.crops.table["label"].to_numpy()
         self.classes = [np.flatnonzero(labels == label) for label in (0, 1)]
         if not all(len(rows) for rows in self.classes):
@@ -51,6 +57,9 @@ class TrainingLoader:
         self.manipulations = [self.classes[1][sets == name] for name in sorted(set(sets))]
         self.total = 2 * max(len(rows) for rows in self.classes)
         self.batch_size = min(batch_size, self.total)
+        self.mixed = mixed
+        self.pairs = Pairs(self.crops.table) if paired else None
+        self.batch_size -= self.batch_size % 2 if paired else 0
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -58,25 +67,33 @@ class TrainingLoader:
 
     def epoch(self, number: int, skip: int = 0) -> Iterator[Batch]:
         """The batches of one epoch, from batch `skip` on."""
-        return self.crops.batches(self.draws(number)[skip:], self.workers, self.device)
+        if not skip:
+            spend_a_draw()
+        batches = self.batches(self.draws(number)[skip:])
+        return mix(batches, self.seed, number, skip) if self.mixed else batches
 
     def draws(self, number: int) -> list[Draw]:
         """What the epoch's batches hold: random order, window and flip, from (seed, number) alone."""
         random = np.random.default_rng((self.seed, number))
-        if len(self.manipulations) > 1:
+        if self.pairs:
+            rows = self.pairs.beside(random.permutation(_repeat(self.pairs.fakes, self.total // 2, random)))
+        elif len(self.manipulations) > 1:
             rows = _dealt(self.classes[0], self.manipulations, self.total // 2, self.batch_size, random)
         else:
-            rows = random.permutation(np.concatenate([_repeat(rows, self.total // 2, random) for rows in self.classes]))
+            rows = np.concatenate([_repeat(rows, self.total // 2, random) for rows in self.classes])
+            rows = random.permutation(rows)
         tops, lefts = random.integers(0, self.crops.stored - self.crops.image_size + 1, (2, len(rows)))
         flips = random.random(len(rows)) < self.flip
+        if self.pairs:
+            tops, lefts, flips = (np.repeat(drawn[::2], 2) for drawn in (tops, lefts, flips))
         return _split(rows, tops, lefts, flips, self.batch_size)[: len(self)]
 
 
 class EvaluationLoader:
     """Every frame once, in the order of the index, its central window, no flip. Can be gone through again."""
 
-    def __init__(self, crops: Crops, batch_size: int, workers: int, device: torch.device) -> None:
-        self.crops, self.workers, self.device = crops, workers, device
+    def __init__(self, crops: Crops, batches: Batches, batch_size: int) -> None:
+        self.crops, self.batches = crops, batches
         rows = np.arange(len(crops))
         middle = np.full(len(crops), (crops.stored - crops.image_size) // 2)
         self.draws = _split(rows, middle, middle, np.zeros(len(crops), bool), batch_size)
@@ -86,7 +103,8 @@ class EvaluationLoader:
         return len(self.draws)
 
     def __iter__(self) -> Iterator[Batch]:
-        return self.crops.batches(self.draws, self.workers, self.device)
+        spend_a_draw()
+        return self.batches(self.draws)
 
 
 def evaluation_loader(
@@ -96,13 +114,13 @@ def evaluation_loader(
     qualities: Sequence[str],
     image_size: int,
     batch_size: int,
+    place: str = "auto",
     workers: int = 0,
-    cache_mb: int = 0,
     device: torch.device | None = None,
 ) -> EvaluationLoader:
-    """Every frame of the buckets once. cache_mb: keep the decoded crops for the next pass, up to this size."""
-    crops = Crops(folders, buckets, qualities, image_size, cache_mb)
-    return EvaluationLoader(crops, batch_size, workers, device or torch.device("cpu"))
+    """Every frame of the buckets once. place, workers: as params loader has them."""
+    crops = Crops(folders, buckets, qualities, image_size)
+    return EvaluationLoader(crops, Batches(crops, device or torch.device("cpu"), place, workers), batch_size)
 
 
 def _repeat(rows: NDArray[np.int64], count: int, random: np.random.Generator) -> NDArray[np.int64]:

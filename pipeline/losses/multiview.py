@@ -11,6 +11,7 @@ contrastive term from teacher to student.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +29,7 @@ def draw_directions(count: int, generator: torch.Generator) -> Tensor:
 
 def draw_partners(allowed: Tensor, generator: torch.Generator) -> Tensor:
     """For each row of allowed (B, B), bool, one allowed column, each as likely; 0 where none is: (B,)."""
-    draws = torch.rand(allowed.shape, generator=generator).to(allowed.device)
+    draws = torch.rand(allowed.shape, generator=generator).to(allowed.device, non_blocking=True)
     return draws.masked_fill(~allowed, -1.0).argmax(1)
 
 
@@ -84,11 +85,12 @@ class MultiViewAttention(nn.Module):
         losses = {f"multiview_{name}": zero for name in names}
         measures: dict[str, Tensor] = {}
         by_name: dict[str, list[Tensor]] = {}
+        classes = _Classes.of(labels.to(zero.device))
         layers = zip(self.layer_weights, student.stages, teacher.stages, strict=True)
         for stage, (layer_weight, ours, theirs) in enumerate(layers, start=1):
             if layer_weight == 0:
                 continue
-            terms = self.layer(ours, theirs, labels)
+            terms = self._layer(ours, theirs, classes)
             for name, loss in terms.losses.items():
                 losses[name] = losses[name] + layer_weight * loss
             for name, value in terms.measures.items():
@@ -96,13 +98,12 @@ class MultiViewAttention(nn.Module):
                 by_name.setdefault(name, []).append(value)
         measures |= {name: torch.stack(values).mean() for name, values in by_name.items()}
         if self.contrastive:
-            same, opposite = _classes(labels.to(zero.device))
-            measures["multiview_without_positive"] = (~same.any(1)).sum()
-            measures["multiview_without_negative"] = (~opposite.any(1)).sum()
+            measures["multiview_without_positive"] = (~classes.same.any(1)).sum()
+            measures["multiview_without_negative"] = (~classes.opposite.any(1)).sum()
         return Terms(losses, measures)
 
-    def layer(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Terms:
-        """L_MV of one layer before its weight: student, teacher (B, C, H, W), labels (B,).
+    def _layer(self, student: Tensor, teacher: Tensor, classes: "_Classes") -> Terms:
+        """L_MV of one layer before its weight: student, teacher (B, C, H, W).
 
         Half precision is raised to float32, double stays double. Raises ValueError where the shapes differ.
         """
@@ -113,22 +114,21 @@ class MultiViewAttention(nn.Module):
         with torch.autocast(student.device.type, enabled=False):
             dtype = torch.promote_types(student.dtype, torch.float32)
             student, teacher = student.to(dtype), teacher.detach().to(dtype)
-            directions = draw_directions(self.directions, self.generator).to(student.device)
-            same, opposite = _classes(labels.to(student.device))
+            directions = draw_directions(self.directions, self.generator).to(student.device, non_blocking=True)
             groups = self.groups or max(student.shape[1] // 2, 1)
-            swd = self.slice_distances(student, teacher, directions, self._pairings(same, opposite), groups)
-            return self._terms(swd, same.any(1) & opposite.any(), opposite.any(1))
+            swd = self.slice_distances(student, teacher, directions, self._pairings(classes), groups)
+            return self._terms(swd, classes)
 
-    def _pairings(self, same: Tensor, opposite: Tensor) -> list[Pairing]:
+    def _pairings(self, classes: "_Classes") -> list[Pairing]:
         """Each image with its own, then with a positive and a negative; for `released` also the other way round."""
         pairings: list[Pairing] = [(None, None)]
         if self.contrastive:
-            pairings += [(None, draw_partners(allowed, self.generator)) for allowed in (same, opposite)]
+            pairings += [(None, draw_partners(allowed, self.generator)) for allowed in classes[:2]]
             if self.distance == "released":
-                pairings += [(draw_partners(allowed, self.generator), None) for allowed in (same, opposite)]
+                pairings += [(draw_partners(allowed, self.generator), None) for allowed in classes[:2]]
         return pairings
 
-    def _terms(self, swd: Tensor, has_positive: Tensor, has_negative: Tensor) -> Terms:
+    def _terms(self, swd: Tensor, classes: "_Classes") -> Terms:
         """swd: (P, K, B), own, positive, negative and, for `released`, the same from teacher to student."""
         match = swd[0].mean()
         losses = {"multiview_match": self.gamma * match}
@@ -139,21 +139,37 @@ class MultiViewAttention(nn.Module):
             swd = swd.mean(1, keepdim=True)  # Eq. 8 before the hinge of Eq. 9
         positive, negative = swd[1::2], swd[2::2]  # (1 or 2, K or 1, B)
         hinge = (self.margin - negative).relu()
-        losses["multiview_positive"] = self.eta * _mean_over(positive, has_positive)
-        losses["multiview_negative"] = self.eta * _mean_over(hinge, has_negative)
-        measures["multiview_swd_positive"] = _mean_over(positive[:1].detach(), has_positive)
-        measures["multiview_swd_negative"] = _mean_over(negative[:1].detach(), has_negative)
-        measures["multiview_hinge_active"] = _mean_over((hinge[:1] > 0).to(swd.dtype), has_negative)
+        with_positive, with_negative = classes[2:]
+        losses["multiview_positive"] = self.eta * _mean_over(positive, with_positive)
+        losses["multiview_negative"] = self.eta * _mean_over(hinge, with_negative)
+        measures["multiview_swd_positive"] = _mean_over(positive[:1].detach(), with_positive)
+        measures["multiview_swd_negative"] = _mean_over(negative[:1].detach(), with_negative)
+        measures["multiview_hinge_active"] = _mean_over((hinge[:1] > 0).to(swd.dtype), with_negative)
         return Terms(losses, measures)
 
 
-def _classes(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Which images share a class with which others, and which are of opposite classes: (B, B) each, bool."""
-    alike = labels[:, None] == labels[None, :]
-    return alike & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device), ~alike
+class _Classes(NamedTuple):
+    """Which images can be compared with which, found once for all layers: a GPU is held up by many small steps.
+
+    same, opposite: (B, B), bool, other images of a class, images of the other one. with_positive, with_negative: the
+    images that have such partners, as ones (B,) in float32, and their number, at least 1.
+    """
+
+    same: Tensor
+    opposite: Tensor
+    with_positive: tuple[Tensor, Tensor]
+    with_negative: tuple[Tensor, Tensor]
+
+    @classmethod
+    def of(cls, labels: Tensor) -> "_Classes":
+        alike = labels[:, None] == labels[None, :]
+        same, opposite = alike & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device), ~alike
+        # In a batch of one class there is nothing to contrast with, so positives do not count either.
+        chosen = (same.any(1) & opposite.any()).float(), opposite.any(1).float()
+        return cls(same, opposite, *((images, images.sum().clamp_min(1)) for images in chosen))
 
 
-def _mean_over(values: Tensor, images: Tensor) -> Tensor:
-    """Sum over the ways (two for `released`), mean over directions and the chosen images: (n, K, B), (B,) -> ()."""
-    chosen = images.to(values.dtype)
-    return (values.sum(0).mean(0) * chosen).sum() / chosen.sum().clamp_min(1)
+def _mean_over(values: Tensor, images: tuple[Tensor, Tensor]) -> Tensor:
+    """Sum over the ways (two for `released`), mean over directions and the chosen images: (n, K, B) -> ()."""
+    chosen, count = images
+    return (values.sum(0).mean(0) * chosen).sum() / count

@@ -4,12 +4,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from pipeline.params.sources import Positive, Section
+from pipeline.params.sources import NAME_LETTERS, QUALITY_LETTERS, Positive, Section
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
 LayerWeights = tuple[Weight, Weight, Weight, Weight]  # one for each of the four stages (spec section 5)
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+Start = Literal["imagenet", "teacher"]  # the student's first weights: as `model` says, or its teacher's
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", max_length=NAME_LETTERS)]
+Quality = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", max_length=QUALITY_LETTERS)]
 
 
 class Train(Section):
@@ -29,9 +31,12 @@ class Train(Section):
     patience: Positive  # validations without improvement until training stops
     select: Literal["best", "last"]  # the weights kept: best by validation accuracy, or the last
     horizontal_flip: Fraction
+    paired: bool  # batches of pairs: each fake beside its target's frame
     freeze_stages: Annotated[int, Field(ge=0, le=4)]  # leading stages kept at their initial weights
-    amp: Literal["off", "bf16", "fp16"]
+    amp: Literal["auto", "off", "bf16", "fp16"]  # precision of the networks; auto: bf16 on a GPU, off on a CPU
     channels_last: bool
+    fused: bool | None  # Adam's step as one kernel; null: on a GPU
+    compiled: bool  # torch.compile of the networks: minutes at the start, for the same function
 
 
 class Teacher(Section):
@@ -46,8 +51,52 @@ class Baseline(Section):
 
 class Distill(Section):
     weight: Weight
-    layer_weights: LayerWeights | None = None  # of the methods over the four stages, and of these alone
+    start: Start
     train: dict[str, Any]
+
+
+class Staged(Distill):
+    layer_weights: LayerWeights
+
+
+class Softened(Distill):
+    temperature: Annotated[float, Field(gt=0)]
+
+
+class Contrastive(Softened):
+    dimensions: Positive  # of the space in which student and teacher are compared
+
+
+class Distillations(Section):
+    """The methods with a teacher besides ADD, each with its own params."""
+
+    warm_start: Distill
+    fitnet: Distill
+    at: Staged
+    nl: Staged
+    kd: Softened
+    feature: Staged
+    crd: Contrastive
+
+
+class Mixed(Section):
+    train: dict[str, Any]
+
+
+class Qad(Section):
+    weight: Weight
+    layer_weights: LayerWeights
+    sigma: Annotated[float, Field(gt=0)]
+    perturbation: Weight
+    perturbation_warmup: Annotated[int, Field(ge=0)]  # epochs
+    train: dict[str, Any]
+
+
+class Agnostic(Section):
+    """The quality-agnostic methods: one model for raw and every compression, each with its own params."""
+
+    mixed: Mixed
+    qad: Qad
 
 
 class Frequency(Section):
@@ -69,9 +118,10 @@ class MultiView(Section):
 
 
 class Add(Section):
+    start: Start
     train: dict[str, Any]
     frequency: Frequency
     multiview: MultiView
 
 
-Recipe = Teacher | Baseline | Distill | Add  # each with a `train`
+Recipe = Teacher | Baseline | Distill | Add | Mixed | Qad  # each with a `train`

@@ -4,8 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+# How long names may be, so that all that is named after them can be: pipeline/sources/names.py has the sum.
+NAME_LETTERS, QUALITY_LETTERS = 40, 8
 OFFICIAL = ("train", "val", "test")  # the buckets of a source with an official split; others have b0, b1, ...
 Positive = Annotated[int, Field(gt=0)]
+ClipsNumber = Annotated[int, Field(gt=0, le=1000)]  # they are told apart by three digits: pipeline/sources/names.py
 
 
 class Section(BaseModel):
@@ -14,7 +17,7 @@ class Section(BaseModel):
 
 class SampleSource(Section):
     clip_frames: Annotated[int, Field(ge=8)]
-    clips_per_person: Positive
+    clips_per_person: ClipsNumber
 
 
 class Folder(Section):
@@ -22,7 +25,7 @@ class Folder(Section):
     people: str | None
     fakes: str | None
     clip_frames: Annotated[int, Field(ge=8)] | None  # None: whole videos
-    clips_per_video: Positive
+    clips_per_video: ClipsNumber
     max_side: Annotated[int, Field(ge=64)]  # px: larger videos are scaled down
 
 
@@ -50,7 +53,7 @@ class CelebDF(Section):
 class Elsewhere(Section):
     """Another data set, cropped in another clone, to test the trained models on."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", max_length=NAME_LETTERS)]
     shards: str  # that clone's data/shards
 
 

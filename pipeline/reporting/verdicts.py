@@ -115,7 +115,7 @@ def figure(found: Sequence[Judged]) -> Figure:
         handles, labels = axes.flat[0].get_legend_handles_labels()
         drawing.legend(handles, labels, loc="outside upper right", ncols=2)
     return Figure(
-        "reliability",
+        "verdicts",
         "Is 0.8 eight in ten?",
         "Test videos in five equal bins of their probability: on the dotted line it is the share of fakes. Larger "
         "points hold more videos. Before: the mean score; after: calibrated on people who are not in the picture.",

@@ -13,7 +13,7 @@ from PIL import ImageOps, UnidentifiedImageError
 from pipeline.faces.boxes import Image
 from pipeline.videos.quality import Quality, estimate, photo_quality
 from pipeline.videos.reading import probe, read_frames
-from pipeline.videos.writing import cleaning
+from pipeline.videos.writing import cleaned_width, cleaning
 from pipeline.work.errors import UserError, VideoError
 
 MOST_PIXELS = 100_000_000  # of a photo: a small file can unpack to more than the memory holds
@@ -77,8 +77,8 @@ def open_medium(path: Path) -> Medium:
     if (found := _open_photo(path)) is not None:
         return found
     info = probe(path)
-    filters = cleaning(info)
-    return Medium(path, False, info.frames, info.fps, info.width, info.height, estimate(path, info), filters)
+    width, filters = cleaned_width(info), cleaning(info)
+    return Medium(path, False, info.frames, info.fps, width, info.height, estimate(path, info), filters)
 
 
 def _open_photo(path: Path) -> Medium | None:

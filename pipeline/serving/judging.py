@@ -14,7 +14,7 @@ from pipeline.crops.cropping import resized
 from pipeline.crops.sharpness import sharpness
 from pipeline.evaluation.calibration import Verdict
 from pipeline.faces.boxes import Box, Image, cut
-from pipeline.faces.search import detect_all, square_box
+from pipeline.faces.search import detect_every, square_box
 from pipeline.serving.inputs import Medium
 from pipeline.serving.networks import Crops, Networks
 from pipeline.serving.people import Tracks
@@ -124,7 +124,7 @@ def look(frames: Iterable[tuple[int, Image]], detector: Detector) -> Iterator[tu
     """Yield (frame, track, box, its pixels) of every face, by frame and track."""
     preparation, tracks, futile = detector.preparation, Tracks(), 0
     for frame, image in frames:
-        faces = detect_all(image, preparation.max_side, thorough=futile < FUTILE)
+        faces = detect_every(image, preparation.max_side, thorough=futile < FUTILE)
         futile = 0 if faces else futile + 1
         height, width = image.shape[:2]
         boxes = [square_box(face, width, height, preparation.enlarge) for face in faces]

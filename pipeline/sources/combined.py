@@ -33,7 +33,8 @@ class SampleAndFolderSource:
         """The clips of both, the sample's first, and what the folder cannot offer."""
         (sample, _), (own, refused) = (source.clips(name) for source in self.sources)
         for what in ("video", "person"):
-            if shared := sorted({getattr(clip, what) for clip in sample} & {getattr(clip, what) for clip in own}):
+            taken = {getattr(clip, what).lower() for clip in sample}  # some file systems do not tell cases apart
+            if shared := sorted({getattr(clip, what) for clip in own if getattr(clip, what).lower() in taken}):
                 raise UserError(f"folder.path: its {what} {shared[0]} has the name of one of the sample: rename it")
         counts = Counter(clip.person for clip in (*sample, *own))
         buckets = assign(counts, self.split.buckets, self.split.seed, counts)

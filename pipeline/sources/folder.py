@@ -3,16 +3,21 @@
 dvc exp run -S source=folder -S folder.path=/videos/of/mine
 """
 
+import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.params.schema import Params
+from pipeline.params.sources import NAME_LETTERS
+from pipeline.sources import names
 from pipeline.sources.buckets import assign
 from pipeline.sources.clips import Clip, Refused, spread
-from pipeline.sources.looking import look
-from pipeline.sources.tables import read_table, unique_names
+from pipeline.sources.finding import find
+from pipeline.sources.looking import compare, look
+from pipeline.sources.names import readable
+from pipeline.sources.people import People
+from pipeline.sources.tables import Files, Places, read_table
 from pipeline.videos.probing import VideoInfo
 from pipeline.work.errors import UserError
 from pipeline.work.files import located
@@ -20,6 +25,7 @@ from pipeline.work.parallel import Rejected
 
 MIN_FRAMES = 8  # fewer are a photo, or a slip of the recorder
 OWN = "the user's own video"
+MANIPULATION = re.compile(rf"[A-Za-z0-9_]{{1,{NAME_LETTERS}}}")  # as params.yaml can name it in `sets`
 
 
 @dataclass(frozen=True)
@@ -69,55 +75,45 @@ class FolderSource:
             return self._fake_clips(name, reals)
         clips = []
         for real in reals.values():
-            common = Clip(real.name, real.path, real.person, real.bucket, OWN, "", parameters={"file": real.file})
-            clips += [self._part(common, real, k) for k in range(len(self._stretches(real.info)))]
+            about: dict[str, object] = {"file": readable(real.file)}
+            common = Clip(real.name, real.path, real.person, real.bucket, OWN, "", parameters=about)
+            clips += [self._part(common, real.info, real, k) for k in range(len(self._stretches(real.info)))]
         return clips, refused
 
     def _reals(self, name: str) -> tuple[dict[str, Real], list[Refused]]:
         """The usable videos by their path in the folder, with buckets: the same ones for every set."""
-        fakes = {fake.path.resolve() for fake in self.fakes}
-        paths = [path for path in sorted(self.root.rglob("*")) if path.is_file() and path.resolve() not in fakes]
-        files = [path.relative_to(self.root).as_posix() for path in paths]
-        files = [file for file in files if not _aside(file)]
-        names = unique_names(str(Path(file).with_suffix("")) for file in files)
-        people = self._people(files)
+        found = find(self.root)
+        found.forget(fake.path for fake in self.fakes)
+        people = People(self.options.people, found, self.root)
+        files = found.once(people.listed)
+        causes = dict(found.left_out)
+        infos: dict[str, VideoInfo] = {}
         paths = [self.root / file for file in files]
-        usable: list[Real] = []
-        refused: list[Refused] = []
-        infos = look(name, "videos", paths, names, self.root, self.workers)
-        for path, file, video, info in zip(paths, files, names, infos, strict=True):
+        looks = look("videos", paths, names.of_files(files), self.workers)
+        for file, info in zip(files, looks, strict=True):
             if isinstance(info, Rejected):
-                refused.append(Refused(video, info.cause))
+                causes[file] = info.cause
             elif info.frames < MIN_FRAMES:
-                refused.append(Refused(video, f"only {info.frames} frames; at least {MIN_FRAMES} are needed"))
-            elif file not in people:
-                refused.append(Refused(video, f"{file} is not listed in folder.people"))
+                causes[file] = f"only {info.frames} frames; at least {MIN_FRAMES} are needed"
+            elif cause := people.lacks(file):
+                causes[file] = cause
             else:
-                usable.append(Real(video, file, path, people[file], info))
-        if not usable:
+                infos[file] = info
+        # Named when it is known who is usable: a text or a picture beside a video of the same name changes nothing.
+        videos = names.of_files(list(infos))
+        shown = names.beside(list(causes), videos)
+        refused = [Refused(video, cause) for video, cause in zip(shown, causes.values(), strict=True)]
+        if not infos:
             why = f"; the first of {len(refused)}: {refused[0].cause}" if refused else ""
             raise UserError(f"folder.path: no usable video in {self.root}{why}")
+        persons = people.of(list(infos), videos)
+        usable = [
+            Real(video, file, self.root / file, persons[file], info)
+            for video, (file, info) in zip(videos, infos.items(), strict=True)
+        ]
         clips = Counter(real.person for real in usable for _ in self._stretches(real.info))
         buckets = assign(clips, self.split.buckets, self.split.seed, clips)
         return {real.file: replace(real, bucket=buckets[real.person]) for real in usable}, refused
-
-    def _people(self, files: Sequence[str]) -> dict[str, str]:
-        """file -> person: one a file, one a folder, or as the table says."""
-        persons: Sequence[str]
-        if self.options.people is None:
-            persons = [str(Path(file).with_suffix("")) for file in files]
-        elif self.options.people == "folders":
-            persons = [Path(file).parent.as_posix() for file in files]
-        else:
-            table = read_table(located(self.options.people), "folder.people", ["file", "person"])
-            if unknown := sorted(set(table["file"]) - set(files)):
-                raise UserError(f"folder.people: {unknown[0]} is not a real video in {self.root}")
-            files, persons = list(table["file"]), list(table["person"])
-        if self.options.people is None:  # two files of one name in two formats are still two people
-            return dict(zip(files, unique_names(persons), strict=True))
-        distinct = sorted(set(persons))
-        names = dict(zip(distinct, unique_names(distinct), strict=True))
-        return {file: names[person] for file, person in zip(files, persons, strict=True)}
 
     def _stretches(self, info: VideoInfo) -> list[tuple[int, int]]:
         """(first frame, number of frames) of each clip of a video."""
@@ -126,18 +122,17 @@ class FolderSource:
         chosen = spread([info.frames], self.options.clip_frames, self.options.clips_per_video)
         return [(first, frames) for _, first, frames in chosen]
 
-    def _part(self, whole: Clip, timing: Real, k: int) -> Clip:
+    def _part(self, whole: Clip, info: VideoInfo, timing: Real, k: int) -> Clip:
         """The k-th clip of a video, or of a fake made from it: at the same frames."""
         first, frames = self._stretches(timing.info)[k]
-        # Half a frame early, so that clocks of coarser containers do not lose the first frame.
-        start = round(float((first - 0.5) / timing.info.fps), 4) if first else 0.0
         return replace(
             whole,
             video=whole.video + self._suffix(k),
-            start=start,
-            frames=None if self.options.clip_frames is None else frames,
+            first_frame=first,
+            frames=frames,
+            # A fake is stored as its target is, though it may say otherwise of its rate and the shape of its pixels.
+            info=replace(info, fps=timing.info.fps, pixel=timing.info.pixel),
             max_side=self.options.max_side,
-            exact=timing.info.constant,
             parameters=whole.parameters | {"first_frame": first},
         )
 
@@ -150,52 +145,68 @@ class FolderSource:
         path = located(self.options.fakes)
         table = read_table(path, "folder.fakes", ["file", "manipulation", "target"], ["donor"])
         for word in table["manipulation"]:
-            if not word.replace("_", "").isalnum() or word == "original":
-                raise UserError(f"folder.fakes: the manipulation {word!r} must be a name of letters, digits and _")
-        names = unique_names(str(Path(file).with_suffix("")) for file in table["file"])
-        rows = zip(names, table["file"], table["manipulation"], table["target"], table["donor"], strict=True)
-        return [Fake(name, file, path.parent / file, kind, target, donor) for name, file, kind, target, donor in rows]
+            if not MANIPULATION.fullmatch(word) or word == "original":
+                raise UserError(
+                    f"folder.fakes: the manipulation {readable(word)!r} must be a name of letters, digits and _, "
+                    f"{NAME_LETTERS} at most"
+                )
+        places = Places(path.parent)
+        videos = names.of_files(list(table["file"]))
+        rows = zip(videos, table["file"], table["manipulation"], table["target"], table["donor"], strict=True)
+        return [Fake(name, file, places.find(file), kind, target, donor) for name, file, kind, target, donor in rows]
 
     def _fake_clips(self, manipulation: str, reals: dict[str, Real]) -> tuple[list[Clip], list[Refused]]:
-        fakes = [fake for fake in self.fakes if fake.manipulation == manipulation]
+        known = Files(reals)
+        fakes = [
+            replace(fake, target=known.find(fake.target) or fake.target, donor=known.find(fake.donor) or fake.donor)
+            for fake in self.fakes
+            if fake.manipulation == manipulation
+        ]
         paths = [fake.path for fake in fakes]
+        infos: dict[str, VideoInfo] = {}
+        causes: dict[str, str] = {}
+        looks = look(manipulation, paths, [fake.name for fake in fakes], self.workers)
+        for fake, info in zip(fakes, looks, strict=True):
+            if isinstance(info, Rejected):
+                causes[fake.name] = info.cause
+            elif cause := _mismatch(fake, info, reals):
+                causes[fake.name] = cause
+            else:
+                infos[fake.name] = info
+        pairs = [(fake.name, fake.path, reals[fake.target].path) for fake in fakes if fake.name in infos]
+        causes |= compare(manipulation, pairs, self.workers)
         clips: list[Clip] = []
-        refused: list[Refused] = []
-        infos = look(manipulation, manipulation, paths, [fake.name for fake in fakes], self.root, self.workers)
-        for fake, info in zip(fakes, infos, strict=True):
-            if cause := info.cause if isinstance(info, Rejected) else _mismatch(fake, info, reals):
-                refused.append(Refused(fake.name, cause))
+        for fake in fakes:
+            if fake.name in causes:
                 continue
             target, donor = reals[fake.target], reals.get(fake.donor)
             lenders = len(self._stretches(donor.info)) if donor else 0
             common = Clip(
-                fake.name, fake.path, target.person, target.bucket, OWN, "", 1, parameters={"file": fake.file}
+                fake.name, fake.path, target.person, target.bucket, OWN, "", 1, parameters={"file": readable(fake.file)}
             )
             for k in range(len(self._stretches(target.info))):
                 lender = f"{donor.name}{self._suffix(min(k, lenders - 1))}" if donor else ""
-                part = self._part(common, target, k)
+                part = self._part(common, infos[fake.name], target, k)
                 clips.append(replace(part, target=target.name + self._suffix(k), donor=lender))
-        return clips, refused
+        return clips, [Refused(video, cause) for video, cause in causes.items()]
 
 
 def _mismatch(fake: Fake, info: VideoInfo, reals: dict[str, Real]) -> str | None:
     """Why a fake cannot stand beside its target: every frame of one is compared with the same frame of the other."""
     target = reals.get(fake.target)
     if target is None:
-        return f"its target {fake.target} is not among the usable real videos"
+        return f"its target {readable(fake.target)} is not among the usable real videos"
     if (info.width, info.height, info.frames) != (target.info.width, target.info.height, target.info.frames):
         have, want = (f"{i.width}x{i.height} px, {i.frames} frames" for i in (info, target.info))
         return f"{have}, but its target has {want}"
-    if info.fps != target.info.fps:
+    # At a variable rate the mean says nothing of a frame: there the pictures alone are compared.
+    steady = info.constant and target.info.constant
+    if steady and abs(info.fps - target.info.fps) * 1000 > target.info.fps:
         return f"{float(info.fps):g} frames a second, but its target has {float(target.info.fps):g}"
     if fake.donor:
         donor = reals.get(fake.donor)
         if donor is None:
-            return f"its donor {fake.donor} is not among the usable real videos"
+            return f"its donor {readable(fake.donor)} is not among the usable real videos"
         if donor.bucket != target.bucket:
             return f"target and donor are people of different buckets ({target.bucket}, {donor.bucket})"
     return None
-
-
-def _aside(file: str) -> bool:
-    return file.lower().endswith(".csv") or any(part.startswith(".") for part in Path(file).parts)

@@ -4,9 +4,10 @@ import csv
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pipeline.sources import names
 from pipeline.sources.clips import Clip, Refused
 from pipeline.sources.looking import look
 from pipeline.videos.probing import VideoInfo
@@ -70,8 +71,8 @@ class PublicSource(ABC):
 
     def clips(self, name: str) -> tuple[list[Clip], list[Refused]]:
         """Look into the originals and into the set's videos; the links to make, and what cannot be used."""
-        originals = self.listed("original")
-        wanted = originals if name == "original" else self.listed(name)
+        originals = [_fitting(one) for one in self.listed("original")]
+        wanted = originals if name == "original" else [_fitting(one) for one in self.listed(name)]
         self._complete(originals if wanted is originals else [*originals, *wanted])
         reals, refused = self._reals(name, originals)
         if name != "original":
@@ -92,7 +93,7 @@ class PublicSource(ABC):
             )
 
     def _reals(self, name: str, originals: Sequence[Listed]) -> tuple[dict[str, Real], list[Refused]]:
-        found, refused = self._look(name, "original", originals)
+        found, refused = self._look("original", originals)
         reals = {}
         for one in originals:
             if one.video in found and one.mate and one.mate not in found:
@@ -103,7 +104,7 @@ class PublicSource(ABC):
         return reals, refused
 
     def _fakes(self, name: str, listed: Sequence[Listed], reals: dict[str, Real]) -> tuple[list[Clip], list[Refused]]:
-        found, refused = self._look(name, name, listed)
+        found, refused = self._look(name, listed)
         clips = []
         for one in listed:
             info, target = found.get(one.video), reals.get(one.target)
@@ -118,11 +119,11 @@ class PublicSource(ABC):
                 clips.append(self._clip(one, Real(info, target.frames if target else info.frames)))
         return clips, refused
 
-    def _look(self, name: str, what: str, listed: Sequence[Listed]) -> tuple[dict[str, VideoInfo], list[Refused]]:
+    def _look(self, what: str, listed: Sequence[Listed]) -> tuple[dict[str, VideoInfo], list[Refused]]:
         found: dict[str, VideoInfo] = {}
         refused: list[Refused] = []
         paths = [self.root / one.file for one in listed]
-        infos = look(name, what, paths, [one.video for one in listed], self.root, self.workers)
+        infos = look(what, paths, [one.video for one in listed], self.workers)
         for one, info in zip(listed, infos, strict=True):
             if isinstance(info, Rejected):
                 refused.append(Refused(one.video, info.cause))
@@ -147,6 +148,22 @@ class PublicSource(ABC):
             as_is=info,
             parameters=about,
         )
+
+
+def _fitting(one: Listed) -> Listed:
+    """With names that all that is made of the video can bear; the data sets' own are short enough."""
+
+    def kept(name: str, longest: int = names.LONGEST_CLIP) -> str:
+        return name and names.published(name, longest)
+
+    return replace(
+        one,
+        video=kept(one.video, names.LONGEST_FAKE if one.target else names.LONGEST_CLIP),
+        person=kept(one.person),
+        target=kept(one.target),
+        donor=kept(one.donor),
+        mate=kept(one.mate),
+    )
 
 
 def _write_missing(path: Path, causes: Mapping[str, str], asked: Sequence[str]) -> None:

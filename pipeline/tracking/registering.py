@@ -28,9 +28,9 @@ def register(file: Path, name: str, example: NDArray[np.float32], tags: dict[str
     found = dict(zip(names, session.run(None, {inputs.name: example}), strict=True))
     needed = [f"{package.__name__}=={package.__version__}" for package in (onnx, onnxruntime, mlflow)]
     try:
-        uri, experiment = store(settings)
-        mlflow.set_tracking_uri(uri)
-        mlflow.set_registry_uri(os.environ.get("MLFLOW_REGISTRY_URI", uri))
+        client, experiment, _ = store(settings)
+        mlflow.set_tracking_uri(client.tracking_uri)
+        mlflow.set_registry_uri(os.environ.get("MLFLOW_REGISTRY_URI", client.tracking_uri))
         with mlflow.start_run(experiment_id=experiment, run_name=f"register {name}", tags=tags):
             info = mlflow.onnx.log_model(
                 onnx.load(str(file)),

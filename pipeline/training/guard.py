@@ -1,12 +1,38 @@
-"""The explosion guard: distillation losses are known to blow up when switched on; training stops where one does."""
+"""The explosion guard: distillation losses are known to blow up when switched on; training stops where one does.
+
+A plain optimizer steps after each loss was looked at. A GPU would stand still for the look: its fused optimizer itself
+leaves the weights as they are where the loss is not finite (`hold_back`), and all losses since the last row of the
+history are looked at together, before anything is validated or kept.
+"""
 
 import math
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from pipeline.training.terms import Terms
 from pipeline.work.errors import UserError
+
+TOTAL = "loss"  # the name of the sum of all losses
+
+
+def hold_back(optimizer: Any, loss: Tensor) -> None:
+    """Have a fused optimizer's next step write nothing, neither weights nor moments, if the loss is not finite.
+
+    The device decides and nothing waits for it: torch.amp.GradScaler has such optimizers skip a step in the same way.
+    """
+    optimizer.found_inf = (~loss.detach().isfinite()).float()
+
+
+def check_steps(steps: Sequence[Terms], first: int) -> None:
+    """`check_finite` for consecutive steps from `first` on, by one look at their total losses."""
+    finite = torch.stack([terms.losses[TOTAL] for terms in steps]).isfinite().tolist()
+    if not all(finite):
+        bad = finite.index(False)
+        check_finite(steps[bad], first + bad)
 
 
 def check_finite(terms: Terms, step: int) -> None:
@@ -19,6 +45,9 @@ def check_finite(terms: Terms, step: int) -> None:
     bad = [name for name in terms.losses if not finite[name]]
     if not bad:
         return
+    if bad == [TOTAL]:
+        raise UserError(f"step {step}: each loss is finite, their sum is not; lower alpha, beta or train.lr")
+    bad = [name for name in bad if name != TOTAL]
     families = {name.partition("_")[0] for name in bad}
     suspects = [name for name in terms.measures if not finite[name] and name.partition("_")[0] in families]
     layers = sorted({found[1] for name in suspects if (found := re.search(r"_(stage\d+)$", name))})

@@ -22,6 +22,7 @@ class State:
     best_step: int = 0
     stale: int = 0  # validations since the best
     stopped: bool = False
+    skipped: int = 0  # steps that fp16 left out
     history: list[Row] = field(default_factory=list)
 
 
@@ -29,18 +30,21 @@ class Means:
     """Means of terms over the steps between two rows of the history; of a measure called *_max, the largest."""
 
     def __init__(self) -> None:
-        self._found: dict[str, list[Tensor]] = {}  # left on the device: a read every step would hold up a GPU
+        self.steps: list[Terms] = []  # left on the device: a read every step would hold up a GPU
 
     def add(self, terms: Terms) -> None:
-        named = {f"train_{name}": value for name, value in terms.losses.items()} | terms.measures
-        for name, value in named.items():
-            self._found.setdefault(name, []).append(value)
+        self.steps.append(terms)
 
     def take(self) -> Row:
         """The row so far; a term that was absent in some steps is averaged over the others."""
-        stacked = {name: torch.stack([v.float() for v in values]) for name, values in self._found.items()}
-        self._found = {}
-        return {name: float(v.max() if name.endswith("_max") else v.mean()) for name, v in stacked.items()}
+        found: dict[str, list[Tensor]] = {}
+        for terms in self.steps:
+            for name, value in ({f"train_{n}": v for n, v in terms.losses.items()} | terms.measures).items():
+                found.setdefault(name, []).append(value.float())
+        self.steps = []
+        stacked = {name: torch.stack(values) for name, values in found.items()}
+        row = torch.stack([v.max() if name.endswith("_max") else v.mean() for name, v in stacked.items()])
+        return dict(zip(stacked, row.tolist(), strict=True))  # one read for all
 
 
 @dataclass(frozen=True)

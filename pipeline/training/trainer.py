@@ -4,6 +4,7 @@ import copy
 import math
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -13,10 +14,10 @@ from torch import Tensor, nn
 from pipeline.detectors.backbones.base import Backbone
 from pipeline.params.recipes import Train
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.training.guard import check_finite
+from pipeline.training.guard import TOTAL, check_steps, hold_back
 from pipeline.training.history import Means, Outcome, Row, State
+from pipeline.training.optimization import adam, autocast, resolve, schedule
 from pipeline.training.terms import Terms
-from pipeline.work.errors import UserError
 from pipeline.work.progress import progress
 
 CHECKPOINT_SECONDS = 20.0
@@ -38,6 +39,7 @@ class Task(Protocol):
     """What is trained: a module with a student, whose forward gives the named terms of one batch."""
 
     student: Backbone
+    epoch: int  # from 0, told by the loop
 
     def __call__(self, images: Mapping[str, Tensor], labels: Tensor, warmup: bool = False) -> Terms: ...
 
@@ -46,6 +48,7 @@ class Trainer:
     """One training: optimizer, schedule, warm-up, validation, early stop, resume."""
 
     def __init__(self, task: Any, recipe: Train, loader: Loader, device: torch.device) -> None:
+        recipe = resolve(recipe, device)
         self.task, self.recipe, self.loader, self.device = task, recipe, loader, device
         self.student: Backbone = task.student
         memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
@@ -54,27 +57,17 @@ class Trainer:
         for module in self.frozen:
             module.requires_grad_(False)
         self.parameters = [parameter for parameter in task.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.Adam(
-            self.parameters, lr=recipe.lr, betas=recipe.betas, eps=recipe.eps, weight_decay=recipe.weight_decay
-        )
-        self.scheduler = self._schedule()
+        self.optimizer = adam(self.parameters, recipe)
+        self.scheduler = schedule(self.optimizer, recipe, recipe.epochs * len(loader))
         self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.amp == "fp16")
+        if recipe.compiled:
+            for network in (task.student, getattr(task, "teacher", None)):
+                if network is not None:
+                    network.compile()  # in place: the names of the weights stay
+        # torch's, for a schedule that steps where fp16 left the optimizer's step out: that is counted and told
+        warnings.filterwarnings("ignore", r"Detected call of `lr_scheduler\.step\(\)` before")
         self.best_weights: dict[str, Tensor] | None = None
         self.state = State()
-
-    def _schedule(self) -> Any:
-        recipe = self.recipe
-        if recipe.schedule == "one_cycle":
-            return torch.optim.lr_scheduler.OneCycleLR(
-                self.optimizer,
-                max_lr=recipe.lr,
-                total_steps=recipe.epochs * len(self.loader),
-                pct_start=recipe.pct_start,
-                cycle_momentum=recipe.cycle_momentum,
-            )
-        if recipe.schedule == "plateau":
-            return torch.optim.lr_scheduler.ReduceLROnPlateau(self.optimizer)
-        return torch.optim.lr_scheduler.ConstantLR(self.optimizer, factor=1.0)
 
     def run(
         self, validate: Validate | None, checkpoint: Checkpoint, watch: Callable[[Row], None], what: str
@@ -93,7 +86,10 @@ class Trainer:
             if state.batch not in marks:
                 continue
             row = {"step": float(state.step), "epoch": state.step / len(self.loader), "lr": self._rate()}
+            check_steps(means.steps, state.step - len(means.steps))
             row |= means.take()
+            if recipe.amp == "fp16":
+                row["skipped"] = float(state.skipped)
             if validate:
                 row |= self._validate(validate)
             state.history.append(row)
@@ -115,6 +111,9 @@ class Trainer:
             selected = state.best_step
         if state.stopped:
             print(f"{what}: stopped early at step {state.step}; the best was step {state.best_step}", file=sys.stderr)
+        if state.skipped:
+            left = f"fp16 left out {state.skipped} of {state.step} steps, whose gradients were too large for it"
+            print(f"{what}: {left} (train.amp=bf16 leaves out none)", file=sys.stderr, flush=True)
         self.student.eval()
         return Outcome(state.history, selected, state.stopped)
 
@@ -139,6 +138,7 @@ class Trainer:
         return self.state.epoch < self.recipe.warmup_epochs
 
     def _train_mode(self) -> None:
+        self.task.epoch = self.state.epoch
         self.task.train()
         for module in self.frozen:
             module.eval()  # else their batch statistics would go on changing
@@ -155,22 +155,28 @@ class Trainer:
             for quality, pixels in batch.images.items()
         }
         labels = batch.labels.to(self.device, non_blocking=True)
-        half = torch.float16 if recipe.amp == "fp16" else torch.bfloat16
-        with torch.autocast(self.device.type, half, enabled=recipe.amp != "off"):
+        with autocast(recipe, self.device):
             terms = self.task(images, labels, self._warmup)
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.stack([value.float() for value in terms.losses.values()]).sum()
-        if not torch.isfinite(total):  # one read of the device a step; the terms are looked at only then
-            check_finite(terms, self.state.step)
-            raise UserError(
-                f"step {self.state.step}: each loss is finite, their sum is not; lower alpha, beta or train.lr"
-            )
-        self.scaler.scale(total).backward()
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+        told = Terms({TOTAL: total.detach()} | {name: v.detach() for name, v in terms.losses.items()}, terms.measures)
+        self._backward(total, told)
         if recipe.schedule != "plateau":
             self.scheduler.step()
-        return Terms({"loss": total.detach()} | {name: v.detach() for name, v in terms.losses.items()}, terms.measures)
+        return told
+
+    def _backward(self, total: Tensor, told: Terms) -> None:
+        """Take the gradient and step the weights; no loss that is not finite moves a weight."""
+        if self.recipe.fused and not self.scaler.is_enabled():
+            hold_back(self.optimizer, total)
+        else:
+            check_steps([told], self.state.step)  # waits for the device, as fp16 does for its scale anyway
+        self.scaler.scale(total).backward()
+        scale = self.scaler.get_scale()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        # fp16: gradients too large for it leave a step out. The schedule goes on, for it is reckoned in batches.
+        self.state.skipped += self.scaler.get_scale() < scale
 
     def _validate(self, validate: Validate) -> Mapping[str, float]:
         state = self.state
@@ -189,25 +195,41 @@ class Trainer:
     def _rate(self) -> float:
         return float(self.optimizer.param_groups[0]["lr"])
 
+    def _held(self) -> dict[str, Any]:
+        return {
+            "state": vars(self.state),
+            "student": self.student.state_dict(),
+            "distillers": getattr(self.task, "distillers", nn.ModuleDict()).state_dict(),
+            "best": self.best_weights,
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "random": torch.get_rng_state(),
+            # Of the one device that trains: another machine may have fewer of them.
+            "cuda_random": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+        }
+
     def _save(self, checkpoint: Checkpoint) -> None:
-        checkpoint.save(
-            {
-                "state": vars(self.state),
-                "student": self.student.state_dict(),
-                "distillers": getattr(self.task, "distillers", nn.ModuleDict()).state_dict(),
-                "best": self.best_weights,
-                "optimizer": self.optimizer.state_dict(),
-                "scheduler": self.scheduler.state_dict(),
-                "scaler": self.scaler.state_dict(),
-                "random": torch.get_rng_state(),
-                "cuda_random": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
-            }
-        )
+        checkpoint.save(self._held())
 
     def _resume(self, checkpoint: Checkpoint, watch: Callable[[Row], None]) -> None:
         found = checkpoint.load()
         if found is None:
             return
+        fresh = copy.deepcopy(self._held())
+        try:
+            self._restore(found)
+        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            self._restore(fresh)  # what does not fit may have been taken in part
+            checkpoint.refuse(error)
+            return
+        print(f"resumed at step {self.state.step} from {checkpoint.path.name}", file=sys.stderr, flush=True)
+        for row in self.state.history:
+            watch(row)
+
+    def _restore(self, found: Mapping[str, Any]) -> None:
+        if found["state"].keys() != vars(State()).keys():
+            raise ValueError("it holds another state than this version's")
         self.state = State(**found["state"])
         self.student.load_state_dict(found["student"])
         getattr(self.task, "distillers", nn.ModuleDict()).load_state_dict(found["distillers"])
@@ -216,8 +238,5 @@ class Trainer:
         self.scheduler.load_state_dict(found["scheduler"])
         self.scaler.load_state_dict(found["scaler"])
         torch.set_rng_state(found["random"])
-        if self.device.type == "cuda":
-            torch.cuda.set_rng_state_all(found["cuda_random"])
-        print(f"resumed at step {self.state.step} from {checkpoint.path.name}", file=sys.stderr, flush=True)
-        for row in self.state.history:
-            watch(row)
+        if self.device.type == "cuda" and found["cuda_random"] is not None:
+            torch.cuda.set_rng_state(found["cuda_random"], self.device)

@@ -15,6 +15,23 @@ import imageio_ffmpeg
 from pipeline.work import disk
 from pipeline.work.errors import VideoError
 
+# Of the formats that ffmpeg reads: containers and streams of videos, and of sound, of which it can then be told that no
+# video is in it. All others are refused before they are read: texts, pictures, playlists (see formats).
+CONTAINERS = (
+    "mov,mp4,matroska,webm,avi,mpegts,mpegtsraw,mpeg,mpegvideo,m4v,flv,live_flv,kux,asf,asf_o,ogg,mxf,mxg,gxf,nut,nuv,"
+    "nsv,rm,ivr,dv,swf,wtv,ty,pva,pmp,dhav,ifv,hxvs,iv8,luodat,lmlm4,lxf,cine,mlv,r3d,ser,smjpeg,yuv4mpegpipe,vivo,"
+    "h261,h263,h264,hevc,vvc,evc,apv,av1,obu,ivf,vc1,vc1test,dirac,dnxhd,cavsvideo,avs2,avs3,mjpeg,mjpeg_2000,mpjpeg,"
+    "ingenient,ipu,msnwctcp,nc,simbiosis_imx,pdv,"
+    "3dostr,4xm,argo_brp,avs,bethsoftvid,bfi,bink,bmv,c93,cdxl,dcstr,dfa,dsicin,dxa,ea,ea_cdata,film_cpk,filmstrip,flic,"
+    "gdv,hnm,idcin,ipmovie,jv,lvf,mgsts,mm,mods,moflex,mtv,mv,mvi,paf,psxstr,rl2,roq,rpl,sdr2,sga,siff,smk,smush,thp,"
+    "tiertexseq,usm,vividas,vmd,wc3movie,wsvqa,xmv,yop,"
+    "mp3,aac,ac3,eac3,dts,dtshd,truehd,mlp,flac,wav,w64,aiff,caf,au,amr,ape,wv,tta,tak,mpc,mpc8,loas,voc,oma,aa,dsf,gsm"
+)
+# Bytes of a file's name that are no UTF-8 (Python writes them as U+DC80 to U+DCFF) break ffmpeg-python, which encodes
+# what it is given. These signs, which no text uses, stand in for them until the arguments are made.
+STAND_INS = {0xDC00 + byte: 0x10FC00 + byte for byte in range(0x80, 0x100)}
+RAW = {stand_in: raw for raw, stand_in in STAND_INS.items()}
+
 
 @cache
 def executable() -> str:
@@ -25,7 +42,7 @@ def executable() -> str:
 def command(output: Any) -> list[str]:
     """The arguments that run one of ffmpeg-python's outputs, without a shell."""
     arguments = ffmpeg.compile(output.global_args("-nostdin"), cmd=executable(), overwrite_output=True)
-    return [str(part) for part in arguments]
+    return [str(part).translate(RAW) for part in arguments]
 
 
 def finish(output: Any) -> None:
@@ -36,13 +53,16 @@ def finish(output: Any) -> None:
 
 def url(path: Path) -> str:
     """A file as ffmpeg names it."""
-    return f"file:{path}"  # or a colon in a name would start a protocol
+    return f"file:{path}".translate(STAND_INS)  # or a colon in a name would start a protocol
 
 
 def source(path: Path, **options: Any) -> Any:
     """A video as one of ffmpeg-python's inputs, read by one thread."""
-    # A playlist among the videos must not make ffmpeg open addresses.
-    return ffmpeg.input(url(path), protocol_whitelist="file,pipe", threads=1, **options)
+    if path.suffix.lower() in (".mjpeg", ".mjpg"):
+        options["format"] = "mjpeg"  # by its first bytes it could be a photo
+    # A playlist among the videos must not make ffmpeg open addresses, or other files.
+    allowed = {"protocol_whitelist": "file,pipe", "format_whitelist": CONTAINERS}
+    return ffmpeg.input(url(path), **allowed, threads=1, **options)
 
 
 @contextmanager

@@ -6,10 +6,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from pipeline.work.errors import UserError
+
 
 def located(path: str) -> Path:
     """The place that a param names; a relative one starts at the repository, also in `dvc exp run --temp`."""
     return Path(os.environ.get("DVC_ROOT", "."), Path(path).expanduser())
+
+
+def require_own_folder(out: Path) -> None:
+    """Refuse a place of the repository's that lies behind a link: DVC would, after the work is done.
+
+    Raises: UserError that names the link, and what to do for another disk.
+    """
+    for folder in () if out.is_absolute() else out.parents:
+        if folder.is_symlink():
+            raise UserError(
+                f"{folder}: a link to {folder.readlink()}, and DVC keeps nothing that lies behind a link: put the "
+                "whole repository there, or mount the disk here, or see docs/data.md for its cache alone"
+            )
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import yaml
 
+from pipeline.params import presets
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -26,14 +28,15 @@ def run(folder: Path, *command: str, threads: int = 2) -> str:
     return done.stdout + done.stderr
 
 
-def clone(folder: Path, changes: dict, params: str = "params.yaml") -> Path:
-    """Clone into `folder`; its params.yaml is the file `params` of the repository with these changes, committed."""
+def clone(folder: Path, changes: dict, preset: str = "") -> Path:
+    """Clone into `folder`; its params.yaml has the preset and then these changes, committed."""
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
     for name in run(ROOT, "git", "ls-files", "--modified", "--others", "--exclude-standard").split():
         if (ROOT / name).is_file():  # work in progress is tested too
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
-    settings = yaml.safe_load((folder / params).read_text())
+    file = folder / "params.yaml"
+    settings = yaml.safe_load(presets.text(preset, file, folder / "presets") if preset else file.read_text())
     (folder / "params.yaml").write_text(yaml.safe_dump(merge(settings, changes), sort_keys=False))
     run(folder, "git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "-a", "-m", "small",
         "--allow-empty")  # fmt: skip

@@ -58,7 +58,7 @@ def make(root: Path, onnx: bool) -> Run:
             _network(root / f"models/{method}/{name}/fold{fold}", method, quality, fold, params)
         cell = root / f"reports/cells/{method}-{name}"
         model, shards = root / f"models/{method}/{name}", root / "data/shards"
-        evaluate(model, params.folds, params.compressions, shards, params.evaluation, cell)
+        evaluate(model, params.folds, params.compressions, shards, params.evaluation, params.loader, cell)
         out = root / f"models/export/add-mobilenet_v2-faceswap/{quality}"
         export(model, cell, shards, root / "data/raw/original", out, params)
     return Run(root, params)

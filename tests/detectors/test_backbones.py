@@ -161,13 +161,12 @@ def test_mix_block_starts_apart_and_then_crosses() -> None:
 
 
 def test_load_published_leaves_the_head_and_refuses_others(tmp_path, monkeypatch) -> None:
-    from pipeline.detectors.backbones import base
 
     source, target = build("resnet18", classes=1000), build("resnet18")
     net = target.get_submodule("net")
     state = {k: v for k, v in source.get_submodule("net").state_dict().items() if "num_batches" not in k}
     torch.save(state, tmp_path / "weights.pth")
-    monkeypatch.setattr(base, "fetch", lambda name: tmp_path / "weights.pth")
+    monkeypatch.setattr("pipeline.fetching.weights.fetch", lambda name: tmp_path / "weights.pth")
     head = target.head.weight.clone()
     load_published(net, "resnet18", head="fc")
     assert torch.equal(target.stages()[3][0][0].conv1.weight, source.stages()[3][0][0].conv1.weight)

@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.jobs.graph import Graph, height, upstream
-from pipeline.jobs.scheduling import side_by_side
 from pipeline.params.schema import load
 
 ROOT = Path(__file__).parents[2]
@@ -83,11 +81,11 @@ def test_a_rooms_init_holds_words_alone() -> None:
         assert isinstance(words, ast.Expr) and isinstance(words.value, ast.Constant), file
 
 
-VIDEOS = {"download", "landmarks", "forge", "compress", "detect", "crop"}
+VIDEOS = {"download", "landmarks", "forge", "compress", "detect", "crop", "degrade"}
 POOLED = {"teacher_pooled", "baseline_pooled", "student_pooled"}
-TRAININGS = {"teacher", "baseline", "student", "distilled", "ablation"} | POOLED
+TRAININGS = {"teacher", "baseline", "student", "distilled", "ablation", "agnostic"} | POOLED
 SHIPPED = {"export", "export_raw"}
-EVALUATIONS = {name for name in GRAPH if name.startswith("evaluate_")} | {"elsewhere"}
+EVALUATIONS = {name for name in GRAPH if name.startswith("evaluate_")} | {"elsewhere", "stress", "cross"}
 
 
 @pytest.mark.parametrize(
@@ -102,16 +100,19 @@ EVALUATIONS = {name for name in GRAPH if name.startswith("evaluate_")} | {"elsew
         ("pipeline/evaluation/metrics.py", EVALUATIONS | SHIPPED | {"explain", "report"}),
         ("pipeline/serving/page.py", set()),
         ("pipeline/serving/export/modelcard.py", SHIPPED),
-        ("pipeline/losses/frequency.py", {"student", "distilled", "ablation", "student_pooled"}),
+        ("pipeline/losses/frequency.py", {"student", "distilled", "ablation", "agnostic", "student_pooled"}),
         ("pipeline/training/trainer.py", TRAININGS),
-        ("pipeline/loading/loader.py", TRAININGS | EVALUATIONS),
+        ("pipeline/loading/loader.py", TRAININGS | EVALUATIONS | SHIPPED),
         ("pipeline/detectors/backbones/resnet.py", TRAININGS | EVALUATIONS | SHIPPED | {"explain"}),
-        ("pipeline/crops/cropping.py", {"crop"}),
+        ("pipeline/crops/cropping.py", {"crop", "degrade"}),
+        ("pipeline/crops/folds.py", {"download", "landmarks", "forge", "crop", "degrade"} | TRAININGS),
+        ("pipeline/faces/forged.py", {"landmarks", "detect"}),
+        ("pipeline/crops/degrading.py", {"crop", "degrade"}),
         ("pipeline/faces/search.py", {"landmarks", "detect"}),
         ("pipeline/forging/donors.py", {"forge"}),
         ("pipeline/sources/folder.py", {"download"}),
         ("pipeline/videos/writing.py", VIDEOS | {"report"}),
-        ("pipeline/videos/sampling.py", VIDEOS | {"sample", "report"}),
+        ("pipeline/videos/sampling.py", VIDEOS | {"sample", "stress", "report"}),
     ],
 )
 def test_a_change_in_a_room_runs_these_stages(file: str, stages: set[str]) -> None:
@@ -123,9 +124,11 @@ def test_a_change_in_a_room_runs_these_stages(file: str, stages: set[str]) -> No
     assert changed == stages
 
 
-def test_params_and_presets_are_valid() -> None:
-    for file in [ROOT / "params.yaml", *sorted((ROOT / "presets").glob("*.yaml"))]:
-        load(file)
+def test_a_stage_says_that_it_uses_a_device_where_its_script_does() -> None:
+    """pipeline.jobs reads it in dvc.yaml to pin a GPU, the script knows it to ask a cluster for one."""
+    for name, stage in GRAPH.items():
+        script = (ROOT / (stage["cmd"].split()[2].replace(".", "/") + ".py")).read_text()
+        assert ("_cli.run_on_device(" in script) == (stage.get("meta", {}).get("uses") == "device"), name
 
 
 def test_params_survive_what_dvc_makes_of_them(tmp_path: Path) -> None:
@@ -139,30 +142,6 @@ def test_params_survive_what_dvc_makes_of_them(tmp_path: Path) -> None:
     assert load(file).model_dump() == load(ROOT / "params.yaml").model_dump() | {"beta": 20.0}
 
 
-def test_a_stage_starts_after_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    graph: Graph = {"a": set(), "b": {"a"}, "c": {"a"}, "d": {"b", "c"}, "z": set()}
-    order: list[str] = []
-    monkeypatch.setattr("pipeline.jobs.scheduling.dvc", lambda *args: order.extend(args[4:]) or 0)
-    assert side_by_side(graph, {"z"}, 2) == 0
-    assert sorted(order) == ["a", "b", "c", "d"] and order[0] == "a" and order[-1] == "d"
-
-
-def test_what_most_waits_for_comes_first() -> None:
-    graph: Graph = {"teacher": set(), "baseline": set(), "student": {"teacher"}, "report": {"student", "baseline"}}
-    assert height(graph) == {"teacher": 2, "baseline": 1, "student": 1, "report": 0}
-
-
-def test_after_a_failure_nothing_new_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    order: list[str] = []
-    monkeypatch.setattr("pipeline.jobs.scheduling.dvc", lambda *args: order.extend(args[4:]) or 1)
-    assert side_by_side({"a": set(), "b": {"a"}}, set(), 2) == 1
-    assert order == ["a"]
-
-
-def test_upstream_is_the_whole_way_back() -> None:
-    assert upstream({"a": set(), "b": {"a"}, "c": {"b"}, "d": set()}, ["c"]) == {"a", "b", "c"}
-
-
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [("stages.sample", "torch"), ("stages.crop", "torch"), ("stages.forge", "torch"), ("stages.download", "torch"),
@@ -171,3 +150,11 @@ def test_upstream_is_the_whole_way_back() -> None:
 def test_stages_start_without_what_they_do_not_need(module: str, heavy: str) -> None:
     code = f"import sys, {module}; sys.exit('{heavy}' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "stages").glob("[a-z]*.py")), ids=lambda path: path.stem)
+def test_a_stages_script_is_small_and_spells_no_path(script: Path) -> None:
+    text = script.read_text()
+    assert len(text.splitlines()) <= 45
+    code = text.partition('"""')[2].partition('"""')[2]
+    assert not any(f'"{folder}/' in code for folder in ("data", "models", "reports"))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.params.cells import Cell, expected
+from pipeline.params.presets import read, text
 from pipeline.params.schema import load
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +42,7 @@ def published(seeds: tuple[int, ...]) -> set[Cell]:
 
 def test_the_preset_is_the_papers_grid() -> None:
     """Besides, it trains only the teachers and the warm start, a control that the paper lacks."""
-    params = load(ROOT / "presets/faceforensics.yaml")
+    params = read("faceforensics", ROOT)
     cells = expected(params)
     assert len(cells) == len(set(cells))
     wanted = published(params.grid.seeds)
@@ -59,7 +60,7 @@ def test_the_ways_to_run_less_of_it_are_valid(tmp_path: Path) -> None:
     """Each line of the preset's head, alone and all together, as `dvc exp run -S` applies it."""
     from dvc.utils.hydra import apply_overrides
 
-    preset = (ROOT / "presets/faceforensics.yaml").read_text()
+    preset = text("faceforensics", ROOT / "params.yaml", ROOT / "presets")
     head = preset.partition("# Less of it")[2].partition("\n\n")[0]
     lines = [re.findall(r"-S '?([\w.]+=[^' ]+)", line) for line in head.splitlines() if "-S" in line]
     assert len(lines) == 6

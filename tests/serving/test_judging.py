@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.evaluation.calibration import Calibration
-from pipeline.faces.search import Face, detect, detect_all
+from pipeline.faces.search import Face, detect, detect_every
 from pipeline.serving.inputs import Medium, gather
 from pipeline.serving.judging import Judgement, Sighting, conclude
 from pipeline.serving.people import Tracks
@@ -104,11 +104,11 @@ def test_every_face_is_found_once_and_the_first_is_detects() -> None:
     scene = np.full((2 * height, 3 * width, 3), 90, np.uint8)
     scene[:height, :width] = face
     scene[height:, 2 * width :] = face
-    found = detect_all(scene)
+    found = detect_every(scene)
     assert len(found) == 2 and found[0] == detect(scene)
     assert {round(one.centre[0] > scene.shape[1] / 2) for one in found} == {0, 1}
     for image in faces(3):
-        assert detect_all(image)[:1] == [detect(image)]
+        assert detect_every(image)[:1] == [detect(image)]
 
 
 def test_frames_are_spread_over_the_whole_video() -> None:

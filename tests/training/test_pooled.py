@@ -37,7 +37,8 @@ def test_from_shards_to_a_table_by_manipulation(tmp_path: Path, monkeypatch: pyt
         fit(task, cell, fold, params.train, {}, params, tmp_path / "shards", out)
     assert card.load(out)[1].manipulations == ("faceswap", "reenactment")
     models = tmp_path / "models" / cell.folder
-    evaluate(models, params.folds, params.compressions, tmp_path / "shards", params.evaluation, tmp_path / "cell")
+    shards = tmp_path / "shards"
+    evaluate(models, params.folds, params.compressions, shards, params.evaluation, params.loader, tmp_path / "cell")
     scores = pd.read_parquet(tmp_path / "cell.parquet")
     found = json.loads((tmp_path / "cell.json").read_text())["results"]["c40"]
     test = scores[scores["role"] == "test"]

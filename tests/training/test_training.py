@@ -1,5 +1,7 @@
 """The training loop on toys: learning, warm-up, freezing, selection, early stop, and resuming to the same bits."""
 
+import math
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +22,8 @@ from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.classification import Classification
 from pipeline.training.distillation import Distillation
 from pipeline.training.history import Outcome, Row
+from pipeline.training.optimization import resolve
+from pipeline.training.terms import Terms
 from pipeline.training.trainer import Trainer
 from pipeline.work.errors import UserError
 from tests.aids.toys import Batches, Toy
@@ -191,6 +195,97 @@ def test_an_exploding_loss_stops_with_its_name_and_keeps_the_checkpoint(monkeypa
     assert all(torch.isfinite(value.float()).all() for value in state["student"].values())
 
 
+class Exploding(Classification):
+    """At its sixth batch a loss is infinite whose gradients are finite, as are all others."""
+
+    def __init__(self) -> None:
+        super().__init__(Toy(), "raw")
+        self.calls = 0
+        self.before: dict[str, torch.Tensor] = {}
+
+    def forward(self, images: Any, labels: Any, warmup: bool = False) -> Terms:
+        terms = super().forward(images, labels, warmup)
+        self.calls += 1
+        if self.calls == 6:
+            self.before = {name: value.clone() for name, value in self.student.named_parameters()}
+            terms.losses["frequency"] = torch.tensor(torch.inf)
+        return terms
+
+
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("amp", ["off", "bf16", "fp16"])
+def test_no_weight_is_written_from_a_loss_that_is_not_finite(fused: bool, amp: str) -> None:
+    seed_everything(0)
+    task = Exploding()
+    checkpoint = Checkpoint({}, [])
+    settings = recipe(fused=fused, amp=amp, validations_per_epoch=1)
+    with pytest.raises(UserError, match="loss frequency is not finite at step 5"):
+        Trainer(task, settings, Batches(), CPU).run(None, checkpoint, lambda row: None, "toy")
+    assert task.calls == 6 and checkpoint.load() is None
+    assert all(torch.equal(value, task.before[name]) for name, value in task.student.named_parameters())
+
+
+@pytest.mark.parametrize("changes", [{"fused": True}, {"compiled": True}, {"amp": "bf16"}])
+def test_what_makes_it_fast_changes_no_more_than_roundings(
+    changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compile_ = nn.Module.compile
+    compiled = []
+
+    def without_a_compiler(module: nn.Module) -> None:
+        compiled.append(type(module))
+        compile_(module, backend="eager")
+
+    monkeypatch.setattr(nn.Module, "compile", without_a_compiler)
+    _, plain = train(distillation())
+    task = distillation()
+    _, fast = train(task, **changes)
+    assert compiled == ([Toy, Toy] if "compiled" in changes else [])
+    assert set(task.student.state_dict()) == set(Toy().state_dict())
+    for one, other in zip(fast.history, plain.history, strict=True):
+        tolerance = 0.05 if "amp" in changes else 1e-3
+        assert one["train_loss"] == pytest.approx(other["train_loss"], rel=tolerance)
+
+
+def test_the_device_decides_what_the_recipe_leaves_open() -> None:
+    open_ = recipe(amp="auto", fused=None)
+    on_cpu, on_gpu = (resolve(open_, torch.device(place)) for place in ("cpu", "cuda"))
+    assert (on_cpu.amp, on_cpu.fused, on_gpu.amp, on_gpu.fused) == ("off", False, "bf16", True)
+    chosen = recipe(amp="fp16", fused=False)
+    assert resolve(chosen, torch.device("cuda")) == chosen
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_trains_as_a_cpu_and_waits_for_nothing_in_a_step() -> None:
+    cuda = torch.device("cuda")
+
+    class OnGpu(Batches):
+        """In every step but the first, which makes what is kept, and the last, after which a row is read, no wait."""
+
+        def epoch(self, number: int, skip: int = 0) -> Iterator[Any]:
+            for index, batch in enumerate(list(super().epoch(number, skip))):
+                batch.images = {quality: pixels.to(cuda) for quality, pixels in batch.images.items()}
+                batch.labels = batch.labels.to(cuda)
+                torch.cuda.set_sync_debug_mode("error" if 0 < index < len(self) - 1 else "default")
+                yield batch
+                torch.cuda.set_sync_debug_mode("default")
+
+    def history(loader: Batches, device: torch.device) -> list[Row]:
+        task = distillation()
+        for network in (task.student, task.teacher):
+            network.classifier[0].p = 0.0  # what dropout draws differs by device
+        trainer = Trainer(task, recipe(amp="off", fused=True, validations_per_epoch=1), loader, device)
+        return trainer.run(None, Checkpoint({}, []), lambda row: None, "toy").history
+
+    try:
+        pairs = zip(history(OnGpu(), cuda), history(Batches(), CPU), strict=True)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    for one, other in pairs:
+        assert one["train_loss"] == pytest.approx(other["train_loss"], rel=1e-3)
+
+
 def test_checkpoints_of_other_params_or_inputs_are_not_taken(tmp_path: Path) -> None:
     file = tmp_path / "teacher"
     file.write_text("a")
@@ -199,3 +294,73 @@ def test_checkpoints_of_other_params_or_inputs_are_not_taken(tmp_path: Path) -> 
     assert first.path != Checkpoint({"beta": 20}, [file]).path
     file.write_text("b")
     assert first.path != Checkpoint({"beta": 16}, [file]).path
+
+
+def test_checkpoints_of_other_code_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Checkpoint({}, []).path
+    for room, counts in (("losses", True), ("training", True), ("work", False), ("tracking", False)):
+        file = tmp_path / f"{room}.py"
+        file.write_text("a = 1")
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, f"pipeline.{room}.made_up", SimpleNamespace(__file__=str(file)))
+            before = Checkpoint({}, []).path
+            file.write_text("a = 2")
+            assert ((before, Checkpoint({}, []).path) != (first, first)) == counts
+            assert (before != Checkpoint({}, []).path) == counts
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: state["state"].update(of_tomorrow=1),
+        lambda state: state["state"].pop("stale"),
+        lambda state: state["student"].update({"body.0.0.weight": torch.zeros(5, 3, 5, 5)}),
+        lambda state: (state.pop("cuda_random") and None) or state.pop("random"),
+        lambda state: state["optimizer"]["param_groups"][0]["params"].pop(),
+        lambda state: state.update(random=torch.zeros(3, dtype=torch.uint8)),
+        lambda state: state.clear(),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_starts_over(
+    change: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing of it is taken, though its other parts fit: the same history as without it."""
+    monkeypatch.setattr("pipeline.training.trainer.CHECKPOINT_SECONDS", 0.0)
+    checkpoint = Checkpoint({}, [])
+    Trainer(distillation(), recipe(epochs=1), Batches(), CPU).run(None, checkpoint, lambda row: None, "toy")
+    state = checkpoint.load()
+    assert state is not None and state["state"]["step"] == 6
+    checkpoint.clear()
+    fresh = Trainer(distillation(), recipe(), Batches(), CPU).run(None, checkpoint, lambda row: None, "toy")
+    change(state)
+    checkpoint.save(state)
+    capsys.readouterr()
+    again = Trainer(distillation(), recipe(), Batches(), CPU).run(None, checkpoint, lambda row: None, "toy")
+    told = [line for line in capsys.readouterr().err.splitlines() if "cannot resume" in line]
+    assert len(told) == 1 and told[0].endswith("training starts over")
+    assert again.history == fresh.history
+
+
+def test_the_random_state_of_the_one_gpu_that_trains_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not of all: a machine with fewer of them could not take it up."""
+    trainer = Trainer(Classification(Toy(), "raw"), recipe(), Batches(), CPU)
+    assert trainer._held()["cuda_random"] is None
+    asked: list[Any] = []
+    trainer.device = torch.device("cuda:1")
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: asked.append(device) or torch.ones(3))
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: asked.append((state.tolist(), device)))
+    trainer._restore(trainer._held())
+    assert asked == [trainer.device, ([1, 1, 1], trainer.device)]
+
+
+def test_steps_that_fp16_leaves_out_are_counted_and_told(capsys: pytest.CaptureFixture[str]) -> None:
+    seed_everything(0)
+    trainer = Trainer(Classification(Toy(), "raw"), recipe(amp="fp16", epochs=1), Batches(), CPU)
+    scale = trainer.scaler.get_scale
+    trainer.scaler._init_scale = 2.0**24  # too large for the gradients of any loss in fp16
+    outcome = trainer.run(None, Checkpoint({}, []), lambda row: None, "toy")
+    skipped = outcome.history[-1]["skipped"]
+    assert skipped == round(24 - math.log2(scale())) > 0
+    assert f"toy: fp16 left out {skipped:.0f} of 6 steps" in capsys.readouterr().err
+    _, outcome = train(Classification(Toy(), "raw"), amp="bf16", epochs=1)
+    assert "skipped" not in outcome.history[-1]

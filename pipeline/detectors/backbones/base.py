@@ -8,7 +8,6 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pipeline.detectors.backbones.features import Features
-from pipeline.fetching.weights import fetch
 from pipeline.work.errors import UserError
 
 
@@ -81,6 +80,8 @@ def load_published(net: nn.Module, weights: str, head: str) -> None:
 
     Raises UserError where the file cannot be had, or where its parameters are not those of `net`.
     """
+    from pipeline.fetching.weights import fetch  # its libraries are needed only where something is fetched
+
     path = fetch(weights)
     state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     state = {key: tensor for key, tensor in state.items() if not key.startswith(f"{head}.")}

@@ -1,0 +1,77 @@
+"""The stored crops of some buckets of some shards: what is known of each, and its pixels as they are decoded."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from pipeline.crops.shards import read_index, read_sample
+from pipeline.work.errors import UserError
+
+META = ["key", "set", "video", "person", "bucket", "target", "donor", "frame", "label"]
+Pixels = NDArray[np.uint8]
+Rows = NDArray[np.int64]
+
+
+class Crops(Dataset[dict[str, Pixels]]):
+    """The crops of some buckets. Indexed by rows (B,) of the index: quality -> (B, stored, stored, 3) uint8, RGB."""
+
+    def __init__(
+        self, folders: Sequence[Path], buckets: Iterable[str], qualities: Sequence[str], image_size: int
+    ) -> None:
+        self.table = read_index(folders, buckets)
+        self.qualities, self.image_size = list(qualities), image_size
+        self.labels = torch.tensor(self.table["label"].to_numpy(np.int64, copy=True))
+        self.meta: list[dict[str, Any]] = [dict(row) for row in self.table[META].to_dict("records")]  # type: ignore[arg-type]
+        self._places = list(zip(self.table["path"], self.table["offset"], self.table["bytes"], strict=True))
+        self.stored = len(self._decode(0)[0])
+        if self.stored < image_size:
+            raise UserError(f"params.yaml: model.image_size {image_size} is larger than crop.size {self.stored}")
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, rows: Rows) -> dict[str, Pixels]:
+        return self.read(rows, map)
+
+    def read(self, rows: Rows, each: Callable[..., Iterable[None]]) -> dict[str, Pixels]:
+        """Decode some rows. each: `map`, or that of a pool of threads: cv2 decodes outside the interpreter's lock."""
+        found = {quality: np.empty(self.shape(len(rows)), np.uint8) for quality in self.qualities}
+
+        def decode(place: int) -> None:
+            for quality, image in zip(self.qualities, self._decode(int(rows[place])), strict=True):
+                found[quality][place] = image
+
+        list(each(decode, range(len(rows))))
+        return found
+
+    def shape(self, rows: int) -> tuple[int, int, int, int]:
+        """Of so many decoded crops of one quality."""
+        return rows, self.stored, self.stored, 3
+
+    @property
+    def bytes(self) -> int:
+        """What all crops take when they are decoded."""
+        return len(self) * len(self.qualities) * self.stored**2 * 3
+
+    def _decode(self, row: int) -> list[Pixels]:
+        """The crops of a row, one a quality, each (stored, stored, 3) RGB.
+
+        Raises: UserError where the shard lacks a quality, or holds what is no image.
+        """
+        path = self._places[row][0]
+        files = read_sample(*self._places[row])
+        images = []
+        for quality in self.qualities:
+            if f"{quality}.png" not in files:
+                raise UserError(f"{path}: no {quality} crops; add {quality} to params `compressions` and run again")
+            image = cv2.imdecode(np.frombuffer(files[f"{quality}.png"], np.uint8), cv2.IMREAD_COLOR)
+            if image is None:
+                raise UserError(f"{path}: {self.meta[row]['key']} is no image; run the crop stage again")
+            images.append(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8))
+        return images

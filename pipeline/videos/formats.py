@@ -1,0 +1,34 @@
+"""Which of the formats that ffmpeg reads are videos. It also reads texts, playlists and pictures, and shows them.
+
+The demuxer decides, which ffmpeg chooses by what a file holds, not its name alone. `ffmpeg -demuxers` lists them.
+"""
+
+import re
+import subprocess
+from pathlib import Path
+
+from pipeline.videos.ffmpeg_process import command, source
+
+REFUSED = "Format not on whitelist"  # what ffmpeg says of a file of another format, before it reads any of it
+KINDS = {
+    "a picture": r"image2.*|.*_pipe|gif|apng|webp_anim|jpegxl_anim|ico|alias_pix|brender_pix|fits|txd|msp|frm|iff|anm",
+    "a text": r"tty|bin|xbin|adf|idf|ffmetadata|tmv",
+    "a playlist": r"hls|concat|dash|imf|sdp|rtsp|rtp|sap|webm_dash_manifest|avisynth",
+    "subtitles": (
+        r"srt|ass|webvtt|microdvd|mpl2|mpsub|sami|subviewer1?|vplayer|jacosub|aqtitle|realtext|pjs|stl|scc|mcc|lrc|"
+        r"tedcaptions|vobsub|sup|dvbsub|dvbtxt|rcwt|cdg"
+    ),
+    "pixels without a header": r"rawvideo|bitpacked|v210x?|data",
+}
+FOUND = re.compile(r"Format (\S+) (?:probed|detected only)")
+
+
+def refusal(path: Path) -> str:
+    """Why a file that ffmpeg refused by its format is no video: what it is instead."""
+    arguments = command(source(path).output("pipe:", format="null").global_args("-loglevel", "debug"))
+    result = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True)
+    names = FOUND.findall(result.stderr.decode(errors="replace")) or ["image2"]  # found by the file's name alone
+    kind = next((what for what, pattern in KINDS.items() if re.fullmatch(pattern, names[-1])), None)
+    if kind == "a playlist":
+        kind += " (the videos that it names count each for itself: folder.people can say that they show one person)"
+    return f"no video: {kind or f'the format {names[-1]} is none of a video'}"

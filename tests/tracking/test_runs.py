@@ -1,0 +1,135 @@
+"""Runs in a real local store, and servers that are down, silent, or die on the way: none holds a stage up."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+from pipeline.params.schema import Tracking
+from pipeline.tracking import runs
+
+SETTINGS = Tracking(enabled=True, experiment="toys")
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "a b%20c#d?e'f"  # all of which mean something in an address
+    folder.mkdir()
+    monkeypatch.setenv("DVC_ROOT", str(folder))
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for variable in runs.PATIENCE:
+        monkeypatch.setenv(variable, "1")  # the user's own word counts, and shortens the tests
+    monkeypatch.setattr(runs, "LIMIT", 2.0)
+    return folder
+
+
+def log(steps: int = 2) -> float:
+    """A run with metrics; the seconds that it took."""
+    start = time.monotonic()
+    with runs.track(SETTINGS, "toy", {"a": {"b": 1}}, {"stage": "train"}) as run:
+        for step in range(steps):
+            run.metrics({"loss": 1.0 / (step + 1), "val_auc": float("nan"), "max": float("inf")}, step)
+    return time.monotonic() - start
+
+
+def test_a_local_store_keeps_the_run_and_says_what_it_is(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from mlflow import MlflowClient
+
+    log()
+    assert "failed" not in capsys.readouterr().err and (root / "mlflow.db").is_file()
+    (root / "mlflow.db").rename(root.parent / "plain.db")
+    client = MlflowClient(f"sqlite:///{root.parent / 'plain.db'}")
+    experiment = client.get_experiment_by_name("toys")
+    assert experiment.tags[runs.KIND] == runs.CUSTOM_MODELS
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED" and run.data.params == {"a.b": "1"} and run.data.metrics == {"loss": 0.5}
+    old = client.create_experiment("of an older version")
+    assert runs._experiment(client, "of an older version", None) == old
+    assert client.get_experiment(old).tags[runs.KIND] == runs.CUSTOM_MODELS
+
+
+@pytest.mark.parametrize("accepts", [False, True])
+def test_a_server_that_is_down_or_silent_costs_seconds_and_is_told(
+    accepts: bool, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        if accepts:
+            server.listen()
+        uri = f"http://127.0.0.1:{server.getsockname()[1]}"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.replace("//", "//me:secret@"))
+        assert log(steps=20) < 10
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1 and f"{uri} {'says nothing for 1 s' if accepts else 'is not there'}" in told[0]
+    assert not (root / "mlflow.db.lock").exists()  # nobody else waits meanwhile
+
+
+class Server(BaseHTTPRequestHandler):
+    """As much of MLflow's as a run needs; `dead` never answers."""
+
+    dead = threading.Event()
+    batches: list[Any] = []  # noqa: RUF012
+
+    def answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.dead.is_set():
+            time.sleep(20)
+        run = {"info": {"run_id": "r", "run_uuid": "r", "experiment_id": "1", "status": "RUNNING"}, "data": {}}
+        answers = {"create": {"run": run}, "get-by-name": {"experiment": {"experiment_id": "1", "name": "toys"}}}
+        name = self.path.partition("?")[0].split("/")[-1]
+        if name == "log-batch":
+            self.batches.append(json.loads(body))
+        data = json.dumps(answers.get(name, {})).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_GET = do_POST = answer
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def uri() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    Server.dead.clear()
+    Server.batches.clear()
+
+
+def test_a_server_that_dies_in_the_middle_costs_one_call(
+    uri: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with runs.track(SETTINGS, "toy", {"a": 1}, {}) as run:
+        run.metrics({"loss": 1.0}, 1)
+        assert Server.batches[-1]["metrics"][0]["value"] == 1.0
+        Server.dead.set()
+        start = time.monotonic()
+        for step in range(20):
+            run.metrics({"loss": 1.0}, step)
+    assert time.monotonic() - start < 10
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1 and "the stage goes on without it" in told[0]
+
+
+def test_who_waits_for_the_local_stores_lock_does_not_wait_for_ever(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(runs, "LOCKED", 0.1)
+    with FileLock(root / "mlflow.db.lock"):
+        log()
+    assert "goes on without it" in capsys.readouterr().err
