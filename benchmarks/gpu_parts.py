@@ -147,7 +147,7 @@ def step(setup: Setup, precision: Precision) -> Row:
     with precision.on():
         timings, memory = [], 0.0
         for method in (setup.backbone, "add"):
-            task = made_up.task(method, setup.backbone, _some(source))
+            task = made_up.task(method, setup.backbone, made_up.some(source))
             recipe = made_up.recipe(method, amp=precision.amp, channels_last=precision.channels_last)
             _reset(device)
             timings.append(made_up.training(task, recipe, source, device, **setup.counts))
@@ -173,12 +173,6 @@ def step(setup: Setup, precision: Precision) -> Row:
         "losses / ADD step": losses.median / add.median,
         "ADD memory GiB": memory,
     }
-
-
-def _some(source: Callable[[], Iterator[Any]]) -> Tensor:
-    """Images for the statistics of a made-up teacher."""
-    images: Tensor = next(source()).images["raw"][:16]
-    return images
 
 
 def _look(teacher: nn.Module, batch: Any, precision: Precision, device: str) -> Features:
@@ -213,7 +207,7 @@ def _waits(setup: Setup) -> float:
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             made_up.training(
-                made_up.task("add", setup.backbone, _some(source)), recipe, source, setup.device, 0, 1, steps
+                made_up.task("add", setup.backbone, made_up.some(source)), recipe, source, setup.device, 0, 1, steps
             )
         return sum("synchronizing" in str(one.message) for one in told)
 
@@ -246,7 +240,7 @@ def compiled(setup: Setup) -> Iterator[Row]:
     source = made_up.resident(setup.batch, setup.size, setup.device)
     for mode, method in itertools.product(("reduce-overhead", "default"), (setup.backbone, "add")):
         started = time.perf_counter()
-        task = made_up.task(method, setup.backbone, _some(source))
+        task = made_up.task(method, setup.backbone, made_up.some(source))
         _compile(task, setup, mode)
         recipe = made_up.recipe(method, amp="bf16", channels_last=True)
         with COMPILED.on():
@@ -310,10 +304,13 @@ def loading(setup: Setup) -> Iterator[Row]:
         with BEST.on():
             kept = list(itertools.islice(epochs(), 4))
             sources = (epochs, lambda: itertools.cycle(kept))
-            some = kept[0].images["raw"][:16]
             whole, bare = (
                 made_up.training(
-                    made_up.task("add", setup.backbone, some), recipe, source, setup.device, **setup.counts
+                    made_up.task("add", setup.backbone, made_up.some(epochs)),
+                    recipe,
+                    source,
+                    setup.device,
+                    **setup.counts,
                 )
                 for source in sources
             )
@@ -376,7 +373,7 @@ def _ten_steps(setup: Setup, device: str, amp: str) -> tuple[list[float], Tensor
     rows: list[dict[str, float]] = []
     torch.manual_seed(0)
     source = made_up.resident(setup.pick(16, 4), setup.pick(64, 32), device)
-    task = made_up.task("add", "resnet18", _some(source))
+    task = made_up.task("add", "resnet18", made_up.some(source))
     loader = Clocked(source, 0, 1, 10, device)
     recipe = made_up.recipe("add", amp=amp, validations_per_epoch=10)
     Trainer(task, recipe, loader, torch.device(device)).run(None, made_up.Nowhere(), rows.append, "ten")  # type: ignore[arg-type]
@@ -405,7 +402,9 @@ def methods(setup: Setup) -> Iterator[Row]:
     source = made_up.resident(setup.batch, setup.size, setup.device)
     for method in setup.pick(names, names[:3]):
         _reset(setup.device)
-        task = made_up.task(method, method if method in made_up.paper().baselines else setup.backbone, _some(source))
+        task = made_up.task(
+            method, method if method in made_up.paper().baselines else setup.backbone, made_up.some(source)
+        )
         with BEST.on():
             timing = made_up.training(task, made_up.recipe(method), source, setup.device, **setup.counts)
         yield {
@@ -424,7 +423,7 @@ def kernels(setup: Setup) -> Iterator[Row]:
     steps = 3
     for load in (setup, setup.small):
         source = made_up.resident(load.batch, load.size, load.device)
-        task, recipe = made_up.task("add", load.backbone, _some(source)), made_up.recipe("add")
+        task, recipe = made_up.task("add", load.backbone, made_up.some(source)), made_up.recipe("add")
         run = partial(made_up.training, task, recipe, source, load.device, 0, 1)
         with BEST.on():
             run(2)
