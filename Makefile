@@ -9,7 +9,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 STAMP := $(VENV)/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro preset test proof lint
+.PHONY: help setup repro plan preset test proof lint
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -30,7 +30,10 @@ $(STAMP): requirements.lock
 	@touch $@
 
 repro: setup  ## download, forge, compress, crop, train, evaluate, report: reports/report.html
-	$(BIN)/python -m pipeline.jobs --first crop $(if $(JOBS),--jobs $(JOBS))
+	$(BIN)/python -m pipeline.jobs $(if $(JOBS),--jobs $(JOBS))
+
+plan: setup  ## what repro would run, and what it takes: stages, trainings, videos, disk, hours
+	$(BIN)/python -m pipeline.jobs --plan $(if $(JOBS),--jobs $(JOBS))
 
 preset: setup  ## make preset NAME=faceforensics: params.yaml with presets/faceforensics.yaml in it
 	@$(BIN)/python -m pipeline.params.presets $(NAME)

@@ -17,9 +17,9 @@ from pipeline.crops.shards import ShardWriter
 from pipeline.detectors.backbones.features import Features
 from pipeline.detectors.backbones.registry import build
 from pipeline.losses import registry
-from pipeline.params.presets import text
+from pipeline.params import presets
 from pipeline.params.recipes import Train
-from pipeline.params.schema import READER, Params, check
+from pipeline.params.schema import Params
 from pipeline.training.classification import Classification
 from pipeline.training.distillation import Distillation
 from pipeline.training.trainer import Trainer
@@ -88,7 +88,7 @@ class Nowhere:
 
 @cache
 def paper() -> Params:
-    return check(READER.load(text("faceforensics", ROOT / "params.yaml", ROOT / "presets")), Path("the paper's params"))
+    return presets.read("faceforensics", ROOT)
 
 
 def recipe(method: str, **changes: Any) -> Train:

@@ -40,6 +40,7 @@ from benchmarks.clips import Clip, make, manifest
 from benchmarks.procedure import reference
 from pipeline.crops.cropping import Job, crop_video
 from pipeline.faces.boxes import Box, Image, archive_name
+from pipeline.faces.detection import Job as Searching
 from pipeline.faces.detection import Search, find_video, follow
 from pipeline.faces.search import detect
 from pipeline.fetching.weights import fetch
@@ -53,8 +54,8 @@ FAKES = 5  # of each original in FaceForensics++
 def original(clip: Clip, search: Search, keep: Path) -> Mapping[int, Box]:
     """The work of the detect and crop stages on a video that is searched for faces; returns its boxes."""
     raw = clip.files["raw"]
-    found = find_video((raw.stem, clip.wanted), raw.parent, search, keep)
-    boxes = {frame: (left, top, size) for frame, left, top, size in found if size is not None}
+    found = find_video(Searching(raw.stem, clip.wanted), raw.parent, search, keep).rows
+    boxes = {frame: (left, top, size) for frame, left, top, size, _ in found if size is not None}
     crops(clip, boxes, keep / archive_name(raw.stem))  # type: ignore[arg-type]
     return boxes  # type: ignore[return-value]
 
@@ -90,8 +91,8 @@ def compare_crops(clips: Sequence[Clip], repeats: int, searches: Mapping[str, Se
         squares = [np.asarray(cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)) for png in packed]
         theirs = reference(clip, detector, predictor)
         for name, search in searches.items():
-            for index, _, mine in follow(frames, search):
-                box = theirs[index]
+            for index, _, faces in follow(frames, search):
+                mine, box = next(iter(faces), None), theirs[index]
                 found[name][_who(mine is not None, box is not None)] += 1
                 if mine is not None and box is not None:
                     overlaps[name].append(iou(mine, (box.left(), box.top(), box.right() + 1, box.bottom() + 1)))
@@ -141,7 +142,7 @@ def compare_compress(raw: Path, names: Sequence[str], repeats: int, out: Path) -
 
     def stage(workers: int) -> None:  # on its own: spawned workers would load this benchmark's imports, too
         call = f"compress(Path({str(raw)!r}), Path({str(out / str(workers))!r}), 23, 'c23', {workers})"
-        code = f"from pathlib import Path; from pipeline.compression import compress; {call}"
+        code = f"from pathlib import Path; from pipeline.videos.compression import compress; {call}"
         subprocess.run([sys.executable, "-c", code], check=True)
 
     out.mkdir()

@@ -1,40 +1,77 @@
 """How every stage starts: arguments in, one outcome line out, a mendable error as one line and exit status 1."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from pipeline.params.cells import BASELINE, Cell
-from pipeline.work import disk
+from pipeline.params.schema import load
+from pipeline.work import cluster, disk, memory, warm
 from pipeline.work.errors import UserError
 from pipeline.work.files import require_own_folder
 
+Work = Callable[[argparse.Namespace], str]
 
-def run(parser: argparse.ArgumentParser, work: Callable[[argparse.Namespace], str]) -> None:
+
+def run(parser: argparse.ArgumentParser, work: Work) -> None:
     """Parse the command line, do `work`, print the outcome that it returns as one line after the stage's name."""
     name = Path(sys.argv[0]).stem
     parser.prog = f"python -m stages.{name}"
     try:
         arguments = parser.parse_args()
         require_own_folder(arguments.out)
-        outcome = work(arguments)
+        outcome = _full_disk_told(work, arguments)
     except UserError as error:
         sys.exit(f"{name}: {error}")  # a string goes to stderr, exit status 1
-    except OSError as error:
-        if told := disk.full(error):
-            sys.exit(f"{name}: {told}")
-        raise
     print(f"{name}: {outcome}", flush=True)
+
+
+def run_on_device(parser: argparse.ArgumentParser, work: Work) -> None:
+    """`run` for work with a network: on the device of this machine, or as a task of the cluster.
+
+    Under `python -m pipeline.jobs` a fork of its warm process does it, which has torch loaded.
+    """
+
+    spec = sys.modules["__main__"].__spec__
+    assert spec is not None, "stages are started as python -m stages.x"
+    module = spec.name
+    if (there := os.environ.get(warm.ADDRESS)) and (status := warm.hand_over(there, module)) is not None:
+        sys.exit(status)
+
+    def placed(arguments: argparse.Namespace) -> str:
+        params = load()
+        call = partial(_on_device, module, work.__name__, arguments)
+        if params.cluster.address is None:
+            return call()
+        return cluster.run_stage(call, params.cluster.address, params.jobs.per_gpu, arguments.out.name)
+
+    run(parser, placed)
+
+
+def _on_device(module: str, work: str, arguments: argparse.Namespace) -> str:
+    """Imported by its name, the work is the same thing on every node of a cluster."""
+    memory.keep_freed()
+    return _full_disk_told(getattr(import_module(module), work), arguments)
+
+
+def _full_disk_told(work: Work, arguments: argparse.Namespace) -> str:
+    try:
+        return work(arguments)
+    except OSError as error:
+        raise disk.full(error) or error from None
 
 
 def training_parser(description: str | None) -> argparse.ArgumentParser:
     """The arguments of every training: which cell and fold, from which shards, into which folder."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--method", required=True, help="teacher, baseline, or the name of a distillation")
+    parser.add_argument("--method", required=True, help="teacher, baseline, or the name of a method")
     parser.add_argument("--backbone", required=True, help="of the model, and of its teacher")
     parser.add_argument("--manipulation", required=True)
-    parser.add_argument("--compression", required=True, help="of the crops that the model sees")
+    parser.add_argument("--compression", required=True, help="of the crops that the model sees: one, raw, or all")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--fold", type=int, required=True)
     parser.add_argument("--shards", type=Path, required=True, help="folder of the sets' shards")

@@ -15,8 +15,9 @@ from stages import _cli
 
 def main(arguments: argparse.Namespace) -> str:
     settings = params.load()
+    frames = pd.read_parquet(arguments.frames)
     done, rejected = cropping.crop_set(
-        frames=pd.read_parquet(arguments.frames),
+        frames=frames,
         faces=arguments.faces,
         raw=arguments.raw,
         compressed={quality: arguments.compressed / quality for quality in settings.compressions},
@@ -26,7 +27,10 @@ def main(arguments: argparse.Namespace) -> str:
         workers=settings.workers,
         cluster=settings.cluster.address,
     )
-    return f"{arguments.set}: {done} frames in shards, {rejected} rejected"
+    outcome = f"{arguments.set}: {done} frames in shards, {rejected} rejected"
+    # The crops may be there to be tested on elsewhere: what no fold can do with them stops a training, not this stage.
+    lacking = cropping.lacking(settings, frames, arguments.out)
+    return f"{outcome}; {lacking}" if lacking else outcome
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Find the largest face of each sampled frame of a set, on raw, and keep its pixels:
+"""Find the face of each sampled frame of a set, on raw, and keep its pixels:
 python -m stages.detect --videos data/raw/original --frames data/frames/original.parquet --out data/faces/original
 """
 
@@ -7,27 +7,39 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.faces.detection import Search, detect_set
+from pipeline.faces.detection import Search, When, detect_set
 from pipeline.params import schema as params
 from stages import _cli
 
 
 def main(arguments: argparse.Namespace) -> str:
     settings = params.load()
-    found, frames = detect_set(
+    done = detect_set(
         arguments.videos,
         pd.read_parquet(arguments.frames),
         arguments.out,
         Search(**settings.faces.model_dump()),
         workers=settings.workers,
         cluster=settings.cluster.address,
+        fakes=_fakes(settings, arguments.videos),
     )
-    return f"{arguments.videos.name}: a face in {found} of {frames} frames"
+    outcome = f"{arguments.videos.name}: a face in {done.found} of {done.frames} frames"
+    outcome += f", in {done.chosen} not the largest but the one that is forged" if done.chosen else ""
+    return outcome + (f"; {done.refused} frames of fakes show no forged face" if done.refused else "")
+
+
+def _fakes(settings: params.Params, videos: Path) -> dict[Path, When]:
+    """The folders of what is made of these videos, and when it is compared with them."""
+    if videos.name != "original":
+        return {}
+    brought: When = "always" if settings.source == "folder" else "unproved"
+    made = {videos.with_name(name): brought if name in settings.published else "several" for name in settings.sets}
+    return {folder: when for folder, when in made.items() if folder != videos and (folder / "manifest.csv").is_file()}
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--videos", type=Path, required=True, help="folder of the set's raw videos")
+    parser.add_argument("--videos", type=Path, required=True, help="folder of raw videos, beside the other sets'")
     parser.add_argument("--frames", type=Path, required=True, help="parquet file of the sampled frames")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     _cli.run(parser, main)

@@ -38,4 +38,4 @@ if __name__ == "__main__":
     parser.add_argument("--models", type=Path, required=True, help="folder of all trained models")
     parser.add_argument("--own", type=Path, required=True, help="shards of this run's real videos")
     parser.add_argument("--out", type=Path, required=True, help="files to write, without suffix")
-    _cli.run(parser, main)
+    _cli.run_on_device(parser, main)

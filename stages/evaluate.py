@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from pipeline.params.schema import load
 from stages import _cli
@@ -20,8 +21,16 @@ def main(arguments: argparse.Namespace) -> str:
         for quality, result in summary["results"].items():
             measured = flat({level: result[level] for level in ("frame", "video")})
             run.metrics({f"{quality}.{name}": value for name, value in measured})
-    found = ", ".join(f"{quality} {result['frame']['auc']:.3f}" for quality, result in summary["results"].items())
+    found = ", ".join(_told(quality, result) for quality, result in summary["results"].items())
     return f"{arguments.out.name}: AUC per frame {found} on {summary['counts']['persons']} people"
+
+
+def _told(quality: str, result: dict[str, Any]) -> str:
+    from pipeline.evaluation.metrics import without_auc
+
+    auc = result["frame"]["auc"]
+    why = without_auc(result)
+    return f"{quality} {f'{auc:.3f}' if auc == auc else 'none'}{f' ({why})' if why else ''}"
 
 
 if __name__ == "__main__":
@@ -29,4 +38,4 @@ if __name__ == "__main__":
     parser.add_argument("--model", type=Path, required=True, help="folder with the models of all folds")
     parser.add_argument("--shards", type=Path, required=True, help="folder of the sets' shards")
     parser.add_argument("--out", type=Path, required=True, help="files to write, without suffix")
-    _cli.run(parser, main)
+    _cli.run_on_device(parser, main)

@@ -15,8 +15,8 @@ from stages import _cli
 def main(arguments: argparse.Namespace) -> str:
     settings = params.load()
     forge, manipulation = settings.forge, arguments.manipulation
-    if manipulation not in forge.face_width:
-        raise UserError(f"params.yaml: forge.face_width has no width for {manipulation}")
+    if manipulation not in forge.manipulations:
+        raise UserError(f"params.yaml: forge.manipulations has no {manipulation}")
     made, rejected = forge_set(
         manipulation,
         arguments.videos,
@@ -27,6 +27,7 @@ def main(arguments: argparse.Namespace) -> str:
         seed=forge.seed,
         workers=settings.workers,
         cluster=settings.cluster.address,
+        folds=settings,
     )
     return f"{manipulation}: {made} fakes made, {rejected} videos rejected"
 

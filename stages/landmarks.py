@@ -5,15 +5,21 @@ python -m stages.landmarks --videos data/raw/original --out data/landmarks/origi
 import argparse
 from pathlib import Path
 
+from pipeline.crops.folds import unforgeable
 from pipeline.faces.landmarks import track_set
 from pipeline.fetching.weights import fetch
 from pipeline.params import schema as params
+from pipeline.videos.manifests import read_manifest
+from pipeline.work.errors import UserError
 from pipeline.work.resume import Scratch
 from stages import _cli
 
 
 def main(arguments: argparse.Namespace) -> str:
     settings = params.load()
+    manifest = read_manifest(arguments.videos)
+    if line := unforgeable(settings, list(zip(manifest["bucket"], manifest["person"], strict=True))):
+        raise UserError(f"{arguments.videos}: {line}")
     side, model = settings.faces.max_side, fetch("landmarks")
     inputs = [arguments.videos, model]
     with Scratch(f"landmarks-{arguments.videos.name}", arguments.out, {"max_side": side}, inputs) as scratch:

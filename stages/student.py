@@ -18,9 +18,9 @@ def main(arguments: argparse.Namespace) -> str:
     params, cell = load(), _cli.cell(arguments)
     teacher, _ = card.load(arguments.teacher)
     seed_everything(cell.seed)
-    warm = cell.method == "warm_start"
-    student = build(cell.backbone, params.model.pretrained and not warm)
-    if warm:
+    from_teacher = registry.section(cell.method, params).start == "teacher"
+    student = build(cell.backbone, params.model.pretrained and not from_teacher)
+    if from_teacher:
         student.load_state_dict(teacher.state_dict())
     distillers = registry.build(cell.method, cell.backbone, params, student.channels, teacher.channels, cell.seed)
     task = Distillation(student, teacher, distillers, cell.compression)
@@ -33,4 +33,4 @@ def main(arguments: argparse.Namespace) -> str:
 if __name__ == "__main__":
     parser = _cli.training_parser(__doc__)
     parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher's model")
-    _cli.run(parser, main)
+    _cli.run_on_device(parser, main)

@@ -1,7 +1,7 @@
 """The same square of the raw and the compressed frame, as samples of WebDataset shards (spec section 1)."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,8 +11,10 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from pipeline.crops.shards import ShardWriter
+from pipeline.crops.folds import gap
+from pipeline.crops.shards import INDEX, ShardWriter
 from pipeline.faces.boxes import BOX, Box, Boxes, Image, cut, png, read_squares
+from pipeline.params.schema import Params
 from pipeline.videos.manifests import REJECTED, read_manifest, read_rejected
 from pipeline.videos.reading import probe, read_frames
 from pipeline.work import disk
@@ -60,45 +62,67 @@ def crop_set(
     shards and how many sampled ones are not. Raises: UserError where no frame is left.
     """
     name = str(frames["set"].iat[0])
-    rejected = [*_upstream(raw), *(row for folder in compressed.values() for row in _upstream(folder))]
+    rejected = [*upstream(raw), *(row for folder in compressed.values() for row in upstream(folder))]
     lost = {row["video"] for row in rejected if pd.isna(row["frame"])}
-    jobs, boxless = _jobs(frames[~frames["video"].isin(lost)], Boxes(faces, name), raw)
+    jobs, boxless = jobs_of(frames[~frames["video"].isin(lost)], Boxes(faces, name), raw)
     rejected += boxless
     videos = {"raw": raw, **compressed}
-    what = f"crop {name}"
-    settings = {"jobs": jobs, "size": size, "qualities": list(videos)}
     inputs = [folder / f"{job.video}.mp4" for job in jobs for folder in videos.values()]
     inputs += [job.pixels for job in jobs if job.pixels]
+    settings = {"jobs": jobs, "size": size, "qualities": list(videos)}
+    # A PNG takes about half of its pixels, and lies both in the scratch folder and in a shard before the end.
+    need = sum(len(job.boxes) for job in jobs) * len(videos) * size * size * 3
     with Scratch(f"crop-{name}", out, settings, inputs) as scratch:
-        # A PNG takes about half of its pixels, and lies both in the scratch folder and in a shard before the end.
-        need = sum(len(job.boxes) for job in jobs) * len(videos) * size * size * 3
-        disk.require(scratch.folder, need - scratch.bytes(), what)
+        disk.require(scratch.folder, need - scratch.bytes(), f"crop {name}")
         work = partial(crop_video, videos=videos, size=size)
         results = map_videos(
-            work, jobs, workers=workers, cluster=cluster, what=what, name=lambda job: job.video, keep=scratch
+            work, jobs, workers=workers, cluster=cluster, what=f"crop {name}", name=lambda job: job.video, keep=scratch
         )
-        with ShardWriter(out, shard_frames) as writer:
-            for job, result in zip(jobs, results, strict=True):
-                if isinstance(result, Rejected):
-                    rejected.append(_reject(name, job.video, None, "crop", result.cause))
-                    continue
-                for (frame, box), images in zip(job.boxes.items(), result, strict=True):
-                    row = job.about | {"frame": frame, **dict(zip(BOX, box, strict=True))}
-                    about = job.about | {"frame": frame, "box": box}
-                    files = images | {"json": json.dumps(about, sort_keys=True, ensure_ascii=False).encode()}
-                    writer.write(str(row.pop("bucket")), f"{job.video}-{frame:06d}", files, row)
-            done = len(writer.rows)
-            if not done:
-                scratch.clear()  # what was mended meanwhile must not be found bad again
-                causes = sorted({row["cause"] for row in rejected})
-                raise UserError(
-                    f"{raw}: none of the {len(frames)} sampled frames could be cropped: {'; '.join(causes[:3])}"
-                )
-        _write_rejected(out / "rejected.parquet", rejected)
+        done = write_shards(jobs, results, out, shard_frames, "crop", rejected)
+        if not done:
+            scratch.clear()  # what was mended meanwhile must not be found bad again
+            causes = sorted({row["cause"] for row in rejected})
+            raise UserError(
+                f"{raw}: none of the {len(frames)} sampled frames could be cropped: {'; '.join(causes[:3])}"
+            )
+        write_rejected(out / "rejected.parquet", rejected)
     return done, len(frames) - done
 
 
-def _jobs(frames: pd.DataFrame, boxes: Boxes, raw: Path) -> tuple[list[Job], list[Row]]:
+def lacking(params: Params, frames: pd.DataFrame, out: Path) -> str:
+    """Who, and which fold, is left without crops in `out` of the sampled frames, in words; empty where nobody is."""
+    name = str(frames["set"].iat[0])
+    index = pd.read_parquet(out / INDEX, columns=["bucket", "person"])
+    people = {str(bucket): set(names) for bucket, names in frames.groupby("bucket")["person"]}
+    lost = sorted(set(frames["person"]) - set(index["person"]))
+    found = [f"no crop is left of {', '.join(lost)} ({out / 'rejected.parquet'} says why)"] if lost else []
+    line = gap(params, set(index["bucket"]), people, f"no {name} crops", each=name == "original")
+    return "; ".join([*found, *([line] if line else [])])
+
+
+def write_shards(
+    jobs: Sequence[Job], results: Iterable[Any], out: Path, shard_frames: int, stage: str, rejected: list[Row]
+) -> int:
+    """Write the files that each job gave, {extension: content} a frame, as samples; the number of frames.
+
+    A job that was rejected becomes a row of `rejected`. Nothing is left where no job gave anything.
+    """
+    with ShardWriter(out, shard_frames) as writer:
+        for job, result in zip(jobs, results, strict=True):
+            if isinstance(result, Rejected):
+                rejected.append(_reject(str(job.about["set"]), job.video, None, stage, result.cause))
+                continue
+            for (frame, box), images in zip(job.boxes.items(), result, strict=True):
+                row = job.about | {"frame": frame, **dict(zip(BOX, box, strict=True))}
+                about = job.about | {"frame": frame, "box": box}
+                files = images | {"json": json.dumps(about, sort_keys=True, ensure_ascii=False).encode()}
+                writer.write(str(row.pop("bucket")), f"{job.video}-{frame:06d}", files, row)
+    if not writer.rows:
+        (out / INDEX).unlink()
+    return len(writer.rows)
+
+
+def jobs_of(frames: pd.DataFrame, boxes: Boxes, raw: Path) -> tuple[list[Job], list[Row]]:
     """One job a video, in the shards' order: by bucket, then by video."""
     donors = read_manifest(raw).set_index("video")["donor"]
     jobs, rejected = [], []
@@ -125,8 +149,8 @@ def crop_video(job: Job, videos: Mapping[str, Path], size: int) -> list[dict[str
     infos = {quality: probe(path) for quality, path in paths.items()}
     _same("counts", {quality: str(info.frames) for quality, info in infos.items()})
     _same("sizes", {quality: f"{info.width}x{info.height}" for quality, info in infos.items()})
-    region = _region(job.boxes.values(), infos["raw"].width, infos["raw"].height)
-    squares = {quality: _squares(path, job.boxes, region) for quality, path in paths.items()}
+    region = region_of(job.boxes.values(), infos["raw"].width, infos["raw"].height)
+    squares = {quality: squares_of(path, job.boxes, region) for quality, path in paths.items()}
     if job.pixels:
         squares["raw"] = read_squares(job.pixels, job.boxes)
     return [
@@ -135,7 +159,8 @@ def crop_video(job: Job, videos: Mapping[str, Path], size: int) -> list[dict[str
     ]
 
 
-def _squares(path: Path, boxes: Mapping[int, Box], region: Region) -> Iterator[tuple[int, Image]]:
+def squares_of(path: Path, boxes: Mapping[int, Box], region: Region) -> Iterator[tuple[int, Image]]:
+    """Yield (frame, RGB square) of the boxes, which lie in the region, as large as in the video."""
     for frame, image in read_frames(path, boxes, region):
         left, top, side = boxes[frame]
         yield frame, cut(image, (left - region[0], top - region[1], side))
@@ -146,7 +171,7 @@ def _same(what: str, values: Mapping[str, str]) -> None:
         raise VideoError(f"frame {what} differ: {', '.join(f'{quality} {value}' for quality, value in values.items())}")
 
 
-def _region(boxes: Collection[Box], width: int, height: int) -> Region:
+def region_of(boxes: Collection[Box], width: int, height: int) -> Region:
     """What, at even numbers, holds all boxes. Raises: VideoError where one leaves the frame."""
     for left, top, side in boxes:
         if left < 0 or top < 0 or left + side > width or top + side > height:
@@ -162,7 +187,8 @@ def resized(square: Image, size: int) -> Image:
     return np.asarray(cv2.resize(square, (size, size), interpolation=how), dtype=np.uint8)
 
 
-def _upstream(folder: Path) -> list[Row]:
+def upstream(folder: Path) -> list[Row]:
+    """What earlier stages rejected in a folder of videos; frame is None where the whole video is."""
     rows: list[Row] = [dict(row) for row in read_rejected(folder).to_dict("records")]  # type: ignore[arg-type]
     return [row | {"frame": int(row["frame"]) if row["frame"] else None} for row in rows]
 
@@ -171,7 +197,8 @@ def _reject(name: str, video: str, frame: int | None, stage: str, cause: str) ->
     return {"set": name, "video": video, "frame": frame, "stage": stage, "cause": cause}
 
 
-def _write_rejected(path: Path, rows: Sequence[Row]) -> None:
+def write_rejected(path: Path, rows: Sequence[Row]) -> None:
+    """Write rows (set, video, frame, stage, cause), sorted; frame is null where the whole video is rejected."""
     table = pd.DataFrame(rows, columns=REJECTED).astype({"frame": "Int64"} | dict.fromkeys(REJECTED[:2], "str"))
     with whole(path) as part:
         table.sort_values(REJECTED, ignore_index=True).to_parquet(part, index=False)

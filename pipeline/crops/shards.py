@@ -18,6 +18,8 @@ from pipeline.work.errors import UserError
 from pipeline.work.files import whole
 
 INDEX = "index.parquet"
+DEGRADED = "degraded"  # the crops in shards of the degrade stage, and the table of their encodings beside them
+ENCODING = "encoding.csv"
 
 
 class ShardWriter:
@@ -102,11 +104,6 @@ def read_index(folders: Sequence[Path], buckets: Iterable[str] | None = None) ->
             raise UserError(f"{names}: no frames in bucket {', '.join(missing)}; see rejected.parquet there")
         table = table[table["bucket"].isin(wanted)].reset_index(drop=True)
     return table
-
-
-def buckets(folders: Sequence[Path]) -> list[str]:
-    """The names of the buckets that have frames, sorted."""
-    return sorted(set(read_index(folders)["bucket"]))
 
 
 def read_sample(path: str, offset: int, size: int) -> dict[str, bytes]:

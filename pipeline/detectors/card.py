@@ -22,7 +22,7 @@ class Card(BaseModel):
     method: str
     backbone: str
     manipulation: str
-    quality: str  # what it was trained on: raw, c23, c40
+    quality: str  # what it was trained on: raw, c23, c40, or all of them
     seed: int
     fold: int
     buckets: dict[str, tuple[str, ...]]  # train, val, test: the groups of people that it saw as what

@@ -21,7 +21,7 @@ from pipeline.evaluation import metrics
 from pipeline.evaluation.statistics import Scored, draw, interval
 from pipeline.loading.crops import META
 from pipeline.loading.loader import evaluation_loader
-from pipeline.params.cells import RAW, Cell, expected
+from pipeline.params.cells import RAW, Cell, expected, tested_on
 from pipeline.params.schema import Params
 from pipeline.work.errors import UserError
 from pipeline.work.files import whole
@@ -43,7 +43,7 @@ def evaluate_elsewhere(name: str, shards: Path, own: Path, models: Path, out: Pa
     folders = _sets(shards)
     index = read_index(folders)
     runs = [(quality, cell) for quality in (RAW, *params.compressions) for cell in expected(params)]
-    runs = [(quality, cell) for quality, cell in runs if cell.compression in (RAW, quality)]
+    runs = [(q, cell) for q, cell in runs if q in tested_on(cell.compression, params.compressions)]
     _check(shards, index, own, list(dict.fromkeys(quality for quality, _ in runs)), params.crop.size)
     frames = _scores(runs, folders, models, params)
     columns: dict[tuple[str, Cell], list[str]] = {}

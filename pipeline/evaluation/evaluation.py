@@ -13,7 +13,9 @@ from pipeline.detectors.device import device
 from pipeline.detectors.scoring import Scores, score
 from pipeline.evaluation import metrics
 from pipeline.evaluation.neighbours import knn_recall
+from pipeline.evaluation.thresholds import carried
 from pipeline.loading.loader import evaluation_loader
+from pipeline.params.cells import tested_on
 from pipeline.params.schema import Evaluation, Loader
 from pipeline.work.errors import UserError
 from pipeline.work.files import whole
@@ -32,16 +34,17 @@ def evaluate(
 ) -> dict[str, Any]:
     """Score the test people of each fold with that fold's model; write out.json and out.parquet; give back the json.
 
-    A teacher, trained on raw, is tested on raw and on every compression: the gap that ADD is to close. Scores of all
-    folds are pooled, so that each person is tested once.
+    A teacher, trained on raw, is tested on raw and on every compression: the gap that ADD is to close; so is a
+    quality-agnostic model. Scores of all folds are pooled, so that each person is tested once.
     """
     tables, cards, training = [], [], []
+    validation: dict[str, list[pd.DataFrame]] = {}
     recalls: dict[str, list[tuple[float, int]]] = {}
     for fold in folds:
         detector, card = load(model / f"fold{fold}")
         cards.append(card)
         training.append({"fold": fold, **_training(model / f"fold{fold}")})
-        for quality in ("raw", *compressions) if card.quality == "raw" else (card.quality,):
+        for quality in tested_on(card.quality, compressions):
             test, gallery = (
                 _scores(detector, card, role, quality, shards, settings, loading) for role in ("test", "train")
             )
@@ -49,10 +52,15 @@ def evaluate(
             recall = knn_recall(test.embeddings, labels, gallery.embeddings, known, device())
             recalls.setdefault(quality, []).append((recall, len(labels)))
             tables.append(test.frames.assign(quality=quality, fold=fold))
+            if card.buckets["val"]:
+                known_to_none = _scores(detector, card, "val", quality, shards, settings, loading).frames
+                validation.setdefault(quality, []).append(known_to_none.assign(fold=fold))
     frames = pd.concat(tables, ignore_index=True)
+    tested = {quality: frames[frames["quality"] == quality] for quality in recalls}
+    chosen_on = {quality: pd.concat(validation[quality]) if validation else frames.iloc[:0] for quality in recalls}
     results = {}
     for quality, found in recalls.items():
-        results[quality] = summarise(frames[frames["quality"] == quality], settings)
+        results[quality] = summarise(tested[quality], settings)
         total = sum(count for _, count in found)
         results[quality]["frame"]["knn_r1"] = sum(recall * count for recall, count in found) / total
     card = cards[0]
@@ -65,6 +73,7 @@ def evaluate(
         "seed": card.seed,
         "folds": list(folds),
         "results": results,
+        "thresholds": carried(tested, chosen_on),
         "training": training,
         "counts": {"frames": len(one), "videos": len(metrics.by_video(one)), "persons": one["person"].nunique()},
     }

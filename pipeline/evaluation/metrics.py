@@ -4,7 +4,8 @@ Plain numpy: the bootstrap weighs every frame by how often its video was drawn, 
 (R, N), one row a resample, and R resamples cost one pass. tests/evaluation/test_metrics.py holds each to scikit-learn.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ Array = NDArray[np.float64]
 Measure = Callable[[Array, Array, Array], Array]  # labels (N,), scores (N,), weights (R, N) -> (R,)
 THRESHOLD = 0.5
 BINS = 15  # of the calibration error
+CERTAIN = 1e-7
 
 
 def accuracy(labels: Array, scores: Array, weights: Array) -> Array:
@@ -80,6 +82,31 @@ def calibration_error(labels: Array, scores: Array, weights: Array) -> Array:
     return error / weights.sum(1)
 
 
+def recall_at(alarms: float) -> Measure:
+    """TPR at this rate of false alarms: the highest recall of fakes at a threshold that no more reals pass.
+
+    Not interpolated: between two thresholds there is none. With few reals that may mean no false alarm at all.
+    """
+
+    def measured(labels: Array, scores: Array, weights: Array) -> Array:
+        fakes, reals = _ranked(labels, scores, weights)
+        passed = reals <= alarms * reals[:, -1:] + 1e-9
+        return np.where(passed, fakes, 0).max(1) / fakes[:, -1]
+
+    return measured
+
+
+def brier(labels: Array, scores: Array, weights: Array) -> Array:
+    """Brier score (1950): the mean squared error of the score as a probability of fake."""
+    return weights @ (scores - labels) ** 2 / weights.sum(1)
+
+
+def log_loss(labels: Array, scores: Array, weights: Array) -> Array:
+    """Mean negative log likelihood, in nats; scores are kept 1e-7 from 0 and 1, as near as float32 tells them apart."""
+    right = np.clip(np.where(labels == 1, scores, 1 - scores), CERTAIN, 1)
+    return weights @ -np.log(np.minimum(right, 1 - CERTAIN)) / weights.sum(1)
+
+
 MEASURES: dict[str, Measure] = {
     "acc": accuracy,
     "balanced_acc": balanced_accuracy,
@@ -88,6 +115,10 @@ MEASURES: dict[str, Measure] = {
     "eer": equal_error_rate,
     "ece": calibration_error,
     "fake_recall": fake_recall,
+    "tpr_at_1": recall_at(0.01),
+    "tpr_at_5": recall_at(0.05),
+    "brier": brier,
+    "log_loss": log_loss,
 }
 # The labels without which a measure is not defined.
 NEEDS = {
@@ -96,6 +127,8 @@ NEEDS = {
     "average_precision": {1},
     "eer": {0, 1},
     "fake_recall": {1},
+    "tpr_at_1": {0, 1},
+    "tpr_at_5": {0, 1},
 }
 
 
@@ -122,11 +155,27 @@ def intervals(
     labels, scores, _ = _arrays(frames)
     weights = resample(frames, unit, resamples, seed)
     edges = [(1 - level) / 2, (1 + level) / 2]
-    values = _measured(labels, scores, weights)
-    return {
-        name: tuple(np.nanquantile(value, edges).tolist()) if np.isfinite(value).any() else (np.nan, np.nan)
-        for name, value in values.items()
-    }
+    values = {name: value[~np.isnan(value)] for name, value in _measured(labels, scores, weights).items()}
+    none = (float("nan"), float("nan"))
+    return {name: tuple(np.quantile(v, edges).tolist()) if len(v) else none for name, v in values.items()}
+
+
+def without_auc(result: Mapping[str, Any]) -> str:
+    """Why a cell's result at one quality (see evaluation.summarise) lacks an AUC, in words; empty where it has all.
+
+    An AUC needs both classes. The pooled one may be there although a fold tested one class alone.
+    """
+    parts = {"all folds": result["frame"], **{f"fold {fold}": found for fold, found in result["per_fold"].items()}}
+    lacking = {name: found for name, found in parts.items() if not _known(found["auc"])}
+    if "all folds" in lacking:
+        lacking = {"all folds": lacking["all folds"]}
+    return ", ".join(
+        f"{name} tested {'fakes' if _known(found['fake_recall']) else 'reals'} alone" for name, found in lacking.items()
+    )
+
+
+def _known(value: float | None) -> bool:
+    return value is not None and value == value
 
 
 def resample(frames: pd.DataFrame, unit: list[str], resamples: int, seed: int) -> Array:

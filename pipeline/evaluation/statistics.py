@@ -20,6 +20,17 @@ Floats = NDArray[np.float64]
 # (z for 5 % two-sided) + (z for 80 % power): the difference that a test would find four times in five.
 DETECTABLE = 2.8
 LEVEL = 0.05
+UNITS = ("video", "person")  # what is drawn
+SUMMARY, DRAWS = "summary.json", "draws.npz"  # what the stress stage leaves, here so that it is read without torch
+FEW_PEOPLE = 30  # with fewer, intervals over videos promise too much: people come first
+
+
+def within(low: float, high: float, margin: float) -> bool:
+    """Whether an interval of a difference lies within ±margin: two methods then count as equivalent.
+
+    With a 95 % interval that is two one-sided tests at 2.5 % (Schuirmann 1987).
+    """
+    return -margin < low and high < margin
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,12 @@
 boxes.parquet has a row (video, frame, left, top, size, cause) a sampled frame: a square in pixels of raw, or no numbers
 and why. <video>.zip holds the square's pixels of each frame as <frame:06d>.png: with them crop need not decode raw
 again. They are lossless and as large as in the video, so that crops of any size are those made from it.
+
+refused.parquet has a row (set, video, frame, cause) a frame of a fake that shows no forged face in its target's box. It
+is there where fakes were compared with their targets and some were refused.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile, ZipInfo
@@ -23,6 +26,8 @@ Box = tuple[int, int, int]  # left, top, size in pixels of the raw frame
 BOX = ["left", "top", "size"]
 COLUMNS = ["video", "frame", *BOX, "cause"]
 TABLE = "boxes.parquet"
+REFUSED = "refused.parquet"
+REFUSED_COLUMNS = ["set", "video", "frame", "cause"]
 # Lossless whatever the level; run-length strategy: a quarter of the default's time, and smaller.
 PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
 
@@ -43,9 +48,16 @@ class Boxes:
             table = pd.read_parquet(path) if path.is_file() else pd.DataFrame(columns=COLUMNS)
             for video, frame, left, top, side, cause in table[COLUMNS].itertuples(index=False):
                 self._rows[kind, video, frame] = str(cause) if pd.isna(side) else (int(left), int(top), int(side))
+        refused = folder / "original" / REFUSED
+        table = pd.read_parquet(refused) if refused.is_file() else pd.DataFrame(columns=REFUSED_COLUMNS)
+        self._refused: dict[tuple[str, int], str] = {
+            (video, frame): cause for kind, video, frame, cause in table.itertuples(index=False) if kind == name
+        }
 
     def find(self, video: str, target: str, frame: int) -> Box | str:
         """The box of the target, else of the video itself; or why there is none."""
+        if cause := self._refused.get((video, frame)):
+            return cause
         found = self._rows.get(("original", target, frame)) or self._rows.get((self._name, video, frame))
         return found or "no box: neither this video nor its target was searched at this frame (detect.sets)"
 
@@ -54,6 +66,14 @@ class Boxes:
         own = all(self._rows.get((self._name, video, frame)) == box for frame, box in boxes.items())
         path = self._own / archive_name(video)
         return path if own and path.is_file() else None
+
+
+def write_refused(path: Path, rows: Sequence[tuple[str, str, int, str]]) -> None:
+    """List frames (set, video, frame, cause) of fakes that cannot be used; without any there is no file."""
+    path.unlink(missing_ok=True)
+    if rows:
+        with whole(path) as part:
+            pd.DataFrame(sorted(rows), columns=REFUSED_COLUMNS).to_parquet(part, index=False)
 
 
 @contextmanager

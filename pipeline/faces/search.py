@@ -20,6 +20,7 @@ REACH, WINDOW = 0.9, 200
 # dlib's detector searches an image, then the same at 5/6 of its size, and so on; four steps are about an octave.
 STEP, OCTAVE = 6 / 5, 4
 SURE = 105  # px: boxes are 80, 96, 115 px wide or more; in the two smallest, a face may well be smaller than its box
+MIN_PLACE = 24  # px: a face of that width is enlarged more than four times
 # The predictor answers in whole pixels; on a face drawn at this width that rounding is half a percent of the face.
 LANDMARK_WIDTH = 256
 
@@ -42,24 +43,42 @@ class Face(NamedTuple):
 
 
 def detect(image: Image, max_side: int = 400) -> Face | None:
-    """Find the largest face of an (H, W, 3) RGB frame; None where there is none.
+    """Find the largest face of an (H, W, 3) RGB frame, as `detect_all` does; None where there is none."""
+    return next(iter(detect_all(image, max_side)), None)
+
+
+def detect_all(image: Image, max_side: int = 400) -> list[Face]:
+    """The largest face of an (H, W, 3) RGB frame and, by size, those seen at the scale that it is found at.
 
     The frame is searched on grey, scaled so that its longer side is at most max_side px; then about twice as large,
     which finds faces of half the size, and better boxes of those that the first search barely saw; then at full size
     with one upsampling, slow but safe on small faces. The scales are some of those that this last search goes through,
-    so that boxes depend little on which of them finds the face.
+    so that boxes depend little on which of them finds the face. Faces much smaller than the largest are not looked for.
     """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     first = max(ceil(log(2 * max(grey.shape) / max_side, STEP)), 0)
-    face = None
+    faces: list[Face] = []
     for level in sorted({first, max(first - OCTAVE, 0)} - {0}, reverse=True):
         scale = 2 / STEP**level
         small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=_interpolation(scale))
-        if (found := _largest(small, 0)) is not None:
-            face = Face(*(side / scale for side in found))
-            if found.width > SURE:
+        if found := _faces(small, 0):
+            faces = [Face(*(side / scale for side in face)) for face in found]
+            if found[0].width > SURE:
                 break
-    return face or _largest(grey, 1)
+    return faces or _faces(grey, 1)
+
+
+def detect_around(image: Image, place: Face) -> list[Face]:
+    """Faces about a place in an (H, W, 3) RGB frame, one to three times as wide as it, the largest first."""
+    side = max(place.width, place.bottom - place.top, MIN_PLACE)
+    (x, y), height, width = place.centre, *image.shape[:2]
+    left, top = (max(int(middle - 2 * side), 0) for middle in (x, y))
+    right, bottom = min(int(x + 2 * side), width), min(int(y + 2 * side), height)
+    scale = SURE / side
+    grey = cv2.cvtColor(image[top:bottom, left:right], cv2.COLOR_RGB2GRAY)
+    found = _faces(cv2.resize(grey, None, fx=scale, fy=scale, interpolation=_interpolation(scale)), 0)
+    corner = (left, top, left, top)
+    return [Face(*(at / scale + start for at, start in zip(face, corner, strict=True))) for face in found]
 
 
 def detect_near(image: Image, last: Face) -> Face | None:
@@ -69,10 +88,10 @@ def detect_near(image: Image, last: Face) -> Face | None:
         return None
     grey = cv2.cvtColor(image[top:bottom, left:right], cv2.COLOR_RGB2GRAY)
     scale = WINDOW / (2 * REACH * last.width)
-    found = _largest(cv2.resize(grey, None, fx=scale, fy=scale, interpolation=_interpolation(scale)), 0)
-    if found is None:
+    found = _faces(cv2.resize(grey, None, fx=scale, fy=scale, interpolation=_interpolation(scale)), 0)
+    if not found:
         return None
-    x0, y0, x1, y1 = (side / scale for side in found)
+    x0, y0, x1, y1 = (side / scale for side in found[0])
     return Face(left + x0, top + y0, left + x1, top + y1)
 
 
@@ -118,12 +137,10 @@ def square_box(face: Face, width: int, height: int, enlarge: float = 1.3) -> tup
     return left, top, size
 
 
-def _largest(grey: NDArray[Any], upsample: int) -> Face | None:
-    found = _detector()(grey, upsample)
-    if not found:
-        return None
-    face = max(found, key=lambda box: box.area())
-    return Face(face.left(), face.top(), face.right() + 1, face.bottom() + 1)  # dlib's far edges are inclusive
+def _faces(grey: NDArray[Any], upsample: int) -> list[Face]:
+    found = sorted(_detector()(grey, upsample), key=lambda box: -box.area())
+    # dlib's far edges are inclusive
+    return [Face(face.left(), face.top(), face.right() + 1, face.bottom() + 1) for face in found]
 
 
 def _around(face: Face, reach: float, image: Image) -> tuple[int, int, int, int]:

@@ -1,19 +1,22 @@
 """Fakes of a set of real videos: the making of each clip, and what is written of it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.crops.folds import gap
 from pipeline.faces.tracks import Track, read_track
 from pipeline.forging.blending import paste
 from pipeline.forging.donors import generator
 from pipeline.forging.planning import Job, plan, rows_by_video
 from pipeline.forging.registry import MANIPULATIONS
 from pipeline.forging.warping import cut_patches, face_width
+from pipeline.params.schema import Params
 from pipeline.videos.manifests import read_manifest, write_manifest, write_rejected
 from pipeline.videos.reading import probe, read_frames
 from pipeline.videos.writing import write_video
@@ -38,17 +41,21 @@ def forge_set(
     seed: int,
     workers: int | None = None,
     cluster: str | None = None,
+    folds: Params | None = None,
 ) -> tuple[int, int]:
     """Make the fakes of every video in videos/manifest.csv, with their manifest.csv and rejected.csv, in `out`.
 
     landmarks: the parquet file of the landmarks stage; per_target: fakes of each video, each with another donor;
     width: px, see warping. rejected.csv lists videos without a fake, and frames of fakes that are their target's.
-    Returns the numbers of fakes and of rejected videos. Raises: UserError where no fake can be made.
+    folds: the params, whose every fold must get fakes. Returns the numbers of fakes and of rejected videos.
+    Raises: UserError where no fake can be made, or none for a fold.
     """
     manifest = read_manifest(videos)
     track = partial(read_track, landmarks)
     jobs, causes = plan(manifest, track, manipulation, per_target=per_target, width=width, seed=seed)
     targets = rows_by_video(manifest)
+    if folds is not None:
+        _check_folds(folds, manifest, {str(targets[job.target]["bucket"]) for job in jobs}, manipulation, causes)
     made: list[dict[str, object]] = []
     rejected: list[dict[str, object]] = [
         {"video": video, "frame": "", "cause": cause} for video, cause in causes.items()
@@ -79,6 +86,15 @@ def forge_set(
         write_manifest(part, made)
         write_rejected(part, [row | {"set": manipulation, "stage": "forge"} for row in rejected])
     return len(made), sum(row["frame"] == "" for row in rejected)
+
+
+def _check_folds(
+    params: Params, manifest: pd.DataFrame, able: set[str], manipulation: str, causes: Mapping[str, str]
+) -> None:
+    people = {str(bucket): set(names) for bucket, names in manifest.groupby("bucket")["person"]}
+    if able and (line := gap(params, able, people, f"no {manipulation} can be made")):
+        first = next(iter(causes.items()))
+        raise UserError(f"{line} ({len(causes)} videos cannot be forged; the first: {first[0]}: {first[1]})")
 
 
 def make(job: Job, videos: Path, landmarks: Path, out: Path) -> dict[str, object]:

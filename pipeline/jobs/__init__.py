@@ -1,1 +1,4 @@
-"""DVC's stages side by side on the cores of this machine: python -m pipeline.jobs. Uses work."""
+"""DVC's stages side by side on the cores and GPUs of this machine, or on a cluster; what a run would come to.
+
+python -m pipeline.jobs. Uses detectors, loading, losses, params, training, videos, work.
+"""

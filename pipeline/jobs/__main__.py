@@ -1,33 +1,48 @@
-"""`dvc repro` with several stages at a time: python -m pipeline.jobs --first crop --jobs 2
+"""`dvc repro` with several stages at a time: python -m pipeline.jobs
 
-DVC runs one stage after the other (iterative/dvc#755). A third of a short training is its start, on one core, so cells
-that do not depend on each other run side by side, one thread each, every one through a `dvc repro --single-item` of its
-own; DVC's locks keep them apart. Stages that already use every core (all up to `--first`) run before, one at a time. A
-last plain `dvc repro` checks the whole graph.
+DVC runs one stage after the other (iterative/dvc#755). Here stages that do not depend on each other run side by side,
+each through a `dvc repro --single-item` of its own: trainings and tests of models one to a GPU (jobs.per_gpu), or one
+to a core where there is none, or wherever a Ray cluster has room (cluster.address). With --plan it runs nothing and
+says what there is to run, and what that takes.
 """
 
 import argparse
-import os
 import sys
 
-from pipeline.jobs.graph import load_graph, upstream
-from pipeline.jobs.scheduling import dvc, side_by_side
+from pipeline.work.errors import UserError
 from pipeline.work.parallel import cores
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--first", required=True, help="run these stages, and what they need, one at a time before")
-    parser.add_argument("--jobs", type=int, default=cores(), help="stages at a time (default: the number of cores)")
+    parser = argparse.ArgumentParser(prog="python -m pipeline.jobs", description=__doc__.splitlines()[0])
+    parser.add_argument("--jobs", type=int, default=cores(), help="stages of one core at a time (default: the cores)")
+    parser.add_argument("--plan", action="store_true", help="say what would run, and what it takes; run nothing")
     arguments = parser.parse_args()
-    graph = load_graph()
-    first = sorted(name for name in graph if name.split("@")[0] == arguments.first)
-    # Each of the jobs gets its share of the cores, unless the user has said otherwise.
-    status = dvc("repro", *first)
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // arguments.jobs)))
-    if not status and arguments.jobs > 1:
-        status = side_by_side(graph, upstream(graph, first), arguments.jobs)
-    sys.exit(status or dvc("repro"))
+    if arguments.jobs < 1:
+        parser.error("--jobs must be at least 1")
+    try:
+        sys.exit(_main(arguments))
+    except UserError as error:
+        sys.exit(f"jobs: {error}")
+    except KeyboardInterrupt:
+        sys.exit("jobs: interrupted; what is done is kept: run again to go on")
+
+
+def _main(arguments: argparse.Namespace) -> int:
+    # Loaded here: the process of each stage reads this file again, and needs none of it.
+    from pipeline.jobs.machine import find
+    from pipeline.params.schema import load
+
+    params = load()
+    machine = find(params, arguments.jobs)
+    if arguments.plan:
+        from pipeline.jobs.plan import plan
+
+        print(plan(params, machine))
+        return 0
+    from pipeline.jobs.reproduce import reproduce
+
+    return reproduce(machine)
 
 
 if __name__ == "__main__":

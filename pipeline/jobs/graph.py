@@ -1,15 +1,40 @@
-"""The graph of dvc.yaml's stages: what each one waits for."""
+"""The graph of dvc.yaml's stages: what each one waits for, what it uses, and which have to run."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
+from pipeline.work.errors import UserError
+
 Graph = dict[str, set[str]]  # stage -> the stages that it depends on
+# What a stage may say under `meta: uses` in dvc.yaml; one that says nothing is a process of one core.
+NETWORK, CORES, DEVICE = "network", "cores", "device"
 
 
-def load_graph() -> Graph:
-    """The stages of dvc.yaml and what each depends on."""
-    with Repo() as repo:
-        graph = repo.index.graph
-        return {stage.addressing: {other.addressing for other in graph.successors(stage)} for stage in graph}
+@dataclass(frozen=True)
+class Pipeline:
+    """The stages of dvc.yaml. uses: NETWORK, CORES (all of them), DEVICE (a GPU where there is one), or None."""
+
+    graph: Graph
+    uses: dict[str, str | None]
+
+
+def load_pipeline() -> Pipeline:
+    """Read dvc.yaml, with params.yaml in it."""
+    with _repo() as repo:
+        found = repo.index.graph
+        graph = {stage.addressing: {other.addressing for other in found.successors(stage)} for stage in found}
+        uses = {stage.addressing: (stage.meta or {}).get("uses") for stage in found}
+        return Pipeline(graph, uses)
+
+
+def changed() -> set[str]:
+    """The stages whose command, dependencies, params or outs are not those that dvc.lock records."""
+    with _repo() as repo:
+        return set(repo.status())
 
 
 def height(graph: Graph) -> dict[str, int]:
@@ -24,13 +49,27 @@ def height(graph: Graph) -> dict[str, int]:
     return found
 
 
-def upstream(graph: Graph, names: list[str]) -> set[str]:
-    """The stages and everything that they depend on."""
+def downstream(graph: Graph, names: Iterable[str]) -> set[str]:
+    """The stages and everything that depends on them."""
+    readers: Graph = {name: set() for name in graph}
+    for name, needs in graph.items():
+        for need in needs:
+            readers[need].add(name)
     found: set[str] = set()
     waiting = list(names)
     while waiting:
         name = waiting.pop()
         if name not in found:
             found.add(name)
-            waiting += graph[name]
+            waiting += readers[name]
     return found
+
+
+@contextmanager
+def _repo() -> Iterator[Repo]:
+    """DVC's view of this folder. Raises: UserError with what DVC says, such as that another process has its lock."""
+    try:
+        with Repo() as repo:
+            yield repo
+    except DvcException as error:
+        raise UserError(f"dvc: {' '.join(str(error).split())}") from None

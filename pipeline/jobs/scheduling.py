@@ -1,38 +1,113 @@
-"""Stages side by side, each through a `dvc repro --single-item` of its own; DVC's locks keep them apart."""
+"""Which stages run at a time, and where: cores and GPUs are handed out, and a failure stops what needs it, no more."""
 
-import subprocess
-import sys
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 
-from pipeline.jobs.graph import Graph, height
+from pipeline.jobs.graph import CORES, DEVICE, NETWORK, Graph, height
+
+# Of the stages that use every core so many run at a time: while one starts, or waits for its last video, others work.
+SHARE = 2
 
 
-def dvc(*arguments: str) -> int:
-    return subprocess.run([sys.executable, "-m", "dvc", *arguments], check=False).returncode
+@dataclass(frozen=True)
+class Machine:
+    """What there is to hand out.
+
+    cores: how many stages of one core run at a time. devices: one entry for each stage that may use a GPU at a time,
+    the value of CUDA_VISIBLE_DEVICES that pins it, or None where a cluster chooses. Without any, they take a core.
+    """
+
+    cores: int
+    devices: tuple[str | None, ...] = ()
+
+    def __str__(self) -> str:
+        cores = f"{self.cores} at a time on the cores"
+        if not self.devices:
+            return cores
+        gpus = len({*self.devices} - {None})
+        return f"{len(self.devices)} at a time on {f'{gpus} GPUs' if gpus else 'the cluster'}, beside them {cores}"
+
+    def queue(self, uses: str | None) -> str:
+        """What a stage waits for."""
+        if uses == NETWORK or (uses == DEVICE and self.devices):
+            return uses
+        return CORES
+
+    def share(self, uses: str | None) -> int:
+        """The cores that a stage takes."""
+        if self.queue(uses) != CORES:
+            return 0
+        return max(1, self.cores // SHARE) if uses == CORES else 1
 
 
-def side_by_side(graph: Graph, done: set[str], jobs: int) -> int:
-    """Run the stages of `graph` that are not in `done`, at most `jobs` at a time; the first failure's exit status.
+@dataclass(frozen=True)
+class Place:
+    """Where one stage runs. device: one that is its own alone, as in Machine."""
 
-    A stage starts when all that it depends on are done, those with the longest way to the end first. After a failure
-    nothing new starts, and those running finish.
+    queue: str
+    cores: int
+    device: str | None = None
+
+
+Run = Callable[[str, Place], str | None]  # runs a stage at its place; gives the cause where it failed
+
+
+class Free:
+    """What no stage uses now."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.cores, self.devices, self.network = machine.cores, list(machine.devices), True
+
+    def take(self, uses: str | None) -> Place | None:
+        """A place for a stage, which is free no more; None where there is none."""
+        queue, cores = self.machine.queue(uses), self.machine.share(uses)
+        if not {NETWORK: self.network, DEVICE: bool(self.devices), CORES: cores <= self.cores}[queue]:
+            return None
+        self.cores -= cores
+        self.network &= queue != NETWORK
+        return Place(queue, cores, self.devices.pop(0) if queue == DEVICE else None)
+
+    def give_back(self, place: Place) -> None:
+        self.cores += place.cores
+        self.network |= place.queue == NETWORK
+        if place.queue == DEVICE:
+            self.devices.append(place.device)
+
+
+def side_by_side(
+    graph: Graph, uses: dict[str, str | None], todo: set[str], machine: Machine, run: Run
+) -> dict[str, str]:
+    """Run the stages `todo`, each when all of them that it depends on are done; the failed ones with their causes.
+
+    Those with the longest way to the end come first. Where the next one waits for cores, so do all after it: one that
+    needs many would never start. After a failure all goes on that does not depend on it.
     """
     heights = height(graph)
-    done, left = set(done), set(graph) - done
-    running: dict[Future[int], list[str]] = {}
-    status = 0
-    with ThreadPoolExecutor(jobs) as pool:
-        while running or (left and not status):
-            ready = sorted((name for name in left if graph[name] <= done), key=lambda name: (-heights[name], name))
-            while ready and len(running) < jobs and not status:
-                # Several stages a call while many wait: each call of DVC takes seconds to read the graph.
-                share = max(1, len(ready) // (2 * jobs))
-                batch, ready = ready[:share], ready[share:]
-                left -= set(batch)
-                call = pool.submit(dvc, "--wait-for-lock", "repro", "--quiet", "--single-item", *batch)
-                running[call] = batch
+    waiting = sorted(todo, key=lambda name: (-heights[name], name))
+    failed: dict[str, str] = {}
+    free = Free(machine)
+    running: dict[Future[str | None], tuple[str, Place]] = {}
+    with ThreadPoolExecutor(max(1, len(todo))) as pool:
+        while True:
+            undone = {*waiting, *failed, *(name for name, _ in running.values())}
+            full: set[str] = set()
+            for name in list(waiting):
+                queue = machine.queue(uses.get(name))
+                if graph[name] & undone or queue in full:
+                    continue
+                place = free.take(uses.get(name))
+                if place is None:
+                    full.add(queue)
+                    continue
+                waiting.remove(name)
+                running[pool.submit(run, name, place)] = (name, place)
+            if not running:
+                return failed
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
             for call in finished:
-                done |= set(running.pop(call))
-                status = status or call.result()
-    return status
+                name, place = running.pop(call)
+                free.give_back(place)
+                if cause := call.result():
+                    failed[name] = cause

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from pipeline.loading.batches import Batch, Batches, Draw, spend_a_draw
 from pipeline.loading.crops import Crops
+from pipeline.loading.mixing import mix
+from pipeline.loading.pairing import Pairs
 from pipeline.work.errors import UserError
 
 
@@ -34,7 +36,10 @@ class TrainingLoader:
         place: str = "auto",
         workers: int = 0,
         device: torch.device | None = None,
+        mixed: bool = False,
+        paired: bool = False,
     ) -> None:
+        """mixed: one image a frame, at a quality drawn for it, under the name `all`. paired: pairing.py."""
         self.crops = Crops(folders, buckets, qualities, image_size)
         self.batches = Batches(self.crops, device or torch.device("cpu"), place, workers)
         self.flip, self.seed = flip, seed
@@ -47,6 +52,9 @@ class TrainingLoader:
             )
         self.total = 2 * max(len(rows) for rows in self.classes)
         self.batch_size = min(batch_size, self.total)
+        self.mixed = mixed
+        self.pairs = Pairs(self.crops.table) if paired else None
+        self.batch_size -= self.batch_size % 2 if paired else 0
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -56,15 +64,21 @@ class TrainingLoader:
         """The batches of one epoch, from batch `skip` on."""
         if not skip:
             spend_a_draw()
-        return self.batches(self.draws(number)[skip:])
+        batches = self.batches(self.draws(number)[skip:])
+        return mix(batches, self.seed, number, skip) if self.mixed else batches
 
     def draws(self, number: int) -> list[Draw]:
         """What the epoch's batches hold: random order, window and flip, from (seed, number) alone."""
         random = np.random.default_rng((self.seed, number))
-        rows = np.concatenate([_repeat(rows, self.total // 2, random) for rows in self.classes])
-        rows = random.permutation(rows)
+        if self.pairs:
+            rows = self.pairs.beside(random.permutation(_repeat(self.pairs.fakes, self.total // 2, random)))
+        else:
+            rows = np.concatenate([_repeat(rows, self.total // 2, random) for rows in self.classes])
+            rows = random.permutation(rows)
         tops, lefts = random.integers(0, self.crops.stored - self.crops.image_size + 1, (2, len(rows)))
         flips = random.random(len(rows)) < self.flip
+        if self.pairs:
+            tops, lefts, flips = (np.repeat(drawn[::2], 2) for drawn in (tops, lefts, flips))
         return _split(rows, tops, lefts, flips, self.batch_size)[: len(self)]
 
 
@@ -72,7 +86,7 @@ class EvaluationLoader:
     """Every frame once, in the order of the index, its central window, no flip. Can be gone through again."""
 
     def __init__(self, crops: Crops, batches: Batches, batch_size: int) -> None:
-        self.batches = batches
+        self.crops, self.batches = crops, batches
         rows = np.arange(len(crops))
         middle = np.full(len(crops), (crops.stored - crops.image_size) // 2)
         self.draws = _split(rows, middle, middle, np.zeros(len(crops), bool), batch_size)

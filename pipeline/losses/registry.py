@@ -6,15 +6,20 @@ from typing import Any
 
 from torch import nn
 
+from pipeline.detectors.backbones.base import Backbone
 from pipeline.losses.attention import AttentionTransfer
+from pipeline.losses.crd import ContrastiveDistillation
+from pipeline.losses.feature import FeatureMatching
 from pipeline.losses.fitnet import FitNet
 from pipeline.losses.frequency import FrequencyAttention
 from pipeline.losses.kd import KnowledgeDistillation
 from pipeline.losses.multiview import MultiViewAttention
 from pipeline.losses.non_local import NonLocal
-from pipeline.params.cells import ABLATIONS, ADD
-from pipeline.params.recipes import Add, Distill, Softened, Staged
+from pipeline.losses.qad import QualityAgnostic
+from pipeline.params.cells import ABLATIONS, ADD, ALL_QUALITIES, RAW
+from pipeline.params.recipes import Add, Contrastive, Distill, Mixed, Qad, Softened, Staged
 from pipeline.params.schema import Params
+from pipeline.training.classification import Classification
 from pipeline.work.errors import UserError
 
 Distillers = dict[str, tuple[float, nn.Module]]  # name -> (its weight in the objective, the loss)
@@ -51,12 +56,23 @@ def _kd(section: Softened, pair: _Pair) -> Distillers:
     return {"kd": (section.weight, KnowledgeDistillation(section.temperature))}
 
 
+def _feature(section: Staged, pair: _Pair) -> Distillers:
+    return {"feature": (section.weight, FeatureMatching("feature", section.layer_weights))}
+
+
+def _crd(section: Contrastive, pair: _Pair) -> Distillers:
+    loss = ContrastiveDistillation(pair.student[-1], pair.teacher[-1], section.temperature, section.dimensions)
+    return {"crd": (section.weight, loss)}
+
+
 DISTILLED: dict[str, Callable[[Any, _Pair], Distillers]] = {
     "warm_start": _warm_start,
     "fitnet": _fitnet,
     "at": _at,
     "nl": _nl,
     "kd": _kd,
+    "feature": _feature,
+    "crd": _crd,
 }
 
 
@@ -104,3 +120,24 @@ def settings(method: str, params: Params) -> dict[str, Any]:
     if isinstance(found, Add):
         return {"alpha": params.alpha, "beta": params.beta, "add": found.model_dump()}
     return {"distill": found.model_dump()}
+
+
+def _mixed(section: Mixed, student: Backbone, qualities: Sequence[str]) -> nn.Module:
+    return Classification(student, ALL_QUALITIES)
+
+
+def _qad(section: Qad, student: Backbone, qualities: Sequence[str]) -> nn.Module:
+    return QualityAgnostic(student, qualities, **section.model_dump(exclude={"train"}))
+
+
+AGNOSTIC: dict[str, Callable[[Any, Backbone, Sequence[str]], nn.Module]] = {"mixed": _mixed, "qad": _qad}
+
+
+def agnostic(method: str, student: Backbone, params: Params) -> tuple[nn.Module, Mixed | Qad]:
+    """The training of one model for raw and every compression, and its own params. Raises UserError for others."""
+    if method not in AGNOSTIC:
+        raise UserError(f"{method}: no such quality-agnostic method; there are {', '.join(AGNOSTIC)}")
+    if not params.compressions:
+        raise UserError(f"{method}: needs raw and at least one other quality; `compressions` is empty")
+    found: Mixed | Qad = getattr(params.agnostic, method)
+    return AGNOSTIC[method](found, student, (RAW, *params.compressions)), found

@@ -1,6 +1,6 @@
 """Which models a run consists of: one cell is one model, trained once in each fold."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -10,6 +10,7 @@ TEACHER = "teacher"
 BASELINE = "baseline"
 ADD = "add"
 RAW = "raw"
+ALL_QUALITIES = "all"  # in place of a compression: trained on raw and every one
 # Table 2: ADD with parts switched off, by the columns (frequency, multiview, contrastive) of the paper's table.
 ABLATIONS = {
     "add_fr": (True, False, False),
@@ -22,7 +23,7 @@ ABLATIONS = {
 class Cell:
     """One model of the grid. Tables call a classifier without a teacher by its backbone: that is its method.
 
-    compression: what the model is trained on; "raw" for a teacher.
+    compression: what the model is trained on; "raw" for a teacher, "all" for a quality-agnostic model.
     """
 
     method: str
@@ -54,8 +55,13 @@ class Cell:
         return self.folder.replace("/", "-")
 
 
+def tested_on(trained_on: str, compressions: Sequence[str]) -> tuple[str, ...]:
+    """The qualities that a model is tested on: its own; every one for a teacher and for a quality-agnostic model."""
+    return (RAW, *compressions) if trained_on in (RAW, ALL_QUALITIES) else (trained_on,)
+
+
 def expected(params: Params) -> list[Cell]:
-    """Every cell that the params name, each once: teachers, baselines, distilled, students, ablations."""
+    """Every cell that the params name, each once: teachers, baselines, agnostic, distilled, students, ablations."""
     return list(dict.fromkeys(_named(params)))
 
 
@@ -66,6 +72,7 @@ def _named(params: Params) -> Iterator[Cell]:
     for method, task, quality, seed in product(grid.baselines, tasks, grid.compressions, grid.seeds):
         yield Cell(method, method, task, quality, seed)
     families = (
+        (grid.agnostic, grid.distilled_backbones, tasks, (ALL_QUALITIES,)),
         (grid.distilled, grid.distilled_backbones, tasks, grid.compressions),
         (grid.students, grid.backbones, tasks, grid.compressions),
         (ablation.methods, ablation.backbones, ablation.manipulations, ablation.compressions),

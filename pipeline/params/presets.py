@@ -15,7 +15,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.params.schema import READER, check
+from pipeline.params.schema import READER, Params, check
 from pipeline.work.errors import UserError
 from pipeline.work.files import whole
 
@@ -34,6 +34,12 @@ def apply(name: str, params: Path = PARAMS, presets: Path = PRESETS) -> str:
     with whole(params) as part:
         part.write_text(merged)
     return f"{params} is now {presets / name}.yaml over the sample; `git restore {params}` brings the sample back"
+
+
+def read(name: str, root: Path = Path()) -> Params:
+    """The params with a preset in them. root: the repository's. Raises: UserError as above."""
+    presets = root / PRESETS
+    return check(READER.load(text(name, root / PARAMS, presets)), presets / f"{name}.yaml")
 
 
 def text(name: str, params: Path = PARAMS, presets: Path = PRESETS) -> str:

@@ -9,6 +9,7 @@ from pipeline.params.sources import NAME_LETTERS, QUALITY_LETTERS, Positive, Sec
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
 LayerWeights = tuple[Weight, Weight, Weight, Weight]  # one for each of the four stages (spec section 5)
+Start = Literal["imagenet", "teacher"]  # the student's first weights: as `model` says, or its teacher's
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", max_length=NAME_LETTERS)]
 Quality = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", max_length=QUALITY_LETTERS)]
 
@@ -30,6 +31,7 @@ class Train(Section):
     patience: Positive  # validations without improvement until training stops
     select: Literal["best", "last"]  # the weights kept: best by validation accuracy, or the last
     horizontal_flip: Fraction
+    paired: bool  # batches of pairs: each fake beside its target's frame
     freeze_stages: Annotated[int, Field(ge=0, le=4)]  # leading stages kept at their initial weights
     amp: Literal["auto", "off", "bf16", "fp16"]  # precision of the networks; auto: bf16 on a GPU, off on a CPU
     channels_last: bool
@@ -49,6 +51,7 @@ class Baseline(Section):
 
 class Distill(Section):
     weight: Weight
+    start: Start
     train: dict[str, Any]
 
 
@@ -60,6 +63,10 @@ class Softened(Distill):
     temperature: Annotated[float, Field(gt=0)]
 
 
+class Contrastive(Softened):
+    dimensions: Positive  # of the space in which student and teacher are compared
+
+
 class Distillations(Section):
     """The methods with a teacher besides ADD, each with its own params."""
 
@@ -68,6 +75,28 @@ class Distillations(Section):
     at: Staged
     nl: Staged
     kd: Softened
+    feature: Staged
+    crd: Contrastive
+
+
+class Mixed(Section):
+    train: dict[str, Any]
+
+
+class Qad(Section):
+    weight: Weight
+    layer_weights: LayerWeights
+    sigma: Annotated[float, Field(gt=0)]
+    perturbation: Weight
+    perturbation_warmup: Annotated[int, Field(ge=0)]  # epochs
+    train: dict[str, Any]
+
+
+class Agnostic(Section):
+    """The quality-agnostic methods: one model for raw and every compression, each with its own params."""
+
+    mixed: Mixed
+    qad: Qad
 
 
 class Frequency(Section):
@@ -89,9 +118,10 @@ class MultiView(Section):
 
 
 class Add(Section):
+    start: Start
     train: dict[str, Any]
     frequency: Frequency
     multiview: MultiView
 
 
-Recipe = Teacher | Baseline | Distill | Add  # each with a `train`
+Recipe = Teacher | Baseline | Distill | Add | Mixed | Qad  # each with a `train`

@@ -11,9 +11,26 @@ from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.params.recipes import Add, Baseline, Distillations, Name, Quality, Recipe, Teacher, Train, Weight
+from pipeline.params.degradations import Cross, Report, Stress
+from pipeline.params.recipes import (
+    Add,
+    Agnostic,
+    Baseline,
+    Distillations,
+    Name,
+    Quality,
+    Recipe,
+    Teacher,
+    Train,
+    Weight,
+)
 from pipeline.params.sources import CelebDF, FaceForensics, Folder, OtherData, Positive, SampleSource, Section
 from pipeline.work.errors import UserError
+
+OFFICIALLY_SPLIT = ("faceforensics", "deepfakedetection", "celebdf")
+TESTS_ONLY = ("deepfakedetection", "celebdf")  # everyone is in bucket test
+# Manipulations of the forge that need another person to lend the face; the others need another clip.
+SWAPS = ("faceswap",)
 
 # As DVC reads and rewrites the file: YAML 1.2, where `off` is a word and 1e-08 a number, unlike in PyYAML's 1.1.
 READER = YAML(typ="safe", pure=True)
@@ -64,6 +81,10 @@ class Cluster(Section):
     address: str | None  # of a Ray cluster's head, or auto for the one that this machine is part of
 
 
+class Jobs(Section):
+    per_gpu: Positive  # trainings and tests of models at a time on each GPU
+
+
 class Grid(Section):
     """Which cells are trained and reported: the product of these lists with `manipulations` and `folds`."""
 
@@ -74,6 +95,7 @@ class Grid(Section):
     distilled: tuple[Name, ...]
     distilled_backbones: tuple[Name, ...]
     students: tuple[Name, ...]
+    agnostic: tuple[Name, ...]
 
 
 class Ablation(Section):
@@ -122,6 +144,7 @@ class Params(Section):
     loader: Loader
     workers: Positive | None
     cluster: Cluster
+    jobs: Jobs
     grid: Grid
     ablation: Ablation
     model: Model
@@ -129,10 +152,14 @@ class Params(Section):
     teacher: Teacher
     baselines: dict[Name, Baseline]
     distill: Distillations
+    agnostic: Agnostic
     add: Add
     evaluation: Evaluation
     elsewhere: OtherData
     tracking: Tracking
+    stress: Stress
+    cross: Cross
+    report: Report
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -140,23 +167,32 @@ class Params(Section):
             raise ValueError(f"sets must hold original and every manipulation: {sorted(wanted)}")
         if set(self.published) | set(self.forge.manipulations) != wanted:
             raise ValueError("published and forge.manipulations together must make up sets: each is one or the other")
+        self._check_sets()
+        self._check_folds()
         if self.crop.size < self.model.image_size:
             raise ValueError("crop.size must be at least model.image_size")
         # Each of these lists holds only what the other one has.
+        grid, trained = self.grid, {*self.grid.distilled, *self.grid.students, *self.ablation.methods}
+        trained |= {"teacher"} if grid.backbones else set()
+        trained |= {"baseline"} if grid.baselines else set()
         within: list[tuple[str, Collection[str], str, Collection[str]]] = [
             ("compressions", self.compressions, "crf", self.crf),
             ("grid.compressions", self.grid.compressions, "compressions", self.compressions),
             ("grid.distilled_backbones", self.grid.distilled_backbones, "grid.backbones", self.grid.backbones),
             ("grid.baselines", self.grid.baselines, "baselines", self.baselines),
             ("grid.distilled", self.grid.distilled, "distill", dict(self.distill)),
+            ("grid.agnostic", self.grid.agnostic, "agnostic", dict(self.agnostic)),
             ("ablation.manipulations", self.ablation.manipulations, "manipulations", self.manipulations),
             ("ablation.compressions", self.ablation.compressions, "compressions", self.compressions),
             ("ablation.backbones", self.ablation.backbones, "grid.backbones", self.grid.backbones),
+            ("stress.methods", self.stress.methods, "this run (grid, ablation)", trained),
+            ("cross.methods", self.cross.methods, "this run (grid, ablation)", trained),
         ]
         for key, names, other, allowed in within:
             if extra := sorted(set(names) - set(allowed)):
                 raise ValueError(f"{key} holds {', '.join(extra)}, which {other} does not have")
         every: list[Recipe] = [self.teacher, self.add, *self.baselines.values(), *dict(self.distill).values()]
+        every += dict(self.agnostic).values()
         for recipe in every:
             self.recipe(recipe)
         if self.grid.backbones and self.train.freeze_stages and not self.model.pretrained:
@@ -168,6 +204,51 @@ class Params(Section):
                     f"set baselines.{name}.train.freeze_stages to 0"
                 )
         return self
+
+    def _check_sets(self) -> None:
+        if "original" not in self.published:
+            raise ValueError("published must hold original: every source brings real videos, nothing else does")
+        if both := sorted(set(self.published) & set(self.forge.manipulations)):
+            raise ValueError(f"published and forge.manipulations both hold {both[0]}: it is brought or made, not both")
+        if self.forge.manipulations and "original" not in self.forge.reals:
+            raise ValueError("forge.reals must hold original where forge.manipulations names what is made from it")
+        if extra := sorted({*self.forge.reals, *self.detect.sets} - set(self.sets)):
+            raise ValueError(f"forge.reals or detect.sets holds {extra[0]}, which sets does not have")
+        if "original" not in self.detect.sets:
+            raise ValueError("detect.sets must hold original: the reals take no box from any other set")
+        if narrow := [name for name in self.forge.manipulations if name not in self.forge.face_width]:
+            raise ValueError(f"forge.face_width has no width for {narrow[0]}")
+
+    def _check_folds(self) -> None:
+        """What is wrong with people, buckets and folds whoever the people are."""
+        if len(set(self.folds)) < len(self.folds):
+            raise ValueError(f"folds names a fold twice: {list(self.folds)}")
+        if self.official:
+            if self.folds != (0,):
+                raise ValueError(f"folds must be [0] for the source {self.source}: its official split is one fold")
+            return
+        count, validation = self.split.buckets, self.split.validation
+        if count < 2 + validation:
+            raise ValueError(
+                f"split.buckets is {count}: in each fold 1 tests, {validation} (split.validation) validate, and none "
+                f"is left to train: set split.buckets to {2 + validation} or more"
+            )
+        if beyond := [number for number in self.folds if number >= count]:
+            left = [number for number in self.folds if number < count] or list(range(count))
+            raise ValueError(
+                f"folds holds {beyond[0]}, which would test bucket b{beyond[0]}, but split.buckets is {count}: set "
+                f"folds to {left}, or split.buckets to {max(beyond) + 1}"
+            )
+
+    @property
+    def official(self) -> bool:
+        """Whether the source divides its people itself, into buckets train, val and test."""
+        return self.source in OFFICIALLY_SPLIT
+
+    @property
+    def tests_only(self) -> bool:
+        """Whether the source has nobody to train on."""
+        return self.source in TESTS_ONLY
 
     def starts(self, baseline: str) -> Model:
         """`model` for a classifier without a teacher, which may start from scratch where the others do not."""

@@ -10,17 +10,23 @@ import pandas as pd
 from pipeline.crops.shards import read_index
 from pipeline.params.cells import ABLATIONS, ADD
 from pipeline.params.schema import Params
+from pipeline.reporting import crossing, robustness
 from pipeline.reporting.comparison import Comparisons
-from pipeline.reporting.figures import crops, curves, plots
+from pipeline.reporting.figures import crops, curves, plots, reliability
+from pipeline.reporting.figures import cross as cross_figures
 from pipeline.reporting.figures import overview as figures
+from pipeline.reporting.figures import stress as stress_figures
+from pipeline.reporting.page.failing import moved
 from pipeline.reporting.page.page import Note, Page, Section
 from pipeline.reporting.page.provenance import provenance, shown_params
 from pipeline.reporting.page.verdict import verdict
 from pipeline.reporting.results import Results, read
+from pipeline.reporting.tables import agnostic, elsewhere, encodings, operating
+from pipeline.reporting.tables import cross as cross_tables
 from pipeline.reporting.tables import data as data_tables
-from pipeline.reporting.tables import elsewhere, encodings
 from pipeline.reporting.tables import paper as paper_tables
 from pipeline.reporting.tables import results as result_tables
+from pipeline.reporting.tables import stress as stress_tables
 from pipeline.reporting.tables.table import Table
 from pipeline.work.files import whole
 
@@ -36,6 +42,10 @@ MEANINGS = {
     "at": "attention transfer (Zagoruyko & Komodakis 2016)",
     "nl": "non-local attention of the features (Wang et al. 2018), matched to the teacher's",
     "kd": "knowledge distillation (Hinton et al. 2015): the student's softened logits match the teacher's",
+    "feature": "matching of features by their mean squared error: the frequency attention distillation with gamma 0",
+    "crd": "contrastive representation distillation (Tian et al. 2020), negatives from the batch",
+    "mixed": "compression as augmentation: plain training, each frame at a random quality; one model for all",
+    "qad": "quality-agnostic detection (Le & Woo 2023): one model for all qualities, whose features of a frame agree",
     "xception": "Xception (Rössler et al. 2019), no teacher",
     "inception_resnet_v1": "InceptionResnetV1 (Dogonadze et al. 2020, who start from VGGFace2), no teacher",
     "f3net": "F3Net (Qian et al. 2020): frequency-aware decomposition and local frequency statistics, no teacher",
@@ -56,12 +66,16 @@ def build(
     """
     results = read(cells, params)
     comparisons = Comparisons(results, params.evaluation)
+    stressed, crossed = robustness.read(cells, params), crossing.read(cells, results, params)
     index = read_index([shards / name for name in params.sets])
     rejected = data_tables.read_rejected([shards / name for name in params.sets])
     encoded = encodings.read(raw, compressed, params.sets, params.compressions)
     histories = curves.histories(results)
     sections = [
         _results(results, comparisons, params, elsewhere.tables(cells, results, params)),
+        *_stress(stressed, params),
+        *_cross(crossed, results),
+        _probabilities(results, stressed, params),
         _paper(results, params),
         _data(index, rejected, encodings.block(encoded), params),
         _training(histories),
@@ -79,7 +93,7 @@ def build(
         "training": plots.training(histories),
     }.items():
         curve.to_csv(folders["plots"] / f"{name}.csv", index=False, lineterminator="\n")
-    said = verdict(results, comparisons, params)
+    said = verdict(results, comparisons, params, moved(stressed) if stressed else ())
     page = Page(said, _subtitle(index, params), sections, provenance(params), shown_params(params), pictures)
     _write(out / "metrics.json", json.dumps(plots.metrics(results, comparisons, params), indent=2) + "\n")
     _write(out / "report.md", page.markdown())
@@ -100,11 +114,35 @@ def _results(results: Results, comparisons: Comparisons, params: Params, unseen:
             result_tables.main(results, comparisons),
             Note("The methods:", [(name, meaning) for name, meaning in terms if meaning]),
             result_tables.gap(results, params.compressions),
-            result_tables.tests(results, comparisons),
+            *agnostic.tables(results, comparisons, params),
+            result_tables.tests(results, comparisons, params.report.margin),
             *unseen,
             data_tables.people(results),
             result_tables.more(results),
         ],
+    )
+
+
+def _stress(stressed: robustness.Stressed | None, params: Params) -> list[Section]:
+    if stressed is None:
+        return []
+    tables = [stress_tables.failing(stressed), stress_tables.every(stressed, params.stress)]
+    said = [Note(text) for text in moved(stressed)]
+    figures_of = stress_figures.figures(stressed)
+    return [Section("As compression grows", [*said, *figures_of, *tables, *stress_tables.left_out(stressed)])]
+
+
+def _cross(found: Sequence[crossing.Crossed], results: Results) -> list[Section]:
+    if not found:
+        return []
+    matrix, table = cross_figures.heat_map(found, results), cross_tables.table(found, results)
+    return [Section("Across manipulations", [matrix, table])]
+
+
+def _probabilities(results: Results, stressed: robustness.Stressed | None, params: Params) -> Section:
+    diagram = reliability.reliability(results)
+    return Section(
+        "Scores and thresholds", [*([diagram] if diagram else []), operating.table(results, stressed, params)]
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.evaluation.metrics import by_video
-from pipeline.evaluation.statistics import Difference, Floats, Scored, draw, holm, interval, paired
+from pipeline.evaluation.statistics import LEVEL, Difference, Floats, Scored, draw, holm, interval, paired, within
 from pipeline.params.cells import ABLATIONS, ADD
 from pipeline.params.schema import Evaluation
 from pipeline.reporting.results import Level, Model, Results, Task
@@ -33,6 +33,25 @@ class Comparison:
     people: Difference
     corrected: float = float("nan")
 
+    def first(self, few_people: bool) -> Difference:
+        """The difference with the interval that comes first: over people where few were tested."""
+        return self.people if few_people else self.videos
+
+    def statement(self, few_people: bool, margin: float) -> str:
+        """What the test says: ADD is better or worse, differs by less than the margin, or neither is shown.
+
+        The margin concerns AUC: for other measures nothing is said of equivalence.
+        """
+        found = self.first(few_people)
+        if found.low != found.low:
+            return ""
+        said = []
+        if self.corrected < LEVEL:
+            said.append("better" if self.videos.value > 0 else "worse")
+        if self.measure == "auc" and within(found.low, found.high, margin):
+            said.append(f"differs by less than {margin:g}")
+        return ", ".join(said) or "cannot be told apart"
+
 
 class Comparisons:
     """Resamples drawn once for a compression, so that every model meets the same draws."""
@@ -42,9 +61,11 @@ class Comparisons:
         self._scored: dict[tuple[Model, Task, Level], Scored | None] = {}
         self._draws: dict[tuple[str, str], pd.DataFrame] = {}
 
-    def interval(self, model: Model, task: Task, level: Level, measure: str) -> tuple[float, float] | None:
-        """The 95 % interval over videos of a model's mean over seeds."""
-        values = self._values(model, task, measure, "video", level)
+    def interval(
+        self, model: Model, task: Task, level: Level, measure: str, unit: str = "video"
+    ) -> tuple[float, float] | None:
+        """The 95 % interval over videos (or over each unit `person`) of a model's mean over seeds."""
+        values = self._values(model, task, measure, unit, level)
         return None if values is None else interval(values[1:])
 
     @cached_property

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Literal
 
 import pandas as pd
 
-from pipeline.params.cells import ABLATIONS, ADD, TEACHER, Cell, expected
+from pipeline.evaluation.statistics import FEW_PEOPLE
+from pipeline.params.cells import ABLATIONS, ADD, ALL_QUALITIES, TEACHER, Cell, expected
 from pipeline.params.schema import Params
 from pipeline.work.errors import UserError
 
@@ -66,6 +68,11 @@ class Results:
     def missing(self) -> list[Cell]:
         return [cell for cell in self.cells if cell not in self.summaries]
 
+    @cached_property
+    def few_people(self) -> bool:
+        """Whether so few people were tested that intervals over them come before those over videos."""
+        return len({person for table in self.scores.values() for person in table["person"].unique()}) < FEW_PEOPLE
+
     def models(self, ablations: bool = False) -> list[Model]:
         """Every method and backbone of the run but the teachers, ADD last of its backbone; ablations on demand."""
         ordered = sorted(self.cells, key=lambda cell: (cell.method in ABLATIONS, cell.method == ADD))
@@ -78,17 +85,23 @@ class Results:
         return model.label if several else model.method
 
     def tasks(self) -> list[Task]:
-        return list(dict.fromkeys(Task(c.manipulation, c.compression) for c in self.cells if c.method != TEACHER))
+        """Each manipulation and compression that models were trained for; a quality-agnostic one is tested on these.
+
+        Where a run has no others, its tasks are all that it was tested on.
+        """
+        trained = [c for c in self.cells if c.method != TEACHER and c.compression != ALL_QUALITIES]
+        agnostic = {c: found for c, found in self.summaries.items() if c.compression == ALL_QUALITIES}
+        tested = [(c, quality) for c, found in agnostic.items() for quality in found["results"]]
+        pairs = [(c, c.compression) for c in trained] or tested
+        return list(dict.fromkeys(Task(cell.manipulation, quality) for cell, quality in pairs))
 
     def of(self, model: Model, task: Task) -> list[Cell]:
         """The found cells of a model and a task, one a seed."""
-        wanted = (model.method, model.backbone, task.manipulation, task.compression)
-        return [c for c in self.summaries if (c.method, c.backbone, c.manipulation, c.compression) == wanted]
+        return [cell for cell in self.summaries if _is(cell, model, task)]
 
     def named(self, model: Model, task: Task) -> bool:
         """Whether the params name this cell at all, found or missing."""
-        wanted = (model.method, model.backbone, task.manipulation, task.compression)
-        return any((c.method, c.backbone, c.manipulation, c.compression) == wanted for c in self.cells)
+        return any(_is(cell, model, task) for cell in self.cells)
 
     def at(self, cell: Cell, quality: str) -> pd.DataFrame:
         """The scores of a cell on crops of one quality."""
@@ -107,6 +120,12 @@ class Results:
                 value = summary["results"].get(quality, {}).get(level, {}).get(measure)
                 return None if value is None else float(value)
         return None
+
+
+def _is(cell: Cell, model: Model, task: Task) -> bool:
+    """Whether a cell is of the model, and trained for the task."""
+    same = (cell.method, cell.backbone, cell.manipulation) == (model.method, model.backbone, task.manipulation)
+    return same and cell.compression in (task.compression, ALL_QUALITIES)
 
 
 def spread(values: Iterable[float | None]) -> Spread | None:

@@ -17,7 +17,11 @@ def assign(people: Iterable[str], buckets: int, seed: int, clips: Mapping[str, i
     """
     order = sorted(set(people))
     if len(order) < buckets:
-        raise UserError(f"split.buckets: {buckets} buckets need as many people, the source has {len(order)}")
+        fewer = f"set split.buckets to {len(order)}, and folds below it" if len(order) > 1 else "2 are the least"
+        raise UserError(
+            f"split.buckets: {buckets} buckets need as many people, the source has {len(order)} "
+            f"({', '.join(order) or 'nobody'}): add people, or {fewer}"
+        )
     chance = random.Random(seed)
     chance.shuffle(order)
     weight = {person: (clips or {}).get(person, 1) for person in order}

@@ -7,8 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from pipeline.videos.probing import VideoInfo
-from pipeline.videos.writing import cut
-from pipeline.work.errors import VideoError
+from pipeline.videos.reading import probe
+from pipeline.videos.writing import Part, cut
 from pipeline.work.files import link
 
 
@@ -16,9 +16,9 @@ from pipeline.work.files import link
 class Clip:
     """One video of a set as the manifest will list it, and how it is cut out of the source's file.
 
-    start: seconds; frames: how many (None: to the end); crop: (left, top, width, height), px; size: (width, height)
-    that it is scaled to, px; fps, max_side: see `video.cut`; exact: fewer frames than wanted are an error.
-    as_is: what probing found in a file that is whole and comparable already, and so is linked, not cut.
+    first_frame, frames, start, fps, crop, size, max_side: see `writing.Part`.
+    info: what examining found in the file, and what of it the clip is made by; None where the file is known.
+    as_is: the same of a file that is comparable already, and so is linked, not cut.
     """
 
     video: str
@@ -30,13 +30,14 @@ class Clip:
     label: int = 0
     target: str = ""
     donor: str = ""
-    start: float = 0.0
+    first_frame: int = 0
     frames: int | None = None
+    start: float = 0.0
     fps: Fraction | None = None
     crop: tuple[int, int, int, int] | None = None
     size: tuple[int, int] | None = None
     max_side: int | None = None
-    exact: bool = True
+    info: VideoInfo | None = None
     as_is: VideoInfo | None = None
     parameters: dict[str, object] = field(default_factory=dict)
 
@@ -49,17 +50,39 @@ class Refused:
     cause: str
 
 
-def store(clip: Clip, folder: Path) -> dict[str, object]:
-    """Leave the clip as <folder>/<video>.mp4, lossless or linked as it is, and return its row of the manifest.
+def store(clips: Sequence[Clip], folder: Path) -> list[dict[str, object] | Refused]:
+    """Leave clips of one file as <folder>/<video>.mp4, lossless or linked as they are; their rows of the manifest.
 
-    Raises: VideoError where it cannot be cut.
+    They are cut in one decoding of the file. One that has fewer frames than wanted is refused.
+    Raises: VideoError where none can be cut.
     """
-    path = folder / f"{clip.video}.mp4"
-    if clip.as_is is not None:
-        link(clip.file, path)
-        info = clip.as_is
-    else:
-        info = _cut(clip, path)
+    linked = [clip for clip in clips if clip.as_is is not None]
+    for clip in linked:
+        link(clip.file, _place(clip, folder))
+    infos = {clip.video: clip.as_is for clip in linked}
+    if wanted := [clip for clip in clips if clip.as_is is None]:
+        file, known = wanted[0].file, wanted[0].info
+        made = cut(file, known or probe(file), [_part(clip, folder) for clip in wanted])
+        infos |= {clip.video: info for clip, info in zip(wanted, made, strict=True)}
+    return [_checked(clip, infos[clip.video], folder) for clip in clips]
+
+
+def _place(clip: Clip, folder: Path) -> Path:
+    return folder / f"{clip.video}.mp4"
+
+
+def _part(clip: Clip, folder: Path) -> Part:
+    return Part(
+        _place(clip, folder), clip.first_frame, clip.frames, clip.start, clip.fps, clip.crop, clip.size, clip.max_side
+    )
+
+
+def _checked(clip: Clip, info: VideoInfo | None, folder: Path) -> dict[str, object] | Refused:
+    assert info is not None  # linked, or cut
+    if clip.as_is is None and clip.frames is not None and info.frames != clip.frames:
+        _place(clip, folder).unlink()
+        where = f"at {clip.start:.2f} s" if clip.fps else f"from frame {clip.first_frame} on"
+        return Refused(clip.video, f"{info.frames} frames could be cut {where}, not {clip.frames}")
     return {
         "video": clip.video,
         "person": clip.person,
@@ -75,23 +98,6 @@ def store(clip: Clip, folder: Path) -> dict[str, object]:
         "source": clip.source,
         "licence": clip.licence,
     }
-
-
-def _cut(clip: Clip, path: Path) -> VideoInfo:
-    info = cut(
-        clip.file,
-        path,
-        start=clip.start,
-        frames=clip.frames,
-        fps=clip.fps,
-        crop=clip.crop,
-        size=clip.size,
-        max_side=clip.max_side,
-    )
-    if clip.exact and clip.frames is not None and info.frames != clip.frames:
-        path.unlink()
-        raise VideoError(f"{info.frames} frames could be cut at {clip.start:.2f} s, not {clip.frames}")
-    return info
 
 
 def spread(stretches: Sequence[int], frames: int, clips: int) -> list[tuple[int, int, int]]:

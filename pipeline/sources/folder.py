@@ -14,7 +14,7 @@ from pipeline.sources import names
 from pipeline.sources.buckets import assign
 from pipeline.sources.clips import Clip, Refused, spread
 from pipeline.sources.finding import find
-from pipeline.sources.looking import look
+from pipeline.sources.looking import compare, look
 from pipeline.sources.names import readable
 from pipeline.sources.people import People
 from pipeline.sources.tables import Files, Places, read_table
@@ -77,7 +77,7 @@ class FolderSource:
         for real in reals.values():
             about: dict[str, object] = {"file": readable(real.file)}
             common = Clip(real.name, real.path, real.person, real.bucket, OWN, "", parameters=about)
-            clips += [self._part(common, real, k) for k in range(len(self._stretches(real.info)))]
+            clips += [self._part(common, real.info, real, k) for k in range(len(self._stretches(real.info)))]
         return clips, refused
 
     def _reals(self, name: str) -> tuple[dict[str, Real], list[Refused]]:
@@ -89,7 +89,7 @@ class FolderSource:
         causes = dict(found.left_out)
         infos: dict[str, VideoInfo] = {}
         paths = [self.root / file for file in files]
-        looks = look(name, "videos", paths, names.of_files(files), self.root, self.workers)
+        looks = look("videos", paths, names.of_files(files), self.workers)
         for file, info in zip(files, looks, strict=True):
             if isinstance(info, Rejected):
                 causes[file] = info.cause
@@ -122,18 +122,17 @@ class FolderSource:
         chosen = spread([info.frames], self.options.clip_frames, self.options.clips_per_video)
         return [(first, frames) for _, first, frames in chosen]
 
-    def _part(self, whole: Clip, timing: Real, k: int) -> Clip:
+    def _part(self, whole: Clip, info: VideoInfo, timing: Real, k: int) -> Clip:
         """The k-th clip of a video, or of a fake made from it: at the same frames."""
         first, frames = self._stretches(timing.info)[k]
-        # Half a frame early, so that clocks of coarser containers do not lose the first frame.
-        start = round(float((first - 0.5) / timing.info.fps), 4) if first else 0.0
         return replace(
             whole,
             video=whole.video + self._suffix(k),
-            start=start,
-            frames=None if self.options.clip_frames is None else frames,
+            first_frame=first,
+            frames=frames,
+            # A fake is stored as its target is, though it may say otherwise of its rate and the shape of its pixels.
+            info=replace(info, fps=timing.info.fps, pixel=timing.info.pixel),
             max_side=self.options.max_side,
-            exact=timing.info.constant,
             parameters=whole.parameters | {"first_frame": first},
         )
 
@@ -164,12 +163,21 @@ class FolderSource:
             if fake.manipulation == manipulation
         ]
         paths = [fake.path for fake in fakes]
+        infos: dict[str, VideoInfo] = {}
+        causes: dict[str, str] = {}
+        looks = look(manipulation, paths, [fake.name for fake in fakes], self.workers)
+        for fake, info in zip(fakes, looks, strict=True):
+            if isinstance(info, Rejected):
+                causes[fake.name] = info.cause
+            elif cause := _mismatch(fake, info, reals):
+                causes[fake.name] = cause
+            else:
+                infos[fake.name] = info
+        pairs = [(fake.name, fake.path, reals[fake.target].path) for fake in fakes if fake.name in infos]
+        causes |= compare(manipulation, pairs, self.workers)
         clips: list[Clip] = []
-        refused: list[Refused] = []
-        infos = look(manipulation, manipulation, paths, [fake.name for fake in fakes], self.root, self.workers)
-        for fake, info in zip(fakes, infos, strict=True):
-            if cause := info.cause if isinstance(info, Rejected) else _mismatch(fake, info, reals):
-                refused.append(Refused(fake.name, cause))
+        for fake in fakes:
+            if fake.name in causes:
                 continue
             target, donor = reals[fake.target], reals.get(fake.donor)
             lenders = len(self._stretches(donor.info)) if donor else 0
@@ -178,9 +186,9 @@ class FolderSource:
             )
             for k in range(len(self._stretches(target.info))):
                 lender = f"{donor.name}{self._suffix(min(k, lenders - 1))}" if donor else ""
-                part = self._part(common, target, k)
+                part = self._part(common, infos[fake.name], target, k)
                 clips.append(replace(part, target=target.name + self._suffix(k), donor=lender))
-        return clips, refused
+        return clips, [Refused(video, cause) for video, cause in causes.items()]
 
 
 def _mismatch(fake: Fake, info: VideoInfo, reals: dict[str, Real]) -> str | None:
@@ -191,7 +199,9 @@ def _mismatch(fake: Fake, info: VideoInfo, reals: dict[str, Real]) -> str | None
     if (info.width, info.height, info.frames) != (target.info.width, target.info.height, target.info.frames):
         have, want = (f"{i.width}x{i.height} px, {i.frames} frames" for i in (info, target.info))
         return f"{have}, but its target has {want}"
-    if info.fps != target.info.fps:
+    # At a variable rate the mean says nothing of a frame: there the pictures alone are compared.
+    steady = info.constant and target.info.constant
+    if steady and abs(info.fps - target.info.fps) * 1000 > target.info.fps:
         return f"{float(info.fps):g} frames a second, but its target has {float(target.info.fps):g}"
     if fake.donor:
         donor = reals.get(fake.donor)

@@ -93,7 +93,7 @@ class PublicSource(ABC):
             )
 
     def _reals(self, name: str, originals: Sequence[Listed]) -> tuple[dict[str, Real], list[Refused]]:
-        found, refused = self._look(name, "original", originals)
+        found, refused = self._look("original", originals)
         reals = {}
         for one in originals:
             if one.video in found and one.mate and one.mate not in found:
@@ -104,7 +104,7 @@ class PublicSource(ABC):
         return reals, refused
 
     def _fakes(self, name: str, listed: Sequence[Listed], reals: dict[str, Real]) -> tuple[list[Clip], list[Refused]]:
-        found, refused = self._look(name, name, listed)
+        found, refused = self._look(name, listed)
         clips = []
         for one in listed:
             info, target = found.get(one.video), reals.get(one.target)
@@ -119,11 +119,11 @@ class PublicSource(ABC):
                 clips.append(self._clip(one, Real(info, target.frames if target else info.frames)))
         return clips, refused
 
-    def _look(self, name: str, what: str, listed: Sequence[Listed]) -> tuple[dict[str, VideoInfo], list[Refused]]:
+    def _look(self, what: str, listed: Sequence[Listed]) -> tuple[dict[str, VideoInfo], list[Refused]]:
         found: dict[str, VideoInfo] = {}
         refused: list[Refused] = []
         paths = [self.root / one.file for one in listed]
-        infos = look(name, what, paths, [one.video for one in listed], self.root, self.workers)
+        infos = look(what, paths, [one.video for one in listed], self.workers)
         for one, info in zip(listed, infos, strict=True):
             if isinstance(info, Rejected):
                 refused.append(Refused(one.video, info.cause))

@@ -4,12 +4,12 @@ A new source is a class like `Source`, listed in SOURCES.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from operator import attrgetter
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
+from pipeline.crops.folds import gap, members, unforgeable
 from pipeline.params.schema import Params
 from pipeline.sources.celebdf import CelebDFSource
 from pipeline.sources.clips import Clip, Refused, store
@@ -23,6 +23,9 @@ from pipeline.work.errors import UserError
 from pipeline.work.files import whole_folder
 from pipeline.work.parallel import Rejected, map_videos
 from pipeline.work.resume import Scratch
+
+Group: TypeAlias = Sequence[Clip]  # of one file
+Outcome: TypeAlias = dict[str, object] | Refused  # a row of the manifest, or why there is none
 
 
 class Source(Protocol):
@@ -59,8 +62,8 @@ def download(params: Params, name: str, out: Path) -> str:
     with whole_folder(out) as folder, Scratch(f"download-{name}", out, {"clips": cut}, files) as scratch:
         rows: list[dict[str, object]] = []
         for result in _stored(name, clips, folder, scratch, params.workers):
-            if isinstance(result, Rejected):
-                refused.append(Refused(result.item.video, result.cause))
+            if isinstance(result, Refused):
+                refused.append(result)
             else:
                 rows.append(result)
         if not rows:
@@ -72,19 +75,50 @@ def download(params: Params, name: str, out: Path) -> str:
         write_rejected(folder, [{**common, "video": one.video, "cause": one.cause} for one in refused])
     people = {str(row["person"]): str(row["bucket"]) for row in rows}
     sizes = ", ".join(f"{bucket} {count}" for bucket, count in sorted(Counter(people.values()).items()))
-    return f"{name}: {len(rows)} videos of {len(people)} people ({sizes}), {len(refused)} rejected"
+    outcome = f"{name}: {len(rows)} videos of {len(people)} people ({sizes}), {len(refused)} rejected"
+    return "; ".join([outcome, *_lacking(params, name, clips, rows)])
 
 
-def _stored(
-    name: str, clips: Sequence[Clip], folder: Path, scratch: Scratch, workers: int | None
-) -> Iterator[dict[str, object] | Rejected[Clip]]:
+def _lacking(params: Params, name: str, clips: Sequence[Clip], rows: Sequence[Mapping[str, object]]) -> Iterator[str]:
+    """What later stages will miss. It is said here, and stops the stage that needs it: the videos may be there for
+    less than a training."""
+    listed = [(clip.bucket, clip.person) for clip in clips]
+    usable = [(str(row["bucket"]), str(row["person"])) for row in rows]
+    if lost := sorted({person for _, person in listed} - {person for _, person in usable}):
+        yield f"nothing is left of {', '.join(lost)}, the others stay in their buckets"
+    line = gap(params, members(usable), members(listed), f"no {name} video", each=name == "original")
+    if line is None and name == "original":
+        line = unforgeable(params, usable)
+    if line is not None:
+        yield line
+
+
+def _stored(name: str, clips: Sequence[Clip], folder: Path, scratch: Scratch, workers: int | None) -> Iterator[Outcome]:
     """The clips' rows of the manifest. What is cut is kept in `scratch`; links are made anew, in no time."""
-    video = attrgetter("video")
-    linked = [clip for clip in clips if clip.as_is is not None]
-    yield from map_videos(partial(store, folder=folder), linked, workers=workers, what=f"link {name}", name=video)
-    cut = [clip for clip in clips if clip.as_is is None]
+    linked: list[Group] = [[clip] for clip in clips if clip.as_is is not None]
+    results = map_videos(partial(store, folder=folder), linked, workers=workers, what=f"link {name}", name=_first)
+    yield from _each(results)
+    files: dict[Path, list[Clip]] = {}
+    for clip in clips:
+        if clip.as_is is None:
+            files.setdefault(clip.file, []).append(clip)
+    cut: list[Group] = list(files.values())
     work = partial(store, folder=scratch.folder)
-    for result in map_videos(work, cut, workers=workers, what=f"cut {name}", name=video, keep=scratch):
-        if not isinstance(result, Rejected):
+    results = map_videos(work, cut, workers=workers, what=f"cut {name}", name=_first, keep=scratch)
+    for result in _each(results):
+        if not isinstance(result, Refused):
             scratch.link(f"{result['video']}.mp4", folder)
         yield result
+
+
+def _first(clips: Group) -> str:
+    return clips[0].video
+
+
+def _each(results: Iterable[list[Outcome] | Rejected[Group]]) -> Iterator[Outcome]:
+    """The outcome of each clip, from those of the files."""
+    for result in results:
+        if isinstance(result, Rejected):
+            yield from (Refused(clip.video, result.cause) for clip in result.item)
+        else:
+            yield from result

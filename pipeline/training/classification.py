@@ -10,7 +10,7 @@ from pipeline.training.terms import Terms
 
 
 class Classification(nn.Module):
-    """Plain cross-entropy on the crops of one quality."""
+    """Plain cross-entropy on the crops of one quality, or on a mix of `all`."""
 
     def __init__(self, student: Backbone, quality: str) -> None:
         super().__init__()

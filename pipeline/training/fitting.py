@@ -3,22 +3,22 @@
 import json
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 
-from pipeline.crops.shards import buckets
+from pipeline.crops import folds
+from pipeline.crops.shards import read_index
 from pipeline.detectors.backbones.base import Backbone
 from pipeline.detectors.card import HISTORY, SUMMARY, Card, save
 from pipeline.detectors.device import device
 from pipeline.detectors.scoring import score
-from pipeline.loading import folds
 from pipeline.loading.batches import MEAN, STD
 from pipeline.loading.loader import TrainingLoader, evaluation_loader
-from pipeline.params.cells import Cell
+from pipeline.params.cells import ALL_QUALITIES, RAW, Cell
 from pipeline.params.recipes import Train
 from pipeline.params.schema import Params
 from pipeline.tracking.runs import Run, track
@@ -26,6 +26,7 @@ from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.history import Outcome, Row
 from pipeline.training.optimization import resolve
 from pipeline.training.trainer import Trainer
+from pipeline.work.errors import UserError
 
 
 def fit(
@@ -45,14 +46,17 @@ def fit(
     shards that it depends on (the teacher's weights). `out` is written whole or not at all.
     """
     folders = [shards / "original", shards / cell.manipulation]
-    roles = folds.fold(buckets(folders), fold, params.split.validation)
+    roles = folds.fold(params, fold)
+    _complete(folders, roles, fold)
     where = device()
     recipe = resolve(recipe, where)  # for the record too: what was computed, not what was left open
     size, batch = params.model.image_size, recipe.batch_size
+    every = (RAW, *params.compressions)
+    mixed = task.qualities == (ALL_QUALITIES,)
     loader = TrainingLoader(
         folders,
         buckets=roles.train,
-        qualities=task.qualities,
+        qualities=every if mixed else task.qualities,
         image_size=size,
         batch_size=batch,
         flip=recipe.horizontal_flip,
@@ -60,12 +64,15 @@ def fit(
         workers=params.loader.workers,
         place=params.loader.place,
         device=where,
+        mixed=mixed,
+        paired=recipe.paired,
     )
     what = {**vars(cell), "fold": fold}
     name = f"{cell} fold {fold}"
     quality = what["quality"] = what.pop("compression")  # as the card says it: raw is one, and no compression
     card = Card(**what, buckets=roles._asdict(), image_size=size, mean=MEAN, std=STD)
     record = {"cell": what, "train": recipe.model_dump(), **settings}
+    seen = every if quality == ALL_QUALITIES else (quality,)  # by the validation
     checkpoint = Checkpoint(record, [*(folder / "index.parquet" for folder in folders), *inputs])
 
     unseen = (
@@ -74,7 +81,7 @@ def fit(
         else evaluation_loader(
             folders,
             buckets=roles.val,
-            qualities=[quality],
+            qualities=seen,
             image_size=size,
             batch_size=2 * batch,
             workers=params.loader.workers,
@@ -84,7 +91,7 @@ def fit(
     )
 
     def validate(model: Backbone) -> Row:
-        return validation(score(model, unseen, quality, where).frames)
+        return validation(pd.concat([score(model, unseen, name, where).frames for name in seen]))
 
     with track(params.tracking, name, record, {"stage": "train", **what}) as run:
         trainer = Trainer(task, recipe, loader, where)
@@ -94,6 +101,21 @@ def fit(
     last = outcome.history[-1]
     best = f"validation accuracy {max(row['val_acc'] for row in outcome.history):.3f}, " if roles.val else ""
     return f"{name}: {best}loss {last['train_loss']:.3f} after {int(last['step'])} steps"
+
+
+def _complete(folders: Sequence[Path], roles: folds.Roles, fold: int) -> None:
+    """Raises: UserError where the fold's people would train, validate or test on one class, before hours are spent."""
+    index = read_index(folders, [bucket for role in roles for bucket in role])
+    for role, buckets in roles._asdict().items():
+        table = index[index["bucket"].isin(buckets)]
+        for label, (kind, folder) in enumerate(zip(("reals", "fakes"), folders, strict=True)):
+            if buckets and not (table["label"] == label).any():
+                people = ", ".join(sorted(set(table["person"])))
+                raise UserError(
+                    f"{folder}: no {kind} in bucket {', '.join(buckets)} ({people}), "
+                    f"which fold {fold} {folds.DOES[role]}: "
+                    f"rejected.parquet there says why; add people, leave {fold} out of folds or lower split.buckets"
+                )
 
 
 def validation(frames: pd.DataFrame) -> Row:

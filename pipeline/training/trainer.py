@@ -39,6 +39,7 @@ class Task(Protocol):
     """What is trained: a module with a student, whose forward gives the named terms of one batch."""
 
     student: Backbone
+    epoch: int  # from 0, told by the loop
 
     def __call__(self, images: Mapping[str, Tensor], labels: Tensor, warmup: bool = False) -> Terms: ...
 
@@ -137,6 +138,7 @@ class Trainer:
         return self.state.epoch < self.recipe.warmup_epochs
 
     def _train_mode(self) -> None:
+        self.task.epoch = self.state.epoch
         self.task.train()
         for module in self.frozen:
             module.eval()  # else their batch statistics would go on changing

@@ -73,7 +73,7 @@ def _compress(job: Job, source: Path, out: Path, crf: int) -> dict[str, Any]:
     """The row of encoding.csv."""
     target = out / f"{job.video}.mp4"
     if job.published is None:
-        return published.encoding(job.video, "encoded", crf, transcode(source / target.name, target, crf))
+        return published.encoding(job.video, "encoded", crf, transcode(source / target.name, target, crf, job.frames))
     return published.encoding(job.video, "published", crf, published.take(job.published, target, job.frames, job.size))
 
 

@@ -1,19 +1,30 @@
 """What ffmpeg says about a video, as numbers. (imageio-ffmpeg brings no ffprobe.)"""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
+from statistics import median_low
 
 from pipeline.videos.ffmpeg_process import first_complaint
 from pipeline.work.errors import VideoError
 
-STREAM = re.compile(r"Stream #\S+: Video: \w+(?: \([^)]*\))*, (\w+)(?:\(([^)]*)\))?")
+STREAM = re.compile(r"Stream #\S+: Video: (\w+)(?: \([^)]*\))*, (\w+)(?:\(([^)]*)\))?")
 ROTATION = re.compile(r"rotation of (-?[\d.]+) degrees")
 INTERLACED = re.compile(r"\b(top|bottom) (coded )?first")
 TRANSFERS = ("smpte2084", "arib-std-b67")  # PQ and HLG (BT.2100)
 SERIOUS = re.compile(r"\[(warning|error|fatal)\]")
-DAMAGE = re.compile(r"partial file|corrupt|truncat|prematurely|invalid data|not found|end of file", re.IGNORECASE)
+# A container that ends before its own tables say so. What else it may complain of, a chapter that is not there or a
+# packet of sound, does not touch the picture: whether that is whole is seen by decoding it (`examining`).
+CUT_SHORT = re.compile(
+    r"partial file|ended prematurely|truncat|moov atom not found|error during demuxing", re.IGNORECASE
+)
+MAPPED = re.compile(r"Stream #0:(\d+) -> #0:0")
+OFFSET = re.compile(r"stream (\d+), offset \w+: ")
+DISCARDED = 4  # ffmpeg's flag of a packet that is decoded and not shown, as before the start of an edit list
+NO_TIME = -(2**63)  # ffmpeg's AV_NOPTS_VALUE
+REGULAR = 0.9  # of all frames' distances: with so many alike, the others are pauses and do not change the rate
 
 
 @dataclass(frozen=True)
@@ -21,7 +32,9 @@ class VideoInfo:
     """What a video is.
 
     width, height: pixels of the upright frame as it is decoded; constant: whether all frames last equally long;
-    interlaced: whether frames may hold two fields; hdr: the transfer of a high dynamic range, empty for all others.
+    interlaced: whether frames may hold two fields; hdr: the transfer of a high dynamic range, empty for all others;
+    pixel: width by height of a pixel of the upright frame (DV and DVD have none that are square);
+    stream: bytes of the video itself, without its container.
     """
 
     frames: int
@@ -33,44 +46,94 @@ class VideoInfo:
     constant: bool
     interlaced: bool = False
     hdr: str = ""
+    pixel: Fraction = Fraction(1)
+    stream: int = field(default=0, compare=False)
 
 
 def parse_probe(packets: str, log: str) -> VideoInfo:
     """Read the output of `-c copy -f framecrc` (a line a packet) and the log of `-loglevel level+info`.
 
-    Raises: VideoError saying why this is no whole video.
+    Raises: VideoError saying why this is no video, or one that was cut short.
     """
     header = dict(re.findall(r"^#(\w+) 0: (.*)$", packets, re.MULTILINE))
     rows = [line.split(",") for line in packets.splitlines() if line.startswith("0,")]
-    problem = first_complaint("\n".join(s for s in log.splitlines() if SERIOUS.search(s) and DAMAGE.search(s)))
-    if "matches no streams" in log:
-        raise VideoError("the file holds no video stream")
-    if not rows or "dimensions" not in header:
-        raise VideoError(f"not readable as a video: {problem or 'no packets'}")
-    if problem:
-        raise VideoError(f"damaged or cut short: {problem}")
+    refuse_unreadable(log, bool(rows) and "dimensions" in header)
+    shown = [row for row in rows if not _flags(row) & DISCARDED]
     width, height = (int(side) for side in header["dimensions"].split("x"))
+    pixel = shape(header.get("sar", "").replace("/", ":"))
     rotation = ROTATION.search(log)
-    if rotation and round(float(rotation[1])) % 180 == 90:
-        width, height = height, width
+    if rotation and turned(float(rotation[1])):
+        width, height, pixel = height, width, 1 / pixel
     formats = STREAM.findall(log.partition("Output #0")[2])
-    pix_fmt, details = formats[0] if formats else ("unknown", "")
-    fps, constant = _rate(rows, Fraction(header["tb"]))
+    _, pix_fmt, details = formats[0] if formats else ("", "unknown", "")
+    times = [int(row[2]) for row in shown if row[2].strip().lstrip("-").isdigit()]
+    duration = int(rows[0][3]) if rows[0][3].strip().isdigit() else 0
+    tick = Fraction(header["tb"])
+    fps, constant = frame_rate(times, tick, 1 / (duration * tick) if duration > 0 else Fraction(25))
     # DV is interlaced by its standard, which its streams do not repeat.
     interlaced = header["codec_id"] == "dvvideo" or bool(INTERLACED.search(details))
     hdr = next((transfer for transfer in TRANSFERS if transfer in details), "")
-    return VideoInfo(len(rows), fps, width, height, header["codec_id"], pix_fmt, constant, interlaced, hdr)
+    stream = sum(int(row[4]) for row in rows)
+    return VideoInfo(
+        len(shown), fps, width, height, header["codec_id"], pix_fmt, constant and len(times) == len(shown),
+        interlaced, hdr, pixel, stream,
+    )  # fmt: skip
 
 
-def _rate(rows: list[list[str]], tick: Fraction) -> tuple[Fraction, bool]:
-    """Frames a second, and whether it is constant to the precision of the time base."""
-    times = sorted(int(row[2]) for row in rows if row[2].strip().lstrip("-").isdigit())
-    if len(times) < 2 or times[-1] == times[0]:
-        duration = int(rows[0][3]) if rows[0][3].strip().isdigit() else 0
-        return (1 / (duration * tick) if duration else Fraction(25)), True
-    mean = Fraction(times[-1] - times[0], len(times) - 1)
-    constant = len(times) == len(rows) and all(abs(later - earlier - mean) <= 1 for earlier, later in pairwise(times))
-    return _nearest_rate(1 / (mean * tick)), constant
+def refuse_unreadable(log: str, readable: bool) -> None:
+    """Raise VideoError where the log of `-loglevel level+info` says that the container has no whole video."""
+    mapped = MAPPED.search(log)
+    serious = [line for line in log.splitlines() if SERIOUS.search(line)]
+    cut = [line for line in serious if CUT_SHORT.search(line) and _of(line) in (None, mapped and mapped[1])]
+    if "matches no streams" in log:
+        raise VideoError("the file holds no video stream")
+    if not readable:
+        raise VideoError(f"not readable as a video: {first_complaint(chr(10).join(cut or serious)) or 'no packets'}")
+    if cut:
+        raise VideoError(f"damaged or cut short: {OFFSET.sub('', first_complaint(cut[0]))}")
+
+
+def frame_rate(times: Sequence[int], tick: Fraction, nominal: Fraction) -> tuple[Fraction, bool]:
+    """Frames a second, and whether all frames last equally long, to the precision of the time base.
+
+    times: of the frames, in ticks of `tick` seconds; those without one are left out. nominal: the rate where they
+    tell none. Where nearly all distances are alike it is the rate of these, else the mean over the whole video.
+    """
+    known = sorted({time for time in times if time != NO_TIME})
+    if len(known) < 2:
+        return nominal, True
+    steps = [later - earlier for earlier, later in pairwise(known)]
+    usual = median_low(steps)
+    alike = [step for step in steps if abs(step - usual) <= 1 and 2 * abs(step - usual) <= usual]
+    kept = alike if len(alike) >= REGULAR * len(steps) else steps
+    measured = 1 / (Fraction(sum(kept), len(kept)) * tick)
+    # One tick more or less between the first and the last frame is within the precision of the clock.
+    if abs(nominal - measured) * sum(kept) <= measured:
+        return nominal, len(alike) == len(steps)
+    return _nearest_rate(measured), len(alike) == len(steps)
+
+
+def shape(ratio: str) -> Fraction:
+    """Width by height of a pixel from 16:11; 1 where it is not known (0:1) or no camera's (more than 4 to one)."""
+    width, _, height = ratio.partition(":")
+    known = width.isdigit() and height.isdigit() and int(width) > 0 and int(height) > 0
+    pixel = Fraction(int(width), int(height)) if known else Fraction(1)
+    return pixel if Fraction(1, 4) <= pixel <= 4 else Fraction(1)
+
+
+def turned(degrees: float) -> bool:
+    """Whether a rotation lays the frame on its side."""
+    return round(degrees) % 180 == 90
+
+
+def _of(line: str) -> str | None:
+    """The number of the stream that a complaint names, if it does."""
+    found = OFFSET.search(line)
+    return found and found[1]
+
+
+def _flags(row: Sequence[str]) -> int:
+    return next((int(part.strip()[2:], 16) for part in row[6:] if part.strip().startswith("F=")), 0)
 
 
 def _nearest_rate(measured: Fraction) -> Fraction:

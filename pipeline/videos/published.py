@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.videos.examining import examine
 from pipeline.videos.probing import VideoInfo
-from pipeline.videos.reading import probe
 from pipeline.work.errors import UserError, VideoError
 from pipeline.work.files import link, whole
 
@@ -37,7 +37,7 @@ def take(file: Path, target: Path, frames: int, size: tuple[int, int]) -> VideoI
 
     Raises: VideoError where it is not the same video in H.264.
     """
-    info = probe(file)
+    info = examine(file)
     if info.codec != "h264":
         raise VideoError(f"the published video is {info.codec}, not h264")
     if (info.frames, info.width, info.height) != (frames, *size):

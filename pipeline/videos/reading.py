@@ -2,8 +2,9 @@
 
 import os
 import subprocess
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import chain, count, groupby, pairwise
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,18 +24,16 @@ Image = NDArray[np.uint8]
 TO_RGB = "scale=flags=neighbor+accurate_rnd+full_chroma_int+bitexact,format=rgb24"
 
 
-def probe(path: Path) -> VideoInfo:
-    """Size, rate, codec and the exact number of frames, from the packets, without decoding.
+SPANS = 64  # ffmpeg 9 parses an expression of 100 terms at most
 
-    Raises: VideoError where the file is missing, empty, damaged, cut short, of no format of videos (see formats) or
-    without a video stream.
+
+def probe(path: Path) -> VideoInfo:
+    """Size, rate, codec and number of frames, from the packets, without decoding.
+
+    For videos that were made here, or examined before: a packet may be damaged, or show no frame (`examining`).
+    Raises: VideoError where the file is missing, empty, cut short or without a video stream.
     """
-    if not path.is_file():
-        raise VideoError("the file is missing")
-    if not os.access(path, os.R_OK):
-        raise VideoError("the file may not be read: permission denied")
-    if path.stat().st_size == 0:
-        raise VideoError("the file is empty (0 bytes)")
+    require_file(path)
     output = source(path).output("pipe:", map="0:V:0", c="copy", format="framecrc")
     arguments = command(output.global_args("-loglevel", "level+info"))
     result = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True)
@@ -44,36 +43,51 @@ def probe(path: Path) -> VideoInfo:
     return parse_probe(result.stdout.decode(), log)
 
 
+def require_file(path: Path) -> None:
+    """Raise VideoError where the file is missing, empty, or may not be read."""
+    if not path.is_file():
+        raise VideoError("the file is missing")
+    if not os.access(path, os.R_OK):
+        raise VideoError("the file may not be read: permission denied")
+    if path.stat().st_size == 0:
+        raise VideoError("the file is empty (0 bytes)")
+
+
 def read_frames(
     path: Path, indices: Iterable[int] | None = None, region: tuple[int, int, int, int] | None = None
 ) -> Iterator[tuple[int, Image]]:
     """Yield (index, RGB image (H, W, 3)) of the wanted frames in order, of all of them by default.
 
     region: (left, top, width, height), even numbers: these pixels alone, at a fraction of the conversion's cost.
-    Decoding stops after the last wanted frame. Raises: VideoError where a wanted frame is missing.
+    Frames are numbered as the decoder gives them, from 0. Decoding stops after the last wanted one.
+    Raises: VideoError where a wanted frame is missing.
     """
-    wanted = None if indices is None else sorted(set(indices))
-    if wanted == []:
+    wanted = None if indices is None else deque(sorted(set(indices)))
+    if wanted is not None and not wanted:
         return
-    video = source(path)
     options: dict[str, Any] = {"map": "0:V:0", "fps_mode": "passthrough", "format": "image2pipe", "vcodec": "ppm"}
     filters = [TO_RGB]
     if region is not None:
         left, top, width, height = region
         filters.insert(0, f"crop={width}:{height}:{left}:{top}:exact=1")
+    numbers: Iterator[int] = count()
     if wanted is not None:
-        filters.insert(0, f"select='{_selection(wanted)}'")
-        options["frames:v"] = len(wanted)
+        spans = bounded(wanted, SPANS)
+        numbers = chain.from_iterable(spans)
+        filters.insert(0, f"select='{'+'.join(f'between(n,{span.start},{span.stop - 1})' for span in spans)}'")
+        options["frames:v"] = sum(map(len, spans))
     options["vf"] = ",".join(filters)
-    count = 0
-    with running(video.output("pipe:", **options), stdout=subprocess.PIPE) as process:
+    number = None
+    with running(source(path).output("pipe:", **options), stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         while (image := _read_ppm(process.stdout)) is not None:
-            yield (count if wanted is None else wanted[count]), image
-            count += 1
-    if count == 0 or (wanted is not None and count < len(wanted)):
-        missing = "any frame" if wanted is None else f"frame {wanted[count]}"
-        raise VideoError(f"{missing} cannot be decoded")
+            number = next(numbers)
+            if wanted is None:
+                yield number, image
+            elif number == wanted[0]:
+                yield wanted.popleft(), image
+    if wanted or number is None:
+        raise VideoError(f"{f'frame {wanted[0]}' if wanted else 'any frame'} cannot be decoded")
 
 
 def version() -> str:
@@ -82,9 +96,12 @@ def version() -> str:
     return result.stdout.decode().splitlines()[0]
 
 
-def _selection(wanted: Sequence[int]) -> str:
-    runs = ([i for _, i in group] for _, group in groupby(enumerate(wanted), key=lambda pair: pair[1] - pair[0]))
-    return "+".join(f"between(n,{run[0]},{run[-1]})" for run in runs)
+def bounded(wanted: Sequence[int], most: int) -> list[range]:
+    """At most `most` spans of frames that hold all of the ascending `wanted`, and what lies in the shortest gaps."""
+    runs = [[number for _, number in run] for _, run in groupby(enumerate(wanted), key=lambda pair: pair[1] - pair[0])]
+    gaps = sorted(range(1, len(runs)), key=lambda i: runs[i][0] - runs[i - 1][-1])
+    starts = sorted([0, *gaps[max(0, len(runs) - most) :]])
+    return [range(runs[a][0], runs[b - 1][-1] + 1) for a, b in pairwise([*starts, len(runs)])]
 
 
 def _read_ppm(stream: IO[bytes]) -> Image | None:

@@ -2,7 +2,9 @@
 
 import json
 import random
+from collections.abc import Collection
 
+import numpy as np
 import pandas as pd
 
 COLUMNS = ["set", "video", "person", "bucket", "label", "target", "frame"]
@@ -32,3 +34,17 @@ def sample(name: str, manifest: pd.DataFrame, rejected: pd.DataFrame, count: int
             if frame < video["frames"] and (video["video"], str(frame)) not in never:
                 rows.append({"set": name, **shared, "frame": frame})
     return pd.DataFrame(rows, columns=COLUMNS).astype({"label": "int64", "frame": "int64"})
+
+
+def thin(frames: pd.DataFrame, count: int | None) -> pd.DataFrame:
+    """At most `count` rows of each (set, video), evenly over its frames: first, last and between; None keeps all."""
+    if count is None:
+        return frames
+    groups = frames.groupby(["set", "video"])["frame"]
+    number, size = groups.rank("first").to_numpy(int) - 1, groups.transform("size").to_numpy(int)
+    kept = [int(n) in _even(int(total), count) for n, total in zip(number, size, strict=True)]
+    return frames[np.array(kept, bool)].reset_index(drop=True)
+
+
+def _even(total: int, count: int) -> Collection[int]:
+    return set(np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist())

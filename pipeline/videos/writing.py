@@ -5,7 +5,9 @@ would tell the classes apart. One thread a video: x264's output depends on the n
 """
 
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ TONE_MAP = (
     "zscale=tin={transfer}:pin=bt2020:min=bt2020nc:transfer=linear:npl=203,format=gbrpf32le,zscale=primaries=bt709,"
     "tonemap=mobius:desat=0,zscale=transfer=bt709:matrix=bt709:range=tv,format=yuv444p"
 )
+OUTPUTS = 16  # clips cut in one decoding: each has an encoder of its own
 EVEN = "crop=trunc(iw/2)*2:trunc(ih/2)*2"  # 4:2:0 halves both sides
 
 
@@ -61,62 +64,91 @@ def write_video(
     return info
 
 
-def cut(
-    source: Path,
-    target: Path,
-    *,
-    start: float = 0.0,
-    frames: int | None = None,
-    fps: Fraction | None = None,
-    crop: tuple[int, int, int, int] | None = None,
-    size: tuple[int, int] | None = None,
-    max_side: int | None = None,
-    metadata: Mapping[str, str] | None = None,
-) -> VideoInfo:
-    """Leave a lossless clip of any video ffmpeg reads: constant frame rate, even sizes, upright, RGB once like a fake.
+@dataclass(frozen=True)
+class Part:
+    """A clip to cut out of a video, and the file to leave it in.
 
-    Interlaced frames are deinterlaced, a high dynamic range (PQ, HLG) is tone mapped to BT.709; the rest is as it was.
-
-    start: seconds; frames: how many at most; fps: frames are repeated or dropped to this rate (None: the video's own);
+    first: its first frame, as the decoder counts them from 0; frames: how many at most (None: to the end).
+    start, fps: in place of `first`, from where in seconds, with frames repeated or dropped to this rate.
     crop: (left, top, width, height) in pixels of the upright frame; size: (width, height) that this is scaled to;
     max_side: larger frames are scaled down to it, px.
     """
-    info = probe(source)
-    rate = _rate(fps or info.fps)
-    filters = [DEINTERLACE] if info.interlaced else []
-    filters += [] if info.constant and fps in (None, info.fps) else [f"fps={rate}"]
+
+    target: Path
+    first: int = 0
+    frames: int | None = None
+    start: float = 0.0
+    fps: Fraction | None = None
+    crop: tuple[int, int, int, int] | None = None
+    size: tuple[int, int] | None = None
+    max_side: int | None = None
+
+
+def cut(source: Path, info: VideoInfo, parts: Sequence[Part]) -> list[VideoInfo]:
+    """Leave lossless clips of a video, all decoded in one go: upright, constant rate, even sizes, RGB once like a fake.
+
+    The frames are those that the decoder gives, none twice and none left out, whatever their times: at a variable
+    rate they follow one another at its mean. Interlaced ones are deinterlaced, a high dynamic range (PQ, HLG) is tone
+    mapped to BT.709, pixels that are not square are made so; the rest is as it was.
+
+    info: what examining the source found. Raises: VideoError where the source has no frame for one of them.
+    """
+    made: list[VideoInfo] = []
+    for start in range(0, len(parts), OUTPUTS):
+        with ExitStack() as stack:
+            files = [stack.enter_context(whole(part.target)) for part in parts[start : start + OUTPUTS]]
+            video = open_source(source)
+            outputs = [
+                video.output(url(file), **_cutting(part, info), **_encoding(0))
+                for part, file in zip(parts[start:], files, strict=False)
+            ]
+            finish(ffmpeg.merge_outputs(*outputs))
+            made += [probe(file) for file in files]
+    return made
+
+
+def _cutting(part: Part, info: VideoInfo) -> dict[str, Any]:
+    rate = _rate(part.fps or info.fps)
+    filters = []
+    if part.start:
+        filters += [f"trim=start={part.start}", f"setpts=PTS-{part.start}/TB"]
+    elif part.fps is None:
+        end = info.frames if part.frames is None else min(info.frames, part.first + part.frames)
+        filters.append(f"trim=start_frame={part.first}:end_frame={end}")
+    filters += [DEINTERLACE] if info.interlaced else []
+    filters += [f"fps={rate}"] if part.fps is not None and not (info.constant and part.fps == info.fps) else []
+    filters += [f"trim=end_frame={part.frames}"] if part.fps is not None and part.frames is not None else []
     filters += [TONE_MAP.format(transfer=info.hdr)] if info.hdr else []
     filters.append(TO_RGB)  # before the crop: in 4:2:0 an odd corner would move the colours against the brightness
-    if crop is not None:
-        left, top, width, height = crop
+    if part.crop is not None:
+        left, top, width, height = part.crop
         filters.append(f"crop={width}:{height}:{left}:{top}:exact=1")
-    if size is not None:
-        filters.append(f"scale=w={size[0]}:h={size[1]}:flags=bicubic+accurate_rnd+bitexact")
-    if max_side is not None:
-        bound = f"min(1\\,{max_side}/max(iw\\,ih))"
+    if part.size is not None:
+        filters.append(f"scale=w={part.size[0]}:h={part.size[1]}:flags=bicubic+accurate_rnd+bitexact")
+    elif abs(info.width * (info.pixel - 1)) >= 2:
+        wide = f"trunc(iw*{info.pixel.numerator}/{info.pixel.denominator}/2)*2"
+        filters.append(f"scale=w={wide}:h=ih:flags=bicubic+accurate_rnd+bitexact")
+    if part.max_side is not None:
+        bound = f"min(1\\,{part.max_side}/max(iw\\,ih))"
         filters.append(f"scale=w=trunc(iw*{bound}/2)*2:h=trunc(ih*{bound}/2)*2:flags=area+accurate_rnd+bitexact")
     filters += [EVEN, TO_YUV, "setsar=1", f"settb=1/({rate})", "setpts=N"]
-    options: dict[str, Any] = {"map": "0:V:0", "map_metadata": -1, "fps_mode": "passthrough", "vf": ",".join(filters)}
-    if frames is not None:
-        options["frames:v"] = frames
-    with whole(target) as part:
-        video = open_source(source, **({"ss": start} if start else {}))
-        finish(video.output(url(part), **options, **_encoding(0), **_metadata(metadata)))
-        result = probe(part)
-    return result
+    # Or frames would be moved to the rate that the source's header gives.
+    clock = {"fps_mode": "passthrough", "enc_time_base": "filter"}
+    return {"map": "0:V:0", "map_metadata": -1, "vf": ",".join(filters), **clock}
 
 
-def transcode(source: Path, target: Path, crf: int) -> VideoInfo:
+def transcode(source: Path, target: Path, crf: int, frames: int | None = None) -> VideoInfo:
     """Compress with libx264 at a constant rate factor and the encoder's other defaults, frame by frame.
 
-    Raises: VideoError where the result has not the same frames.
+    frames: how many the source has; None: as many as its packets. Raises: VideoError where the result has not as many.
     """
-    before = probe(source)
+    packets = probe(source).frames  # which also tells what is wrong with a file that cannot be opened
+    expected = packets if frames is None else frames
     with whole(target) as part:
         finish(open_source(source).output(url(part), map="0:V:0", fps_mode="passthrough", **_encoding(crf)))
         after = probe(part)
-        if after.frames != before.frames:
-            raise VideoError(f"{before.frames} frames became {after.frames} at crf {crf}")
+        if after.frames != expected:
+            raise VideoError(f"{expected} frames became {after.frames} at crf {crf}")
     return after
 
 

@@ -48,9 +48,14 @@ def map_videos(
     what: str,
     name: Callable[[Item], str] = str,
     cluster: str | None = None,
-    keep: resume.Scratch | None = None,
+    keep: resume.Scratch | resume.Findings | None = None,
 ) -> Iterator[Result | Rejected[Item]]:
-    """Yield function(item) for each item, in order; a VideoError becomes Rejected(item, cause).
+    """Yield function(item) for each item, in order; what fails becomes Rejected(item, cause), and the rest goes on.
+
+    A VideoError is what is wrong with a video. Any other exception is a fault of this program that the video brought
+    to light: its cause has the exception's name, the traceback goes to stderr, and a line at the end counts them. It
+    must not cost a user what the other thousand videos gave. Where no item succeeds the fault is not one video's, and
+    it is raised after the last of them. UserError, such as for a full disk, ends the work at once.
 
     It is lazy: nothing runs before the first result is asked for, and only a few results are held at once.
     Each worker is a fresh process of one thread, so `function` and the items must pickle (functools.partial of a
@@ -58,7 +63,8 @@ def map_videos(
     cluster that does the work instead, see cluster.run. keep: where results are kept, under the items' names, so that
     after a kill only those in flight are worked out again.
 
-    Raises: UserError where a worker dies or the disk is full; RuntimeError naming the video for any other exception.
+    Raises: UserError where a worker dies or the disk is full; RuntimeError naming the first video where none succeeds
+    and one fails by a fault of the program.
     """
     done = keep.done() if keep else set()
     calls = [_Call(function, item, keep.place(name(item)) if keep else None) for item in items]
@@ -68,6 +74,8 @@ def map_videos(
     worked = _guard(_work(todo, workers, cluster, what), what)
     kept = (name(item) in done for item in items)
     outcomes = (_kept(call) if old else next(worked) for call, old in zip(calls, kept, strict=True))
+    faults = _Faults(what)
+    succeeded = False
     for item, outcome in zip(items, progress(outcomes, len(items), what), strict=True):
         if isinstance(outcome, _Stored):
             outcome = resume.load(outcome.place)
@@ -76,9 +84,39 @@ def map_videos(
         elif isinstance(outcome, UserError):
             raise outcome
         elif isinstance(outcome, _Failed):
-            raise RuntimeError(f"{what} failed at {name(item)}: {outcome.error}\n{outcome.trace}")
+            faults.tell(name(item), outcome)
+            yield Rejected(item, f"{outcome.error} (a fault of this program: see the stage's log)")
         else:
+            succeeded = True
             yield outcome
+    faults.end(len(items), succeeded)
+
+
+class _Faults:
+    """Exceptions that are no VideoError: each told on stderr, its traceback once."""
+
+    def __init__(self, what: str) -> None:
+        self.what, self.first, self.count = what, "", 0
+        self.shown: set[str] = set()
+
+    def tell(self, name: str, failed: "_Failed") -> None:
+        self.count += 1
+        self.first = self.first or f"{self.what} failed at {name}: {failed.error}\n{failed.trace}"
+        print(f"{self.what} failed at {name}: {failed.error}", file=sys.stderr, flush=True)
+        if failed.trace not in self.shown:
+            self.shown.add(failed.trace)
+            print(failed.trace, file=sys.stderr, flush=True)
+
+    def end(self, items: int, succeeded: bool) -> None:
+        if self.count and not succeeded:
+            raise RuntimeError(self.first)
+        if self.count:
+            print(
+                f"{self.what}: {self.count} of {items} failed by a fault of this program, told above with its "
+                "traceback; they are listed as rejected",
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 @dataclass(frozen=True)

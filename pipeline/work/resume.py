@@ -9,7 +9,7 @@ import os
 import pickle
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -34,7 +34,7 @@ class Scratch:
             digest.update(repr(_stamps(path)).encode())
         digest.update(code())
         place = hashlib.sha256(os.fsencode(out.absolute())).hexdigest()[:8]
-        root = Path(os.environ.get("DVC_ROOT", ".")).absolute() / ".scratch"
+        root = _root()
         self.folder = root / f"{stage}-{place}{digest.hexdigest()[:16]}"
         for old in root.glob(f"{stage}-{place}*"):
             if old != self.folder:
@@ -78,10 +78,46 @@ def code(rooms: tuple[str, ...] = (CODE,)) -> bytes:
     stage = Path(getattr(sys.modules["__main__"], "__file__", None) or "")
     if stage.parent.name == "stages":
         files.add(str(stage))
+    # On a node of a cluster the stage is no main program.
+    stages = (module for name, module in sys.modules.items() if name.startswith("stages.") and "._" not in name)
+    files |= {str(module.__file__) for module in stages}
     digest = hashlib.sha256()
     for file in sorted(files):
         digest.update(Path(file).read_bytes())
     return digest.digest()
+
+
+class Findings:
+    """What was found in single files, or few together, for any stage that asks again while these and the code are same.
+
+    In .scratch/<what>-<code>/, some hundred bytes a file. It stays when a stage is done.
+    """
+
+    def __init__(self, what: str, files: Mapping[str, Sequence[Path]]) -> None:
+        """files: by the names under which what was found in them is asked for."""
+        root = _root()
+        self.folder = root / f"{what}-{code().hex()[:16]}"
+        for old in root.glob(f"{what}-*"):
+            if old != self.folder:
+                shutil.rmtree(old, ignore_errors=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        stamps = {
+            name: repr([(str(path.absolute()), _stamps(path)) for path in paths]) for name, paths in files.items()
+        }
+        self._keys = {name: hashlib.sha256(os.fsencode(stamp)).hexdigest()[:32] for name, stamp in stamps.items()}
+
+    def done(self) -> set[str]:
+        """The names of the files that something is known of."""
+        known = {path.name.removesuffix(DONE) for path in self.folder.glob(f"*{DONE}")}
+        return {name for name, key in self._keys.items() if key in known}
+
+    def place(self, name: str) -> Path:
+        """The file that holds what was found in one."""
+        return self.folder / f"{self._keys[name]}{DONE}"
+
+    def forget(self, name: str) -> None:
+        """Have a file looked into again the next time: what was wrong may have been mended outside it."""
+        self.place(name).unlink(missing_ok=True)
 
 
 def store(place: Path, result: object) -> None:
@@ -97,6 +133,10 @@ def load(place: Path) -> Any:
     except (pickle.UnpicklingError, EOFError, AttributeError, ValueError) as error:
         print(f"{place}: damaged ({error}); the video is done again", file=sys.stderr)
         raise LookupError from error
+
+
+def _root() -> Path:
+    return Path(os.environ.get("DVC_ROOT", ".")).absolute() / ".scratch"
 
 
 def _stamps(path: Path) -> list[tuple[str, int, int]]:

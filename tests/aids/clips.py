@@ -1,15 +1,18 @@
 """Made-up videos: a textured square that moves over a gradient, small enough to encode in a moment."""
 
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.videos.examining import examine
 from pipeline.videos.manifests import write_manifest, write_rejected
-from pipeline.videos.writing import write_video
+from pipeline.videos.probing import VideoInfo
+from pipeline.videos.writing import Part, cut, write_video
 from tests.aids.faces68 import draw, face68
 
 WIDTH, HEIGHT = 96, 80
@@ -19,6 +22,11 @@ def ffmpeg(*arguments: object) -> None:
     """Run the bare program, for what our own code does not make."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-nostdin", *map(str, arguments)]
     subprocess.run(command, check=True)
+
+
+def cut_one(source: Path, target: Path, **options: Any) -> VideoInfo:
+    """What the download stage does with a video of one's own: examine it and cut a clip."""
+    return cut(source, examine(source), [Part(target, **options)])[0]
 
 
 def pictures(count: int, seed: int = 0) -> list[NDArray[np.uint8]]:
@@ -58,3 +66,22 @@ def raw_set(
     write_manifest(folder, rows)
     write_rejected(folder, [])
     return folder
+
+
+def numbered(path: Path, frames: int, *options: object, rate: object = 25, filters: str = "null") -> Path:
+    """A video of 96x80 px whose frames tell their number, up to 255, by eight bars: a bit each, the lowest on the left.
+
+    options: of its encoder and container; filters: after the bars are drawn.
+    """
+    bars = f"color=black:s={WIDTH}x{HEIGHT}:r={rate},format=gray,geq=lum='235*mod(floor(N/pow(2,floor(X/12))),2)'"
+    ffmpeg("-f", "lavfi", "-i", bars, "-frames:v", frames, "-vf", f"{filters},format=yuv420p", *options, path)
+    return path
+
+
+def numbers(images: Iterable[NDArray[np.uint8]]) -> list[int]:
+    """What frames (H, W, 3) of `numbered` tell, however large they are."""
+    told = []
+    for image in images:
+        bits = np.array_split(image[image.shape[0] // 4 : -image.shape[0] // 4].mean((0, 2)), 8)
+        told.append(sum(2**bit * bool(bar[2:-2].mean() > 128) for bit, bar in enumerate(bits)))
+    return told

@@ -34,12 +34,14 @@ def plant(root: Path, work: Path, frames: int) -> Path:
     small = {"sample_source": {"clip_frames": frames, "clips_per_person": 1}, "workers": 1}
     stage(work, small, "download", "--set", "original", "--out", "sample")
     name_officially(work / "sample", work / "original")
-    stage(work, small, "landmarks", "--videos", "original", "--out", "landmarks.parquet")
+    official = small | {"source": "faceforensics", "folds": [0]}  # people lie in the buckets of the official split
+    stage(work, official, "landmarks", "--videos", "original", "--out", "landmarks.parquet")
     folders = {"original_sequences/youtube": work / "original"}
     for method, (kind, width) in STAND_INS.items():
         folders[f"manipulated_sequences/{method}"] = work / method
-        stage(work, small | {"forge": {"per_target": 1, "face_width": {kind: width}}}, "forge", "--manipulation", kind,
-              "--videos", "original", "--landmarks", "landmarks.parquet", "--out", method)  # fmt: skip
+        forge = {"forge": {"per_target": 1, "face_width": {kind: width}}}
+        stage(work, official | forge, "forge", "--manipulation", kind, "--videos", "original",
+              "--landmarks", "landmarks.parquet", "--out", method)  # fmt: skip
     for place, folder in folders.items():
         for video in folder.glob("*.mp4"):
             name = video.name.replace("__", "_")

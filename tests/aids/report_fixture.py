@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipeline.crops.shards import ShardWriter
 from pipeline.evaluation import metrics
-from pipeline.params.cells import ADD, TEACHER, Cell, expected
+from pipeline.params.cells import ADD, TEACHER, Cell, expected, tested_on
 from pipeline.params.schema import Params, load
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +62,7 @@ def write_cells(folder: Path, params: Params, skip: Iterable[str] = ()) -> None:
 
 def write_cell(folder: Path, cell: Cell, params: Params) -> None:
     random = np.random.default_rng(abs(hash_of(cell.name)))
-    qualities = ("raw", *params.compressions) if cell.method == TEACHER else (cell.compression,)
+    qualities = tested_on(cell.compression, params.compressions)
     base = frames(cell.manipulation)
     ease = dict(zip(PEOPLE, np.random.default_rng(7).normal(0, 0.5, len(PEOPLE)), strict=True))
     tables, results = [], {}
@@ -82,6 +82,7 @@ def write_cell(folder: Path, cell: Cell, params: Params) -> None:
             "frame": metrics.measure(table) | {"knn_r1": float(random.uniform(0.6, 0.9))},
             "video": metrics.measure(metrics.by_video(table)),
             "interval": {"frame": {}, "video": {}},
+            "per_fold": {str(fold): metrics.measure(block) for fold, block in table.groupby("fold")},
             "persons": persons,
         }
     summary = {"method": cell.method, "backbone": cell.backbone, "manipulation": cell.manipulation}

@@ -19,9 +19,8 @@ from pipeline.videos.compression import compress
 from pipeline.videos.manifests import read_manifest, read_rejected, write_rejected
 from pipeline.videos.reading import read_frames
 from pipeline.videos.sampling import sample
-from pipeline.videos.writing import cut
 from pipeline.work.errors import UserError, VideoError
-from tests.aids.clips import raw_set
+from tests.aids.clips import cut_one, raw_set
 
 QUALITIES = {"c23": 23, "c40": 40}
 BOX = {"left": 12, "top": 16, "size": 40}
@@ -126,7 +125,7 @@ def test_what_is_missing_is_listed_with_its_cause(data: Path, tmp_path: Path) ->
         for path in (data / f"compressed/faceswap/{quality}").glob("*.mp4"):
             (folder / quality / path.name).write_bytes(path.read_bytes())
         write_rejected(folder / quality, [])
-    cut(data / "raw/faceswap/a_b.mp4", folder / "c40/a_b.mp4", frames=11)
+    cut_one(data / "raw/faceswap/a_b.mp4", folder / "c40/a_b.mp4", frames=11)
     assert crop(data, "faceswap", tmp_path / "one", compressed=folder) == (6, 6)
     found = pd.read_parquet(tmp_path / "one/rejected.parquet").astype(object)
     assert found.where(found.notna(), None).values.tolist() == [

@@ -6,6 +6,8 @@ import pytest
 from sklearn import metrics as oracle
 
 from pipeline.evaluation import metrics
+from pipeline.evaluation.evaluation import summarise
+from pipeline.params.schema import Evaluation
 
 
 @pytest.fixture(params=[0, 1, 2])
@@ -37,6 +39,11 @@ def test_measures_are_scikit_learns(frames: pd.DataFrame) -> None:
     assert found["fake_recall"] == pytest.approx(oracle.recall_score(label, guess))
     assert found["auc"] == pytest.approx(oracle.roc_auc_score(label, score))
     assert found["average_precision"] == pytest.approx(oracle.average_precision_score(label, score))
+    assert found["brier"] == pytest.approx(oracle.brier_score_loss(label, score))
+    assert found["log_loss"] == pytest.approx(oracle.log_loss(label, score.clip(1e-7, 1 - 1e-7)))
+    alarms, hits, _ = oracle.roc_curve(label, score, drop_intermediate=False)
+    for rate in (1, 5):
+        assert found[f"tpr_at_{rate}"] == pytest.approx(hits[alarms <= rate / 100 + 1e-12].max())
 
 
 def test_equal_error_rate_lies_on_the_roc_curve(frames: pd.DataFrame) -> None:
@@ -56,10 +63,11 @@ def test_one_class_gives_nan_not_an_error() -> None:
     assert found["acc"] == 0.5 and np.isnan(found["auc"]) and np.isnan(found["fake_recall"])
 
 
+ALWAYS = {"acc", "ece", "brier", "log_loss"}  # whatever the classes
+
+
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize(
-    ("label", "known"), [(0, {"acc", "ece"}), (1, {"acc", "ece", "fake_recall", "average_precision"})]
-)
+@pytest.mark.parametrize(("label", "known"), [(0, ALWAYS), (1, ALWAYS | {"fake_recall", "average_precision"})])
 def test_what_one_class_does_not_define_is_not_computed(frames: pd.DataFrame, label: int, known: set[str]) -> None:
     """Nor warned of, by however many numpy functions."""
     one = frames[frames["label"] == label].reset_index(drop=True)
@@ -109,3 +117,18 @@ def test_videos_of_two_sets_do_not_merge() -> None:
         }
     )
     assert metrics.by_video(frames)["score"].tolist() == pytest.approx([0.2, 0.9])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("label", "word"), [(0, "reals"), (1, "fakes")])
+def test_an_auc_of_one_class_is_said_and_not_warned_of(label: int, word: str) -> None:
+    rows = {"set": "original", "video": ["a", "a", "b", "b"], "person": ["p", "p", "q", "q"], "fold": [0, 0, 1, 1]}
+    frames = pd.DataFrame(rows | {"label": label, "score": [0.1, 0.4, 0.6, 0.9]})
+    result = summarise(frames, Evaluation(batch_size=1, bootstrap=100, seed=0))
+    assert np.isnan(result["frame"]["auc"]) and np.isnan(result["interval"]["frame"]["auc"]).all()
+    assert 0 <= result["interval"]["frame"]["acc"][0] <= result["interval"]["frame"]["acc"][1] <= 1
+    assert metrics.without_auc(result) == f"all folds tested {word} alone"
+    mixed = pd.concat([frames, frames[:2].assign(label=1 - label, set="faceswap")], ignore_index=True)
+    assert metrics.without_auc(summarise(mixed, Evaluation(batch_size=1, bootstrap=100, seed=0))) == (
+        f"fold 1 tested {word} alone"
+    )

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from pipeline.crops import cropping
 from pipeline.crops.cropping import crop_set
 from pipeline.faces import detection
-from pipeline.faces.detection import Search, detect_set
-from pipeline.faces.search import Face, detect
+from pipeline.faces.detection import Job, Search, detect_set
+from pipeline.faces.search import Face, detect_all
 from pipeline.videos.compression import compress
 from pipeline.videos.manifests import read_manifest, read_rejected
 from pipeline.videos.reading import read_frames
@@ -42,7 +42,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (raw / "d.mp4").write_bytes((raw / "d.mp4").read_bytes()[:900])
     frames = sample("original", read_manifest(raw), read_rejected(raw), FRAMES, 0)
     frames.to_parquet(root / "frames.parquet")
-    assert detect_set(raw, frames, root / "faces/original", SEARCH, workers=1) == (2 * FRAMES + 2, 4 * FRAMES)
+    assert detect_set(raw, frames, root / "faces/original", SEARCH, workers=1)[:2] == (2 * FRAMES + 2, 4 * FRAMES)
     return root
 
 
@@ -129,9 +129,9 @@ def test_a_target_lends_its_box_but_not_its_pixels(data: Path, tmp_path: Path) -
         assert stored is not None and (stored == crop).all()
 
 
-def noted(calls: list[int], image: NDArray[np.uint8], max_side: int) -> Face | None:
+def noted(calls: list[int], image: NDArray[np.uint8], max_side: int) -> list[Face]:
     calls.append(max_side)
-    return detect(image, max_side)
+    return detect_all(image, max_side)
 
 
 @pytest.mark.parametrize(("near", "searches"), [(0, FRAMES), (1, FRAMES // 2), (3, FRAMES // 4), (100, 1)])
@@ -140,10 +140,10 @@ def test_near_searches_whole_frames_only_so_often(
 ) -> None:
     """The face moves by two pixels a frame, and so does its box; its size stays until the next whole search."""
     calls: list[int] = []
-    monkeypatch.setattr(detection, "detect", partial(noted, calls))
+    monkeypatch.setattr(detection, "detect_all", partial(noted, calls))
     search = Search(max_side=400, enlarge=1.3, near=near)
-    job = ("a", list(range(FRAMES)))
-    boxes = np.array(detection.find_video(job, data / "raw/original", search, tmp_path))
+    found = detection.find_video(Job("a", list(range(FRAMES))), data / "raw/original", search, tmp_path)
+    boxes = np.array([row[:4] for row in found.rows])
     assert calls == [400] * searches
     frame, left, _, size = boxes.T
     assert np.abs(left + size / 2 - (70 + 2 * frame)).max() < 10
@@ -154,8 +154,8 @@ def test_near_falls_back_to_the_whole_frame_and_to_none(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
-    monkeypatch.setattr(detection, "detect", partial(noted, calls))
+    monkeypatch.setattr(detection, "detect_all", partial(noted, calls))
     search = Search(max_side=400, enlarge=1.3, near=100)
-    boxes = detection.find_video(("b", list(range(4))), data / "raw/original", search, tmp_path)
-    assert [size is not None for *_, size in boxes] == [True, True, False, False]
+    found = detection.find_video(Job("b", list(range(4))), data / "raw/original", search, tmp_path)
+    assert [size is not None for *_, size, _ in found.rows] == [True, True, False, False]
     assert len(calls) == 3

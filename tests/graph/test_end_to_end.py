@@ -23,7 +23,9 @@ SMALL = {
     "sample": {"frames": 4, "seed": 0}, "crop": {"size": 72, "shard_frames": 10},
     "model": {"image_size": 64, "pretrained": True},
     "train": {"epochs": 1, "batch_size": 8, "validations_per_epoch": 2, "select": "best"},
-    "forge": {"manipulations": ["faceswap"]}, "grid": {"distilled": ["warm_start", "at"]}, "ablation": {"methods": []},
+    "forge": {"manipulations": ["faceswap"]}, "ablation": {"methods": []},
+    "grid": {"distilled": ["warm_start", "at"], "agnostic": ["mixed"]},
+    "stress": {"methods": ["teacher", "baseline", "add"], "degradations": ["h264-51"]}, "cross": {"methods": []},
 }  # fmt: skip
 
 
@@ -54,6 +56,7 @@ def would_run(folder: Path, change: tuple[str, ...], value: object) -> set[str]:
 def test_the_report_stands(clone: Path) -> None:
     page = (clone / "reports/report.html").read_text()
     assert "faceswap" in page and "<script src" not in page and "http-equiv" not in page
+    assert "the point at which detection fails" in (clone / "reports/report.md").read_text()
     metrics = json.loads((clone / "reports/metrics.json").read_text())
     assert metrics and all(isinstance(value, int | float | str) or value is None for value in metrics.values())
 
@@ -76,7 +79,7 @@ def test_crops_are_pairs_and_people_stay_in_one_bucket(clone: Path) -> None:
 
 def test_no_model_is_tested_on_people_it_saw(clone: Path) -> None:
     cards = [json.loads(path.read_text()) for path in clone.glob("models/**/model.json")]
-    assert len(cards) == 5
+    assert len(cards) == 6
     for card in cards:
         roles = [set(card["buckets"][role]) for role in ("train", "val", "test")]
         assert all(roles) and len(set.union(*roles)) == sum(map(len, roles))
@@ -85,6 +88,12 @@ def test_no_model_is_tested_on_people_it_saw(clone: Path) -> None:
         assert tested
         for scores in tested:
             assert set(pd.read_parquet(scores)["bucket"]) <= roles[2]
+
+
+def test_one_model_for_every_quality_is_tested_on_each(clone: Path) -> None:
+    scores = pd.read_parquet(clone / "reports/cells/mixed-mobilenet_v2-faceswap-all-s0.parquet")
+    assert set(scores["quality"]) == {"raw", "c23", "c40"}
+    assert "One model for every quality" in (clone / "reports/report.md").read_text()
 
 
 def test_beta_runs_the_add_students_and_nothing_else(clone: Path) -> None:
@@ -104,7 +113,7 @@ def test_every_training_is_an_mlflow_run(clone: Path) -> None:
         "print(sorted((r.data.tags['stage'], r.data.tags['method'], r.info.status) for r in c.search_runs([e])))"
     )
     found = run(clone, sys.executable, "-c", code)
-    for method in ("teacher", "mobilenet_v2", "warm_start", "at", "add"):
+    for method in ("teacher", "mobilenet_v2", "warm_start", "at", "mixed", "add"):
         assert f"('train', '{method}', 'FINISHED')" in found and f"('evaluate', '{method}', 'FINISHED')" in found
 
 

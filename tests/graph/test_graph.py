@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.jobs.graph import Graph, height, upstream
-from pipeline.jobs.scheduling import side_by_side
 from pipeline.params.schema import load
 
 ROOT = Path(__file__).parents[2]
@@ -83,9 +81,9 @@ def test_a_rooms_init_holds_words_alone() -> None:
         assert isinstance(words, ast.Expr) and isinstance(words.value, ast.Constant), file
 
 
-VIDEOS = {"download", "landmarks", "forge", "compress", "detect", "crop"}
-TRAININGS = {"teacher", "baseline", "student", "distilled", "ablation"}
-EVALUATIONS = {name for name in GRAPH if name.startswith("evaluate_")} | {"elsewhere"}
+VIDEOS = {"download", "landmarks", "forge", "compress", "detect", "crop", "degrade"}
+TRAININGS = {"teacher", "baseline", "student", "distilled", "ablation", "agnostic"}
+EVALUATIONS = {name for name in GRAPH if name.startswith("evaluate_")} | {"elsewhere", "stress", "cross"}
 
 
 @pytest.mark.parametrize(
@@ -98,16 +96,19 @@ EVALUATIONS = {name for name in GRAPH if name.startswith("evaluate_")} | {"elsew
         ("pipeline/jobs/scheduling.py", set()),
         ("pipeline/reporting/build.py", {"report"}),
         ("pipeline/evaluation/metrics.py", EVALUATIONS | {"explain", "report"}),
-        ("pipeline/losses/frequency.py", {"student", "distilled", "ablation"}),
+        ("pipeline/losses/frequency.py", {"student", "distilled", "ablation", "agnostic"}),
         ("pipeline/training/trainer.py", TRAININGS),
         ("pipeline/loading/loader.py", TRAININGS | EVALUATIONS),
         ("pipeline/detectors/backbones/resnet.py", TRAININGS | EVALUATIONS | {"explain"}),
-        ("pipeline/crops/cropping.py", {"crop"}),
+        ("pipeline/crops/cropping.py", {"crop", "degrade"}),
+        ("pipeline/crops/folds.py", {"download", "landmarks", "forge", "crop", "degrade"} | TRAININGS),
+        ("pipeline/faces/forged.py", {"landmarks", "detect"}),
+        ("pipeline/crops/degrading.py", {"crop", "degrade"}),
         ("pipeline/faces/search.py", {"landmarks", "detect"}),
         ("pipeline/forging/donors.py", {"forge"}),
         ("pipeline/sources/folder.py", {"download"}),
         ("pipeline/videos/writing.py", VIDEOS | {"report"}),
-        ("pipeline/videos/sampling.py", VIDEOS | {"sample", "report"}),
+        ("pipeline/videos/sampling.py", VIDEOS | {"sample", "stress", "report"}),
     ],
 )
 def test_a_change_in_a_room_runs_these_stages(file: str, stages: set[str]) -> None:
@@ -119,6 +120,13 @@ def test_a_change_in_a_room_runs_these_stages(file: str, stages: set[str]) -> No
     assert changed == stages
 
 
+def test_a_stage_says_that_it_uses_a_device_where_its_script_does() -> None:
+    """pipeline.jobs reads it in dvc.yaml to pin a GPU, the script knows it to ask a cluster for one."""
+    for name, stage in GRAPH.items():
+        script = (ROOT / (stage["cmd"].split()[2].replace(".", "/") + ".py")).read_text()
+        assert ("_cli.run_on_device(" in script) == (stage.get("meta", {}).get("uses") == "device"), name
+
+
 def test_params_survive_what_dvc_makes_of_them(tmp_path: Path) -> None:
     """`dvc exp run -S` rewrites the file in YAML 1.2: `off` and 1e-08 lose their quotes and their point."""
     from dvc.utils.serialize import modify_yaml
@@ -128,30 +136,6 @@ def test_params_survive_what_dvc_makes_of_them(tmp_path: Path) -> None:
     with modify_yaml(file) as held:
         held["beta"] = 20.0
     assert load(file).model_dump() == load(ROOT / "params.yaml").model_dump() | {"beta": 20.0}
-
-
-def test_a_stage_starts_after_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    graph: Graph = {"a": set(), "b": {"a"}, "c": {"a"}, "d": {"b", "c"}, "z": set()}
-    order: list[str] = []
-    monkeypatch.setattr("pipeline.jobs.scheduling.dvc", lambda *args: order.extend(args[4:]) or 0)
-    assert side_by_side(graph, {"z"}, 2) == 0
-    assert sorted(order) == ["a", "b", "c", "d"] and order[0] == "a" and order[-1] == "d"
-
-
-def test_what_most_waits_for_comes_first() -> None:
-    graph: Graph = {"teacher": set(), "baseline": set(), "student": {"teacher"}, "report": {"student", "baseline"}}
-    assert height(graph) == {"teacher": 2, "baseline": 1, "student": 1, "report": 0}
-
-
-def test_after_a_failure_nothing_new_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    order: list[str] = []
-    monkeypatch.setattr("pipeline.jobs.scheduling.dvc", lambda *args: order.extend(args[4:]) or 1)
-    assert side_by_side({"a": set(), "b": {"a"}}, set(), 2) == 1
-    assert order == ["a"]
-
-
-def test_upstream_is_the_whole_way_back() -> None:
-    assert upstream({"a": set(), "b": {"a"}, "c": {"b"}, "d": set()}, ["c"]) == {"a", "b", "c"}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from pipeline.crops.shards import ShardWriter, buckets
+from pipeline.crops.shards import ShardWriter
 from pipeline.loading import places
 from pipeline.loading.batches import Batch, cut
 from pipeline.loading.loader import TrainingLoader, evaluation_loader
@@ -217,6 +217,61 @@ def test_the_batches_stay_what_they_were(folders: list[Path]) -> None:
     assert digest(unseen) == "ff202b7bbed68bf411a4ff77d553e24f0a7c57ca314049797a8cb8ce117e031f"
 
 
+def test_mixed_frames_come_at_each_quality_and_by_seed_epoch_and_frame_alone(folders: list[Path]) -> None:
+    loader = training(folders, mixed=True)
+    plain, mixed = list(training(folders).epoch(3)), list(loader.epoch(3))
+    drawn = Counter()
+    for whole, batch in zip(plain, mixed, strict=True):
+        assert list(batch.images) == ["all"] and batch.meta == whole.meta
+        for place, image in enumerate(batch.images["all"]):
+            (quality,) = (name for name, images in whole.images.items() if torch.equal(images[place], image))
+            drawn[quality] += 1
+    assert drawn.total() == 24 and min(drawn["raw"], drawn["c40"]) >= 6
+    assert same(mixed[4:], list(training(folders, mixed=True, place="disk").epoch(3, skip=4)))
+    assert not same(mixed, list(training(folders, mixed=True, seed=8).epoch(3)))
+    again = [torch.equal(a.images["all"], b.images["all"]) for a, b in zip(mixed, loader.epoch(4), strict=True)]
+    assert not all(again)
+
+
+@pytest.fixture(scope="module")
+def paired(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Three targets of four frames; fakes of two of them and of a video that is not there; one lacks a real frame."""
+    root = tmp_path_factory.mktemp("paired")
+    rows = [
+        ("original", f"t{v}", "", frame, 10 * v + frame) for v in range(3) for frame in range(4) if (v, frame) != (1, 2)
+    ]
+    rows += [("faceswap", f"t{v}_x", f"t{v}", frame, 100 + 10 * v + frame) for v in (0, 1, 7) for frame in range(4)]
+    for name in ("original", "faceswap"):
+        with ShardWriter(root / name, shard_frames=99) as writer:
+            for _, video, target, frame, number in (row for row in rows if row[0] == name):
+                png = bytes(cv2.imencode(".png", picture(number)[..., ::-1])[1])
+                row = {"set": name, "video": video, "person": video[:2], "frame": frame, "label": int(bool(target))}
+                places = {"left": 0, "top": 0, "size": STORED, "target": target, "donor": ""}
+                writer.write("b1", f"{video}-{frame}", {"raw.png": png}, row | places)
+    return [root / "original", root / "faceswap"]
+
+
+def test_pairs_are_a_fake_and_its_targets_frame_through_one_window(
+    folders: list[Path], paired: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    loader = training(paired, qualities=["raw"], batch_size=7, paired=True)
+    assert loader.batch_size == 6 and "4 of 12 fakes lack their target's frames" in capsys.readouterr().err
+    seen = Counter()
+    for batch in loader.epoch(0):
+        assert batch.labels.tolist() == [1, 0] * 3
+        images = pixels(batch.images["raw"])
+        for fake, real, a, b in zip(batch.meta[::2], batch.meta[1::2], images[::2], images[1::2], strict=True):
+            assert real["video"] == fake["target"]
+            assert real["frame"] == fake["frame"] or (fake["target"], fake["frame"], real["frame"]) == ("t1", 2, 1)
+            assert (a[..., 1:] == b[..., 1:]).all()  # green and blue tell the window and the flip
+            seen[fake["target"], fake["frame"]] += 1
+    assert set(seen) == {(f"t{v}", frame) for v in (0, 1) for frame in range(4)}
+    assert len(loader) == len(training(paired, qualities=["raw"], batch_size=6))  # as long an epoch as without
+    assert same(list(loader.epoch(2))[2:], list(loader.epoch(2, skip=2)))
+    with pytest.raises(UserError, match=r"train\.paired"):
+        training(folders, paired=True)  # whose fakes know no target
+
+
 def test_evaluation_sees_every_frame_once_at_its_centre(folders: list[Path]) -> None:
     loader = evaluation_loader(folders, buckets=["b0", "b1"], qualities=["raw"], image_size=SIZE, batch_size=5)
     batches = list(loader)
@@ -228,7 +283,6 @@ def test_evaluation_sees_every_frame_once_at_its_centre(folders: list[Path]) -> 
 
 
 def test_errors_name_what_to_mend(folders: list[Path], tmp_path: Path) -> None:
-    assert buckets(folders) == ["b0", "b1"]
     index = pd.read_parquet(folders[0] / "index.parquet")
     (tmp_path / "crossed").mkdir()
     index.assign(person="one").to_parquet(tmp_path / "crossed/index.parquet")

@@ -1,4 +1,4 @@
-"""FitNet, AT and NL against their formulas written out; every distiller on toy features of every shape it will meet."""
+"""Every distillation but ADD against its formula; every distiller on toy features of every shape it will meet."""
 
 import math
 from pathlib import Path
@@ -12,7 +12,10 @@ from pipeline.detectors.backbones.features import Features
 from pipeline.detectors.backbones.registry import build
 from pipeline.losses import registry as losses
 from pipeline.losses.attention import AttentionTransfer
+from pipeline.losses.crd import ContrastiveDistillation
+from pipeline.losses.feature import FeatureMatching
 from pipeline.losses.fitnet import FitNet
+from pipeline.losses.frequency import FrequencyAttention
 from pipeline.losses.kd import KnowledgeDistillation
 from pipeline.losses.non_local import NonLocal
 from pipeline.params.cells import ABLATIONS
@@ -63,6 +66,54 @@ def test_kd_is_its_formula_and_ends_where_the_answers_agree() -> None:
     found = only(KnowledgeDistillation(4.0), student, teacher).item()
     assert found == pytest.approx(16 * (p * np.log(p / q)).sum(1).mean(), rel=1e-5)
     assert only(KnowledgeDistillation(4.0), student, student).item() == pytest.approx(0, abs=1e-7)
+
+
+def test_feature_matching_is_the_frequency_loss_without_its_weight() -> None:
+    """Value and gradient: the DFT at gamma_FR = 0 is a mean squared error of features, and written out so."""
+    layers = (0, 0.5, 2.0, 0.25)
+    gradients = []
+    for module in (FeatureMatching("feature", layers), FrequencyAttention(0.0, layers)):
+        student = toy(0, grad=True)
+        loss = only(module, student, toy(1))
+        loss.backward()
+        gradients.append((loss.item(), *(x.grad for x in student.stages[1:])))
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+    pairs = [(a.double().numpy(), b.double().numpy()) for a, b in zip(toy(0).stages, toy(1).stages, strict=True)]
+    found = sum(w * ((a - b) ** 2).mean((0, 2, 3)).sum() for w, (a, b) in zip(layers, pairs, strict=True))
+    assert gradients[0][0] == pytest.approx(found, rel=1e-5)
+
+
+def test_crd_is_its_formula() -> None:
+    torch.manual_seed(0)
+    student, teacher = toy(0), toy(1)
+    module = ContrastiveDistillation(CHANNELS[-1], CHANNELS[-1], temperature=0.1, dimensions=6)
+    sides = []
+    for features, linear in ((student, module.embed_student), (teacher, module.embed_teacher)):
+        pooled = features.stages[-1].double().numpy().mean((2, 3))
+        projected = pooled @ linear.weight.detach().double().numpy().T + linear.bias.detach().double().numpy()
+        sides.append(projected / np.linalg.norm(projected, axis=1, keepdims=True))
+    scores = np.exp(sides[0] @ sides[1].T / 0.1)
+    expected = 0.0
+    for i in range(len(LABELS)):
+        others = [j for j in range(len(LABELS)) if LABELS[j] != LABELS[i]]
+        for anchored in (scores[i], scores[:, i]):
+            expected -= math.log(anchored[i] / (anchored[i] + anchored[others].sum())) / len(LABELS)
+    assert only(module, student, teacher).item() == pytest.approx(expected, rel=1e-4)
+    alone = module(student, teacher, torch.zeros(4, dtype=torch.long)).losses["crd"]
+    assert alone.item() == pytest.approx(0, abs=1e-6)
+
+
+def test_crd_teaches_whose_student_is_whose() -> None:
+    torch.manual_seed(0)
+    student, teacher = toy(0, grad=True), toy(1)
+    module = ContrastiveDistillation(CHANNELS[-1], CHANNELS[-1], temperature=0.07, dimensions=16)
+    optimizer = torch.optim.Adam([*module.parameters(), student.stages[-1]], lr=0.03)
+    for _ in range(60):
+        optimizer.zero_grad()
+        only(module, student, teacher).backward()
+        optimizer.step()
+    assert only(module, student, teacher).item() < 0.01
 
 
 def test_at_does_not_see_the_scale_of_features() -> None:
@@ -144,7 +195,7 @@ def test_every_method_on_toy_features(method: str, params: Params) -> None:
         assert all(value.isfinite() and not value.requires_grad for value in terms.measures.values())
     assert all(x.grad is None for x in (*teacher.stages, teacher.logits))
     touched = [index for index, x in enumerate(student.stages) if x.grad is not None and bool(x.grad.any())]
-    assert touched == {"warm_start": [], "fitnet": [3], "kd": []}.get(method, [1, 2, 3])
+    assert touched == {"warm_start": [], "fitnet": [3], "kd": [], "crd": [3]}.get(method, [1, 2, 3])
     assert (student.logits.grad is not None) == (method == "kd")
     assert all(p.grad is not None for _, module in distillers.values() for p in module.parameters())
 
@@ -185,7 +236,7 @@ def test_gamma_of_the_backbone(params: Params) -> None:
 
 def test_mistakes_are_named(params: Params) -> None:
     with pytest.raises(UserError, match="no such distillation"):
-        losses.build("crd", "resnet50", params, CHANNELS, CHANNELS, 0)
+        losses.build("rkd", "resnet50", params, CHANNELS, CHANNELS, 0)
     with pytest.raises(UserError, match="same channels"):
         losses.build("nl", "resnet50", params, CHANNELS, (1, 2, 3, 4), 0)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.params.cells import Cell, expected
-from pipeline.params.presets import text
-from pipeline.params.schema import READER, check, load
+from pipeline.params.presets import read, text
+from pipeline.params.schema import load
 
 ROOT = Path(__file__).parents[2]
 PAPER = ROOT / "pipeline/reporting/tables/paper_numbers"
@@ -42,7 +42,7 @@ def published(seeds: tuple[int, ...]) -> set[Cell]:
 
 def test_the_preset_is_the_papers_grid() -> None:
     """Besides, it trains only the teachers and the warm start, a control that the paper lacks."""
-    params = check(READER.load(text("faceforensics", ROOT / "params.yaml", ROOT / "presets")), Path("preset"))
+    params = read("faceforensics", ROOT)
     cells = expected(params)
     assert len(cells) == len(set(cells))
     wanted = published(params.grid.seeds)

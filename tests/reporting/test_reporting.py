@@ -26,7 +26,7 @@ from pipeline.reporting.figures.spectrum import spectrum_difference
 from pipeline.reporting.page.provenance import shown_params
 from pipeline.reporting.page.verdict import verdict
 from pipeline.reporting.results import Model, Task, read
-from pipeline.reporting.tables import encodings
+from pipeline.reporting.tables import agnostic, encodings
 from pipeline.reporting.tables import paper as paper_tables
 from pipeline.reporting.tables import results as result_tables
 from pipeline.reporting.tables import table as tables
@@ -111,6 +111,45 @@ def test_stale_cells_are_ignored_and_an_empty_folder_is_an_error(run: tuple[Path
     (tmp_path / "cells/teacher-mobilenet_v2-faceswap-raw-s0.json").write_text("{")
     with pytest.raises(UserError, match="teacher-mobilenet_v2-faceswap-raw-s0: cannot be read"):
         read(tmp_path / "cells", params)
+
+
+def test_one_model_for_every_quality_stands_in_each_task_and_beside_the_others(tmp_path: Path) -> None:
+    changes = {"grid.agnostic": ["mixed", "qad"], "grid.compressions": ["c40"], "evaluation.bootstrap": 100}
+    params = load(made_up.write_params(tmp_path, **changes))
+    made_up.write_cells(tmp_path / "cells", params)
+    results = read(tmp_path / "cells", params)
+    comparisons = Comparisons(results, params.evaluation)
+    assert results.tasks() == [Task("faceswap", "c40"), Task("reenactment", "c40")]
+    own = Cell("qad", "mobilenet_v2", "faceswap", "all", 0)
+    assert own in results.summaries and own.folder == "qad/mobilenet_v2-faceswap-all-s0"
+    (table,) = agnostic.tables(results, comparisons, params)
+    values = table.values.set_index(["manipulation", "method"])
+    assert set(values.loc["faceswap"].index) == {"mixed", "qad", "teacher", "mobilenet_v2", "add"}
+    for quality in ("raw", "c23", "c40"):
+        frames = scores(tmp_path, own.name, quality)
+        expected = roc_auc_score(frames["label"], frames["score"])
+        line = values.loc[("faceswap", "qad")]
+        assert line[f"{quality}_auc"] == pytest.approx(expected)
+        assert line[f"{quality}_low"] < expected < line[f"{quality}_high"]
+    assert pd.isna(values.loc[("faceswap", "add"), "c23_auc"]) and values.loc[("faceswap", "add"), "c40_auc"] > 0.5
+    teacher = results.teacher("mobilenet_v2", "faceswap", "c23", "frame", "auc")
+    assert values.loc[("faceswap", "teacher"), "c23_auc"] == teacher
+    main = result_tables.main(results, comparisons).values.set_index(["manipulation", "method"])
+    assert main.loc[("faceswap", "qad"), "frame_auc"] == values.loc[("faceswap", "qad"), "c40_auc"]
+    assert "mixed" in {row.other.method for row in comparisons.against_add}
+
+
+def test_a_run_of_one_model_for_every_quality_alone_has_a_report(tmp_path: Path) -> None:
+    grid = {"grid.baselines": [], "grid.students": [], "grid.distilled": [], "grid.agnostic": ["mixed"]}
+    grid |= {"stress.methods": [], "stress.degradations": [], "cross.methods": []}
+    params = load(made_up.write_params(tmp_path, **grid, **{"evaluation.bootstrap": 100}))
+    made_up.write_cells(tmp_path / "cells", params)
+    made_up.write_shards(tmp_path / "shards", params.sets, params.compressions)
+    made_up.write_manifests(tmp_path / "raw", tmp_path / "compressed", params)
+    build(*(tmp_path / name for name in ("cells", "shards", "raw", "compressed", "reports")), params)
+    assert "One model for every quality" in (tmp_path / "reports/report.md").read_text()
+    main = pd.read_csv(tmp_path / "reports/tables/main.csv")
+    assert list(main["compression"]) == ["raw", "c23", "c40"] * 2 and main["frame_auc"].notna().all()
 
 
 def test_best_is_bold_and_ties_share_it(run: tuple[Path, Params]) -> None:
@@ -296,13 +335,15 @@ def test_the_report_tells_what_was_published(run: tuple[Path, Params], report: P
 
 def test_paper_tables_show_ours_the_papers_and_the_difference(tmp_path: Path) -> None:
     grid = {"compressions": ["c40"], "seeds": [0], "backbones": ["resnet50", "resnet18"], "students": ["add"]}
-    grid |= {"baselines": ["resnet50", "resnet18"], "distilled": [], "distilled_backbones": []}
+    grid |= {"baselines": ["resnet50", "resnet18"], "distilled": [], "distilled_backbones": [], "agnostic": []}
+    off = {"stress.methods": [], "stress.degradations": [], "cross.methods": []}
     ablation = {"methods": ["add_fr"], "manipulations": ["NeuralTextures"], "compressions": ["c40"]}
     changes = {"published": ["original", "NeuralTextures"], "sets": ["original", "NeuralTextures"], "grid": grid}
     changes |= {
         "manipulations": ["NeuralTextures"],
         "forge.manipulations": [],
         "ablation": ablation | {"backbones": ["resnet50"]},
+        **off,
     }
     params = load(
         made_up.write_params(tmp_path, baselines={"resnet50": {"train": {}}, "resnet18": {"train": {}}}, **changes)
@@ -324,6 +365,71 @@ def test_paper_tables_show_ours_the_papers_and_the_difference(tmp_path: Path) ->
     assert second.rows[1][6].text != "missing" and second.rows[2][6].text == "missing"
     assert third.values.set_index("compression").loc["c40", "resnet18_add_paper"] == 67.5
     assert "resnet34_ours" not in third.values
+
+
+def test_an_auc_that_cannot_be_is_told_of(run: tuple[Path, Params]) -> None:
+    results = read(run[0] / "cells", run[1])
+    comparisons = Comparisons(results, run[1].evaluation)
+    assert not any("An AUC needs" in line for line in verdict(results, comparisons, run[1]).details)
+    first = results.cells[0]
+    summary = json.loads(json.dumps(results.summaries[first]))
+    summary["results"]["raw"]["per_fold"]["1"] |= {"auc": None, "fake_recall": None}
+    known = replace(results, summaries=results.summaries | {first: summary})
+    said = "is missing of teacher-mobilenet_v2-faceswap-raw-s0 at raw (fold 1 tested reals alone)."
+    assert any(said in line for line in verdict(known, comparisons, run[1]).details)
+
+
+def test_intervals_over_people_come_first_where_they_are_few(run: tuple[Path, Params], report: Path) -> None:
+    header = (report / "tables/tests.md").read_text().splitlines()[0]
+    assert header.index("95 % over people") < header.index("95 % over videos")
+    main = pd.read_csv(report / "tables/main.csv")
+    assert (main["frame_auc_people_low"] < main["frame_auc"]).all()
+    assert (main["frame_auc_people_low"] != main["frame_auc_low"]).any()
+    line = (report / "tables/main.md").read_text().splitlines()[0]
+    assert line.count("95 % people") == line.count("95 % videos") == 2
+    results = read(run[0] / "cells", run[1])
+    many = {
+        cell: table.assign(person=[f"{p}{n}" for n, p in enumerate(table["video"])])
+        for cell, table in results.scores.items()
+    }
+    results = replace(results, scores=many)
+    assert not results.few_people
+    table = result_tables.main(results, Comparisons(results, run[1].evaluation))
+    assert "95 % people" not in table.header and len(table.header) == len(table.rows[0]) == 12
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "p", "measure", "said"),
+    [
+        (-0.05, 0.06, 0.4, "auc", "cannot be told apart"),
+        (-0.01, 0.015, 0.4, "auc", "differs by less than 0.02"),
+        (0.005, 0.015, 0.01, "auc", "better, differs by less than 0.02"),
+        (0.005, 0.1, 0.01, "auc", "better"),
+        (-0.1, -0.005, 0.01, "auc", "worse"),
+        (-0.01, 0.02, 0.4, "auc", "cannot be told apart"),
+        (-0.01, 0.015, 0.4, "acc", "cannot be told apart"),
+        (float("nan"), float("nan"), float("nan"), "auc", ""),
+    ],
+)
+def test_a_paired_test_says_what_it_shows(low: float, high: float, p: float, measure: str, said: str) -> None:
+    model, wide = Model("add", "a"), statistics.Difference((low + high) / 2, -1.0, 1.0, p, 0.1)
+    found = statistics.Difference((low + high) / 2, low, high, p, 0.1)
+    row = Comparison(Task("x", "c40"), model, Model("a", "a"), measure, (0.5, 0.5), found, wide, p)
+    assert row.statement(False, 0.02) == said
+    assert "less than" not in row.statement(True, 0.02)  # over people nothing is within the margin
+    row = Comparison(Task("x", "c40"), model, Model("a", "a"), measure, (0.5, 0.5), replace(wide, p=p), found, p)
+    assert row.statement(True, 0.02) == said
+
+
+def test_equivalence_is_said_and_so_is_its_lack(run: tuple[Path, Params]) -> None:
+    folder, params = run
+    results = read(folder / "cells", params)
+    comparisons = Comparisons(results, params.evaluation)
+    details = " ".join(verdict(results, comparisons, params).details)
+    assert "No method is shown to differ from ADD by an AUC of less than 0.02: over people" in details
+    wide = params.model_copy(update={"report": params.report.model_copy(update={"margin": 0.9})})
+    details = " ".join(verdict(results, comparisons, wide, ["A sentence."]).details)
+    assert "Shown to differ from ADD by an AUC of less than 0.9" in details and "A sentence." in details
 
 
 def test_few_people_are_told_of(run: tuple[Path, Params]) -> None:

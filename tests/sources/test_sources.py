@@ -20,6 +20,7 @@ from pipeline.videos.manifests import read_manifest, read_rejected
 from pipeline.videos.reading import probe, read_frames
 from pipeline.videos.writing import write_video
 from pipeline.work.errors import UserError
+from pipeline.work.parallel import Rejected
 from tests.work.test_parallel import wait_until
 from tests.work.test_resume import hashes, run
 
@@ -192,7 +193,7 @@ def test_a_folder_that_is_not_there_is_told(make: Make, tmp_path: Path, path: st
 
 def test_a_killed_download_goes_on_and_leaves_the_same_bytes(tmp_path: Path) -> None:
     """Killed with SIGKILL while it cuts clips; two of the videos are bad."""
-    for number in range(6):
+    for number in range(12):
         video(tmp_path / f"videos/v{number}.mp4", frames=40)
     whole = (tmp_path / "videos/v3.mp4").read_bytes()
     (tmp_path / "videos/v3.mp4").write_bytes(whole[: len(whole) // 2])
@@ -211,26 +212,39 @@ def test_a_killed_download_goes_on_and_leaves_the_same_bytes(tmp_path: Path) -> 
     finished = cuts(scratch)
     assert 3 <= finished < 10 and not (tmp_path / "killed").exists()
     last = start("b", "killed").check()
-    assert f"cut original: goes on, {finished} of 12 are done" in last
+    assert f"cut original: goes on, {finished} of 10 are done" in last
     assert last.splitlines()[-1] == straight.splitlines()[-1]
     assert hashes(tmp_path / "killed") == hashes(tmp_path / "straight")
-    assert len(read_manifest(tmp_path / "killed")) == 12 and len(read_rejected(tmp_path / "killed")) == 2
-    assert not list(scratch.iterdir())
+    assert len(read_manifest(tmp_path / "killed")) == 30 and len(read_rejected(tmp_path / "killed")) == 2
+    assert [folder.name.partition("-")[0] for folder in scratch.iterdir()] == ["examined"]
     work = [(tmp_path / root / "work.txt").read_text().split() for root in "ab"]
-    assert len(work[1]) - len(work[0]) <= 2  # two workers
+    assert len(work[1]) - len(work[0]) <= 3  # two workers, and the one that is torn is looked into again
 
 
 def test_what_was_looked_into_is_not_looked_into_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paths = [video(tmp_path / f"v{number}.mp4", frames=8 + number) for number in range(3)]
 
-    def infos() -> Iterator[object]:
-        return look("original", "videos", paths, ["a", "b", "c"], tmp_path, 1)
+    def infos(names: str = "abc") -> Iterator[object]:
+        return look("videos", paths, list(names), 1)
+
+    def told() -> str:
+        return capsys.readouterr().err
 
     killed = infos()
     next(killed)
     killed.close()
     assert [info.frames for info in infos()] == [8, 9, 10]
-    assert "look into videos: goes on, 1 of 3 are done" in capsys.readouterr().err
+    assert "look into videos: goes on, 1 of 3 are done" in told()
+    list(infos("xyz"))  # for another set, under other names
+    assert "goes on, 3 of 3" in told()
+    video(paths[1], frames=20)
+    assert [info.frames for info in infos()] == [8, 20, 10]
+    assert "goes on, 2 of 3" in told()
+    paths[0].write_bytes(b"")
+    assert [isinstance(info, Rejected) for info in infos()] == [True, False, False]
+    told()
+    list(infos())
+    assert "goes on, 2 of 3" in told()  # what was wrong with a file may have been mended outside it
 
 
 def cuts(scratch: Path) -> int:

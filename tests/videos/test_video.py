@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from pipeline.videos.reading import probe, read_frames
-from pipeline.videos.writing import cut, transcode, write_video
+from pipeline.videos.writing import transcode, write_video
 from pipeline.work.errors import VideoError
-from tests.aids.clips import HEIGHT, WIDTH, pictures
+from tests.aids.clips import HEIGHT, WIDTH, cut_one, pictures
 
 SIZE = (WIDTH, HEIGHT)
 
@@ -85,13 +85,13 @@ def test_compression_keeps_every_frame(clip: Path, tmp_path: Path) -> None:
 
 
 def test_cut_takes_the_asked_part(clip: Path, tmp_path: Path) -> None:
-    info = cut(clip, tmp_path / "part.mp4", frames=5, crop=(11, 7, 41, 35))
+    info = cut_one(clip, tmp_path / "part.mp4", frames=5, crop=(11, 7, 41, 35))
     assert (info.frames, info.width, info.height, info.fps) == (5, 40, 34, Fraction(30000, 1001))
     whole, part = decoded(clip)[:5], decoded(tmp_path / "part.mp4")
     assert np.median(np.abs(part - whole[:, 7:41, 11:51])) <= 1  # at an odd corner edges of colour are mixed anew
-    cut(clip, tmp_path / "even.mp4", frames=5, crop=(10, 6, 40, 34))
+    cut_one(clip, tmp_path / "even.mp4", frames=5, crop=(10, 6, 40, 34))
     assert np.abs(decoded(tmp_path / "even.mp4") - whole[:, 6:40, 10:50]).mean() < 0.1
-    later = cut(clip, tmp_path / "later.mp4", start=10 * 1001 / 30000)
+    later = cut_one(clip, tmp_path / "later.mp4", first=10)
     assert later.frames == 10
     assert np.abs(decoded(tmp_path / "later.mp4") - decoded(clip)[10:]).mean() < 0.1
 
@@ -103,7 +103,7 @@ def test_odd_videos_become_plain_ones(clip: Path, tmp_path: Path) -> None:
     assert not probe(tmp_path / "uneven.mp4").constant
     sizes = {"turned.mp4": (HEIGHT, WIDTH), "uneven.mp4": SIZE, "odd.mkv": (94, 78)}
     for name, size in sizes.items():
-        info = cut(tmp_path / name, tmp_path / "plain.mp4")
+        info = cut_one(tmp_path / name, tmp_path / "plain.mp4")
         assert (info.width, info.height, info.pix_fmt, info.constant) == (*size, "yuv420p", True)
         assert decoded(tmp_path / "plain.mp4").shape == (info.frames, size[1], size[0], 3)
 
@@ -125,7 +125,7 @@ def test_bad_videos_are_refused_with_their_cause(clip: Path, tmp_path: Path) -> 
         for action in (
             probe,
             lambda path: transcode(path, tmp_path / "out.mp4", 23),
-            lambda path: cut(path, tmp_path / "out.mp4"),
+            lambda path: cut_one(path, tmp_path / "out.mp4"),
         ):
             with pytest.raises(VideoError, match=cause) as caught:
                 action(path)

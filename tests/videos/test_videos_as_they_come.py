@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.videos.examining import examine
 from pipeline.videos.reading import probe, read_frames
-from pipeline.videos.writing import cut
 from pipeline.work.errors import VideoError
-from tests.aids.clips import ffmpeg
+from tests.aids.clips import cut_one, ffmpeg
 
 BAR = "color=gray:s=96x80:r=50:d=0.4[g];color=white:s=16x80:r=50[b];[g][b]overlay=x='n*4':shortest=1"
 
@@ -34,7 +34,7 @@ def comb(images: NDArray[np.float64]) -> float:
 def test_interlaced_frames_lose_their_comb(tmp_path: Path, name: str, options: list[str]) -> None:
     source, out = tmp_path / name, tmp_path / "out.mp4"
     ffmpeg("-f", "lavfi", "-i", f"{BAR},interlace", "-pix_fmt", "yuv420p", *options, source)
-    before, info = probe(source), cut(source, out)
+    before, info = examine(source), cut_one(source, out)
     assert before.interlaced and not info.interlaced
     assert (info.frames, info.fps) == (before.frames, 25)
     assert comb(decoded(out)) < comb(decoded(source)) / 5
@@ -45,7 +45,7 @@ def test_interlaced_frames_lose_their_comb(tmp_path: Path, name: str, options: l
 def test_progressive_frames_keep_their_lines(tmp_path: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=96x80:r=25:d=0.2", "-c:v", "libx264", "-crf", "0", tmp_path / "a.mkv")
     assert not probe(tmp_path / "a.mkv").interlaced
-    cut(tmp_path / "a.mkv", tmp_path / "out.mp4")
+    cut_one(tmp_path / "a.mkv", tmp_path / "out.mp4")
     assert np.abs(decoded(tmp_path / "out.mp4") - decoded(tmp_path / "a.mkv")).mean() < 1
 
 
@@ -59,7 +59,7 @@ def test_high_dynamic_range_is_tone_mapped(tmp_path: Path, transfer: str) -> Non
     coded = ["-pix_fmt", "yuv420p10le", "-c:v", "libx265", "-x265-params", x265]
     ffmpeg("-f", "lavfi", "-i", f"{ramp},{to_hdr}", *coded, source)
     assert probe(source).hdr == transfer and probe(source).pix_fmt == "yuv420p10le"
-    info = cut(source, out)
+    info = cut_one(source, out)
     assert (info.frames, info.pix_fmt, info.hdr) == (5, "yuv420p", "")
     columns = decoded(out)[2, 40]  # (W, 3)
     line, sdr = columns.mean(1), np.arange(96) * 2.55 / 0.95
@@ -84,7 +84,7 @@ def test_a_variable_rate_becomes_constant_at_its_mean(tmp_path: Path) -> None:
     )
     before = probe(source)
     assert not before.constant and before.frames == 24
-    info = cut(source, tmp_path / "out.mp4")
+    info = cut_one(source, tmp_path / "out.mp4")
     assert info.constant and info.fps == before.fps
     assert abs(float(info.frames / info.fps) - 1.2) < 0.15
 
@@ -103,7 +103,7 @@ def test_turned_odd_and_deep_videos_become_plain(tmp_path: Path) -> None:
     )
     ffmpeg("-display_rotation", "-90", "-i", tmp_path / "a.mp4", "-c", "copy", tmp_path / "turned.mp4")
     assert (probe(tmp_path / "turned.mp4").width, probe(tmp_path / "turned.mp4").height) == (79, 95)
-    info = cut(tmp_path / "turned.mp4", tmp_path / "out.mp4")
+    info = cut_one(tmp_path / "turned.mp4", tmp_path / "out.mp4")
     assert (info.width, info.height, info.pix_fmt, info.frames) == (78, 94, "yuv420p", 5)
     upright = np.rot90(decoded(tmp_path / "a.mp4"), -1, (1, 2))[:, :94, :78]
     assert np.abs(decoded(tmp_path / "out.mp4") - upright).mean() < 8  # edges of colour are halved in 4:2:0
@@ -118,7 +118,7 @@ def test_a_video_that_was_cut_short_is_refused(tmp_path: Path, name: str) -> Non
     assert probe(whole).frames == 25
     (tmp_path / name).write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
     with pytest.raises(VideoError, match="damaged or cut short") as caught:
-        cut(tmp_path / name, tmp_path / "out.mp4")
+        cut_one(tmp_path / name, tmp_path / "out.mp4")
     assert "0x" not in str(caught.value)  # the same text in every run
 
 
@@ -133,10 +133,10 @@ def test_files_without_pictures_are_refused(tmp_path: Path) -> None:
               "empty.mp4": r"empty \(0 bytes\)"}  # fmt: skip
     for name, cause in causes.items():
         with pytest.raises(VideoError, match=cause):
-            cut(tmp_path / name, tmp_path / "out.mp4")
+            cut_one(tmp_path / name, tmp_path / "out.mp4")
     assert not (tmp_path / "out.mp4").exists()
 
 
 def test_a_rate_of_a_film_is_kept_exactly(tmp_path: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=96x80:r=24000/1001:d=0.5", "-c:v", "libvpx-vp9", tmp_path / "a.webm")
-    assert cut(tmp_path / "a.webm", tmp_path / "out.mp4").fps == Fraction(24000, 1001)
+    assert cut_one(tmp_path / "a.webm", tmp_path / "out.mp4").fps == Fraction(24000, 1001)

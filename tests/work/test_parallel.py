@@ -36,11 +36,24 @@ def test_results_come_in_order_and_bad_videos_as_rejected(workers: int) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_other_errors_stop_the_run_and_name_the_video(workers: int) -> None:
-    with pytest.raises(RuntimeError, match="halve failed at video 7: Stumble: 7 and fell"):
-        list(map_videos(partial(half, stumble=7), range(20), workers=workers, what="halve", name="video {}".format))
+def test_a_fault_at_one_video_is_told_and_the_others_go_on(workers: int, capfd: pytest.CaptureFixture[str]) -> None:
+    work = partial(half, stumble=7)
+    results = list(map_videos(work, range(20), workers=workers, what="halve", name="video {}".format))
+    fault = "Stumble: 7 and fell (a fault of this program: see the stage's log)"
+    rejected = {3: Rejected(3, "three is odd"), 7: Rejected(7, fault)}
+    assert results == [rejected.get(number, number / 2) for number in range(20)]
+    told = capfd.readouterr().err
+    assert "halve failed at video 7: Stumble: 7 and fell" in told and "raise Stumble(" in told
+    assert "halve: 1 of 20 failed by a fault of this program" in told
     with pytest.raises(UserError, match=r"params\.yaml: too large"):
         list(map_videos(half, [1, 100, 2], workers=workers, what="halve"))
+
+
+def test_a_fault_at_every_video_stops_the_run_and_names_the_first() -> None:
+    work = partial(half, stumble=7)
+    with pytest.raises(RuntimeError, match="halve failed at video 7: Stumble: 7 and fell"):
+        list(map_videos(work, [3, 7, 7], workers=1, what="halve", name="video {}".format))
+    assert list(map_videos(work, [3], workers=1, what="halve")) == [Rejected(3, "three is odd")]
 
 
 def test_workers_end_with_a_killed_stage(tmp_path: Path) -> None:

@@ -181,12 +181,12 @@ def test_a_full_disk_stops_the_stage_and_loses_nothing(
     """/dev/full refuses every byte with ENOSPC, to ffmpeg as to Python."""
     calls: list[str] = []
 
-    def crowded(source: Path, target: Path, crf: int) -> VideoInfo:
+    def crowded(source: Path, target: Path, *settings: int) -> VideoInfo:
         calls.append(source.stem)
         if source.stem == "v05" and not (tmp_path / "room").exists():
             target = Path("/dev/full")
             monkeypatch.setattr("pipeline.videos.writing.whole", Device)
-        return transcode(source, target, crf)
+        return transcode(source, target, *settings)
 
     monkeypatch.setattr(compression, "transcode", crowded)
     raw, out = data / "raw/original", tmp_path / "c23"

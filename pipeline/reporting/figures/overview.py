@@ -67,10 +67,13 @@ def overview(results: Results, comparisons: Comparisons) -> Figure:
             ax.set_visible(False)
         handles = {h.get_label(): h for ax in axes.flat for h in ax.get_legend_handles_labels()[0]}
         drawing.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns)
+    bars = (
+        "thin bars 95 % intervals over people, who are few, thick ones" if results.few_people else "bars 95 % intervals"
+    )
     return Figure(
         "overview",
         "Does ADD close the gap?",
-        "Points are means over seeds, bars 95 % intervals over videos; further right is better. Dashed: the raw "
+        f"Points are means over seeds, {bars} over videos; further right is better. Dashed: the raw "
         "teacher on the same compressed crops; dotted: the raw teacher on raw crops. Bars that overlap may "
         "still differ in the paired tests, where both methods meet the same videos.",
         drawing,
@@ -84,9 +87,10 @@ def _methods(ax: Axes, results: Results, comparisons: Comparisons, models: Seque
         if spread is None:
             ax.text(0.02, place, "missing", transform=ax.get_yaxis_transform(), va="center", color="#666666")
             continue
-        low, high = comparisons.interval(model, task, "frame", "auc") or (np.nan, np.nan)
         colour = COLOURS[1] if model.method == ADD else COLOURS[0]
-        ax.plot([low, high], [place, place], color=colour, linewidth=2.2, solid_capstyle="butt")
+        for unit, thick in (("person", 0.9), ("video", 2.2)) if results.few_people else (("video", 2.2),):
+            ends = comparisons.interval(model, task, "frame", "auc", unit) or (np.nan, np.nan)
+            ax.plot(ends, [place, place], color=colour, linewidth=thick, solid_capstyle="butt")
         ax.plot(spread.mean, place, "o", color=colour, markersize=7)
     backbone = next((model.backbone for model in models if model.method == ADD), models[-1].backbone)
     for quality, style in ((task.compression, "--"), ("raw", ":")):

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from pipeline.evaluation.statistics import LEVEL
+from pipeline.evaluation.metrics import without_auc
+from pipeline.evaluation.statistics import LEVEL, within
 from pipeline.params.cells import ADD
 from pipeline.params.schema import Params
 from pipeline.reporting.comparison import MEAN, Comparison, Comparisons
@@ -26,11 +27,11 @@ class Verdict:
     details: list[str]
 
 
-def verdict(results: Results, comparisons: Comparisons, params: Params) -> Verdict:
-    """What this run says about the claim, by AUC per frame."""
+def verdict(results: Results, comparisons: Comparisons, params: Params, more: Sequence[str] = ()) -> Verdict:
+    """What this run says about the claim, by AUC per frame. more: sentences of the stress stage."""
     rows = [row for row in comparisons.against_add if row.measure == "auc"]
-    details = [*_gap(results, params), *_compared(results, rows), *_power(rows), *_limits(results, params)]
-    return Verdict(_headline(results, rows), details)
+    details = [*_gap(results, params), *_compared(results, rows), *_equal(results, rows, params.report.margin), *more]
+    return Verdict(_headline(results, rows), [*details, *_power(rows), *_limits(results, params)])
 
 
 def _headline(results: Results, rows: Sequence[Comparison]) -> str:
@@ -109,7 +110,9 @@ def _compared(results: Results, rows: Sequence[Comparison]) -> Iterator[str]:
     near = [row for row in rows if row.other.method in (CONTROL, row.add.backbone)]
     for row in near:
         name = f"{'the plain baseline ' * row.other.is_baseline}{results.label(row.other)}"
-        change = f"{row.videos.value:+.3f} [{row.videos.low:+.3f}, {row.videos.high:+.3f}]"
+        over = [f"[{found.low:+.3f}, {found.high:+.3f}] over {unit}" for found, unit in
+                ((row.people, "people"), (row.videos, "videos"))]  # fmt: skip
+        change = f"{row.videos.value:+.3f} {', '.join(over if results.few_people else over[1:])},"
         judged = "stands out" if told_apart(row) else "cannot be told from zero"
         place = _place(row)
         yield (
@@ -128,6 +131,27 @@ def _compared(results: Results, rows: Sequence[Comparison]) -> Iterator[str]:
 
 def _word(row: Comparison) -> str:
     return ("better" if row.videos.value > 0 else "worse") if told_apart(row) else "undecided"
+
+
+def _equal(results: Results, rows: Sequence[Comparison], margin: float) -> Iterator[str]:
+    """Which differences are shown to be small, over all manipulations where there are several."""
+    pooled = len({row.task.manipulation for row in rows}) > 1
+    rows = [row for row in rows if (row.task.manipulation == MEAN) == pooled and row.videos.low == row.videos.low]
+    few = results.few_people
+    if not rows:
+        return
+    found = [row.first(few) for row in rows]
+    small = [row for row, one in zip(rows, found, strict=True) if within(one.low, one.high, margin)]
+    over = "people" if few else "videos"
+    if small:
+        names = ", ".join(f"{results.label(row.other)} ({_place(row)})" for row in small)
+        yield f"Shown to differ from ADD by an AUC of less than {margin:g} (95 % interval over {over}): {names}."
+    else:
+        widest = max(max(abs(one.low), abs(one.high)) for one in found)
+        yield (
+            f"No method is shown to differ from ADD by an AUC of less than {margin:g}: over {over}, differences of up "
+            f"to {widest:.3f} are not ruled out."
+        )
 
 
 def _power(rows: Sequence[Comparison]) -> Iterator[str]:
@@ -153,6 +177,16 @@ def _limits(results: Results, params: Params) -> Iterator[str]:
             f"{len(params.grid.seeds)} seeds were trained; intervals and tests resample the test videos, the spread "
             "over seeds stands beside them as ±."
         )
+    lacking = {
+        f"{cell.name} at {quality}": why
+        for cell, summary in results.summaries.items()
+        for quality, result in summary["results"].items()
+        if (why := without_auc(result))
+    }
+    if lacking:
+        first, why = next(iter(lacking.items()))
+        others = f", and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        yield f"An AUC needs reals and fakes, and is missing of {first} ({why}){others}."
     if results.missing:
         names = ", ".join(cell.name for cell in results.missing[:6])
         more = f" and {len(results.missing) - 6} more" if len(results.missing) > 6 else ""

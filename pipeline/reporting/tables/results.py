@@ -36,6 +36,7 @@ NAMES = {
 def main(results: Results, comparisons: Comparisons) -> Table:
     """Manipulation x compression x method: mean and spread over seeds, AUC with its interval over videos."""
     rows, values = [], []
+    units = ("person", "video") if results.few_people else ("video",)
     for task in results.tasks():
         models = [model for model in results.models(ablations=True) if results.named(model, task)]
         block = {model: [results.spread(model, task, *column) for column in MAIN] for model in models}
@@ -53,21 +54,26 @@ def main(results: Results, comparisons: Comparisons) -> Table:
                 row.append(Entry(_show(name, spread), mark[number]))
                 record |= _values(level, name, spread)
                 if name == "auc":
-                    low, high = comparisons.interval(model, task, level, name) or (float("nan"), float("nan"))
-                    row.append(Entry(between(low, high)))
-                    record |= {f"{level}_auc_low": low, f"{level}_auc_high": high}
+                    for unit in units:
+                        ends = comparisons.interval(model, task, level, name, unit) or (float("nan"), float("nan"))
+                        row.append(Entry(between(*ends)))
+                        stem = f"{level}_auc{'_people' * (unit == 'person')}"
+                        record |= dict(zip((f"{stem}_low", f"{stem}_high"), ends, strict=True))
             rows.append(row)
             values.append(record)
+    edges = [f"95 % {'people' if unit == 'person' else 'videos'}" for unit in units]
+    over = "over people, who are few, and over videos" if results.few_people else "over videos"
     return Table(
         "main",
         "Every method, tested on people it never saw",
         "Higher is better; the best of each task is bold, which does not mean that it can be told from the next "
-        "(see the paired tests). ± is the standard deviation over seeds, brackets the 95 % interval over videos.",
-        ["manipulation", "quality", "method", "seeds", "ACC %", "AUC", "95 %", "R@1 (kNN) %", "fake recall %",
-         "ACC %", "AUC", "95 %"],
+        "(see the paired tests). ± is the standard deviation over seeds, brackets the 95 % intervals "
+        f"{over}.",
+        ["manipulation", "quality", "method", "seeds", "ACC %", "AUC", *edges, "R@1 (kNN) %", "fake recall %",
+         "ACC %", "AUC", *edges],
         rows,
         pd.DataFrame(values),
-        groups=[("", 4), ("per frame", 5), ("per video", 3)],
+        groups=[("", 4), ("per frame", 4 + len(edges)), ("per video", 2 + len(edges))],
         left=3,
     )  # fmt: skip
 
@@ -130,20 +136,24 @@ def gap(results: Results, compressions: tuple[str, ...]) -> Table:
     )
 
 
-def tests(results: Results, comparisons: Comparisons) -> Table:
-    """ADD against each other method, paired over the same videos."""
+def tests(results: Results, comparisons: Comparisons, margin: float) -> Table:
+    """ADD against each other method, paired over the same videos. margin: of AUC, within which they are equal."""
     rows, values = [], []
+    few = results.few_people
+    edges = ["95 % over videos", "95 % over people"]
     for c in comparisons.against_add:
         digits, scale = (3, 1.0) if c.measure == "auc" else (1, 100.0)
         first, second = (decimal(v) if c.measure == "auc" else percent(v) for v in c.values)
         words = [c.task.manipulation, c.task.compression, results.label(c.other), NAMES[c.measure], first, second]
+        ends = [between(found.low, found.high, digits, scale) for found in (c.videos, c.people)]
+        statement = c.statement(few, margin)
         numbers = [
             signed(c.videos.value, digits, scale),
-            between(c.videos.low, c.videos.high, digits, scale),
-            between(c.people.low, c.people.high, digits, scale),
+            *(ends[::-1] if few else ends),
             probability(c.videos.p),
             probability(c.corrected),
             NOTHING if c.videos.detectable != c.videos.detectable else f"{scale * c.videos.detectable:.{digits}f}",
+            statement or NOTHING,
         ]
         rows.append([Entry(text) for text in (*words, *numbers)])
         values.append(
@@ -151,16 +161,18 @@ def tests(results: Results, comparisons: Comparisons) -> Table:
             | {"other": c.other.method, "other_backbone": c.other.backbone, "measure": c.measure}
             | {"add_value": c.values[0], "other_value": c.values[1], "difference": c.videos.value}
             | {"low": c.videos.low, "high": c.videos.high, "people_low": c.people.low, "people_high": c.people.high}
-            | {"p": c.videos.p, "p_holm": c.corrected, "detectable": c.videos.detectable}
+            | {"p": c.videos.p, "p_holm": c.corrected, "detectable": c.videos.detectable, "statement": statement}
         )
     return Table(
         "tests",
         "ADD against each other method, paired over the same videos",
         "Differences are ADD minus the other method; an interval that holds zero, or a corrected p above 0.05, means "
-        "that the two cannot be told apart here. The last column is the difference that this test set would have shown "
-        "four times in five (2.8 standard errors).",
-        ["manipulation", "quality", "ADD against", "measure", "ADD", "other", "difference", "95 % over videos",
-         "95 % over people", "p", "p (Holm)", "detectable"],
+        "that the two cannot be told apart here. Detectable is the difference that this test set would have shown "
+        "four times in five (2.8 standard errors). Two methods differ by less than a margin, here an AUC of "
+        f"{margin:g}, where the whole interval over {'people' if few else 'videos'} lies within it: that is shown, as "
+        "a difference is, and not the same as a difference that was not found.",
+        ["manipulation", "quality", "ADD against", "measure", "ADD", "other", "difference",
+         *(edges[::-1] if few else edges), "p", "p (Holm)", "detectable", "what that shows"],
         rows,
         pd.DataFrame(values),
         left=4,

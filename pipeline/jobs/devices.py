@@ -1,0 +1,69 @@
+"""The GPUs of this machine, found without torch, which takes seconds to load."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+DRIVERS = ("/proc/driver/nvidia", "/dev/dxg", "/dev/kfd")  # there where a driver is loaded: NVIDIA's, Windows's, AMD's
+SECONDS = 60  # that a driver may take to answer, asleep as it is where nobody keeps it loaded
+
+
+def gpus() -> list[str]:
+    """This machine's GPUs, or those of them that CUDA_VISIBLE_DEVICES leaves, each by a value for that variable."""
+    if not any(Path(driver).exists() for driver in DRIVERS):
+        return []
+    listing = _answer("nvidia-smi", "-L")
+    visible = os.environ.get(VISIBLE)
+    if listing is not None:
+        return chosen(parse(listing), visible)
+    # A container without nvidia-smi, or another maker's GPUs: torch counts what the variable leaves.
+    count = int(_answer(sys.executable, "-c", "import torch; print(torch.cuda.device_count())") or 0)
+    names = [str(index) for index in range(count)] if visible is None else [name.strip() for name in visible.split(",")]
+    return names[:count]
+
+
+def parse(listing: str) -> list[list[str]]:
+    """What `nvidia-smi -L` lists: for each GPU its UUID, followed by those of its MIG devices."""
+    found: list[list[str]] = []
+    for line in listing.splitlines():
+        uuid = re.search(r"\(UUID: ([^)\s]+)\)", line)
+        if not uuid:
+            continue
+        if line.startswith("GPU"):
+            found.append([uuid[1]])
+        elif found:
+            found[-1].append(uuid[1])
+    return found
+
+
+def chosen(listed: Sequence[Sequence[str]], visible: str | None) -> list[str]:
+    """Of the listed GPUs, those that `visible`, a value of CUDA_VISIBLE_DEVICES, leaves; None leaves all.
+
+    UUIDs, since CUDA numbers the GPUs by speed and nvidia-smi by their place on the bus. A GPU divided by MIG is its
+    parts. As CUDA has it, a name may be an index or the start of a UUID, and the first that is wrong ends the list; a
+    name that was set is passed on as it is.
+    """
+    if visible is None:
+        return [name for gpu in listed for name in (gpu[1:] or gpu)]
+    found: list[str] = []
+    for name in (part.strip() for part in visible.split(",")):
+        index = name.isdecimal() and int(name) < len(listed)
+        uuid = name.startswith(("GPU-", "MIG-")) and any(known.startswith(name) for gpu in listed for known in gpu)
+        older = name.startswith("MIG-GPU-")  # MIG-<UUID of its GPU>/<instance>/<instance>, before driver 470
+        if not (index or uuid or older) or name in found:
+            break
+        found.append(name)
+    return found
+
+
+def _answer(*command: str) -> str | None:
+    """What a program prints, or None where it cannot."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=SECONDS)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout

@@ -1,0 +1,96 @@
+"""What a run comes to, told before it starts: stages, trainings, videos, disk, and hours from measured steps."""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from pipeline.detectors.device import device
+from pipeline.jobs import amounts
+from pipeline.jobs.graph import changed, downstream, load_pipeline
+from pipeline.jobs.measuring import measure
+from pipeline.jobs.scheduling import Machine
+from pipeline.params.cells import Cell, expected
+from pipeline.params.schema import Params
+from pipeline.work.parallel import cores
+from pipeline.work.progress import progress
+
+HOUR, GB = 3600, 1e9
+
+
+def plan(params: Params, machine: Machine) -> str:
+    """The plan as text. It measures a step of every kind of training, which takes a minute or a few on a CPU."""
+    pipeline = load_pipeline()
+    todo = downstream(pipeline.graph, changed())
+    known, cells = amounts.videos(params), expected(params)
+    lines = [f"stages     {len(pipeline.graph)}, of which {len(todo)} have to run: {_counted(todo)}"]
+    lines += [f"trainings  {len(cells) * len(params.folds)}: {len(cells)} models in {len(params.folds)} folds"]
+    if known is None:
+        lines += [
+            f"videos     unknown before they are there: run `dvc repro download` first (source: {params.source})",
+            "           so are disk and hours",
+        ]
+        return "\n".join(lines)
+    lines += [f"videos     {', '.join(f'{known.total(name):,} {name}' for name in params.sets)}"]
+    lines += [f"           {params.sample.frames} frames of each, in {1 + len(params.compressions)} qualities"]
+    if not cells:
+        return "\n".join(lines)
+    return "\n".join([*lines, *_time_and_disk(cells, params, known, machine)])
+
+
+def _time_and_disk(cells: Sequence[Cell], params: Params, known: amounts.Known, machine: Machine) -> Iterator[str]:
+    threads = _set_threads(machine)
+    kinds = Counter(_kind(cell) for cell in cells)
+    examples = {_kind(cell): cell for cell in cells}
+    costs = {kind: measure(examples[kind], params) for kind in progress(sorted(kinds), len(kinds), "plan", "kind")}
+    total = weights = 0.0
+    yield f"\n{'training':<32}{'models':>7}{'steps':>9}{'s/step':>9}{'hours':>9}"
+    for (name, backbone), cost in costs.items():
+        own = [cell for cell in cells if _kind(cell) == (name, backbone)]
+        todo = [amounts.work(cell, params, known) for cell in own]
+        seconds = sum(one.steps * cost.step + one.scored * cost.score for one in todo)
+        steps = max(one.steps for one in todo) // len(params.folds)
+        yield f"{f'{name} {backbone}':<32}{len(own):>7}{steps:>9,}{cost.step:>9.3g}{seconds / HOUR:>9.1f}"
+        total += seconds
+        weights += len(own) * len(params.folds) * cost.weights
+    places = len(set(machine.devices)) if None not in machine.devices else len(machine.devices)
+    at_once = places or machine.cores
+    yield f"\nhours      {total / HOUR:,.1f} in all, {total / HOUR / at_once:,.1f} with {at_once} at a time"
+    crops = amounts.crop_bytes(params, known)
+    free = shutil.disk_usage(Path.cwd()).free
+    yield f"disk       {crops / GB:,.1f} GB of crops, {weights / GB:,.1f} GB of models; {free / GB:,.0f} GB are free"
+    yield "           videos and faces come on top, and DVC's cache holds a second copy of all where files cannot share"
+    yield "           their blocks (docs/data.md, docs/scaling.md)"
+    where = device()
+    yield "assumed"
+    yield f"  the videos are {known.origin}; none is rejected"
+    scaled = {cost.images for cost in costs.values()}
+    yield f"  a step as just measured on this {where.type} with {threads} threads and {_spread(scaled)} images,"
+    yield "  scaled to the recipe's; what reads the crops keeps up; other work beside this makes all look slower"
+    yield "  steps are a model's in one fold, at most: with train.select: best a training stops early"
+    yield "  hours hold the validations and tests, not the making of videos and crops (docs/scaling.md has its speed)"
+    if machine.devices and None in machine.devices:
+        yield "  the nodes of the cluster are as fast as this machine"
+
+
+def _kind(cell: Cell) -> tuple[str, str]:
+    """What makes trainings cost the same a step."""
+    return cell.family, cell.backbone
+
+
+def _counted(names: set[str]) -> str:
+    kinds = Counter(name.partition("@")[0] for name in names)
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "none"
+
+
+def _spread(numbers: set[int]) -> str:
+    return "-".join(str(number) for number in sorted({min(numbers), max(numbers)}))
+
+
+def _set_threads(machine: Machine) -> int:
+    """As many as each training has in the run."""
+    if not machine.devices:
+        torch.set_num_threads(max(1, cores() // machine.cores))
+    return torch.get_num_threads()

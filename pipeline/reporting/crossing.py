@@ -1,0 +1,76 @@
+"""AUC of models trained on one manipulation and tested on another, from what evaluate and cross left."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.evaluation.statistics import FEW_PEOPLE, Scored, draw, interval
+from pipeline.params.cells import Cell
+from pipeline.params.schema import Params
+from pipeline.reporting.results import Model, Results
+from pipeline.work.errors import UserError
+
+ALL = "all fakes"
+KEYS = ["set", "video", "person", "frame", "label", "score"]
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """One cell of a matrix: AUC per frame, mean over seeds, with its 95 % interval over `unit`."""
+
+    model: Model
+    compression: str
+    trained_on: str
+    tested_on: str
+    auc: float
+    low: float
+    high: float
+    unit: str
+
+
+def read(cells: Path, results: Results, params: Params) -> list[Crossed]:
+    """Every model of params.cross, trained on each manipulation and tested on each and on all of them together.
+
+    Empty where there is one manipulation, or where the stage was not run. Raises: UserError for a damaged file.
+    """
+    tables = []
+    for method in params.cross.methods if len(params.manipulations) > 1 else ():
+        path = cells / f"cross-{method}.parquet"
+        if path.exists():
+            try:
+                tables.append(pd.read_parquet(path))
+            except (OSError, ValueError) as error:
+                raise UserError(f"{path}: cannot be read ({error}); run `dvc repro`") from None
+    if not tables:
+        return []
+    scores = {(str(name), str(quality)): part for (name, quality), part in
+              pd.concat(tables, ignore_index=True).groupby(["cell", "quality"])}  # fmt: skip
+    groups: dict[tuple[Model, str, str, str], list[Cell]] = {}
+    for cell in results.summaries:
+        for quality in sorted({quality for name, quality in scores if name == cell.name}):
+            key = (Model(cell.method, cell.backbone), cell.manipulation, cell.compression, quality)
+            groups.setdefault(key, []).append(cell)
+    found = []
+    for (model, trained_on, _, quality), seeds in groups.items():
+        runs = [pd.concat([results.at(cell, quality)[KEYS], scores[cell.name, quality][KEYS]]) for cell in seeds]
+        for tested_on in (*params.manipulations, ALL):
+            sets = {"original"} | (set(params.manipulations) if tested_on == ALL else {tested_on})
+            found.append(_crossed(model, quality, trained_on, tested_on,
+                                  [run[run["set"].isin(sets)] for run in runs], params))  # fmt: skip
+    return found
+
+
+def _crossed(
+    model: Model, quality: str, trained_on: str, tested_on: str, runs: Sequence[pd.DataFrame], params: Params
+) -> Crossed:
+    scored = Scored.of(runs)
+    videos = scored.videos
+    unit = "people" if videos["person"].nunique() < FEW_PEOPLE else "videos"
+    clusters = videos["person"] if unit == "people" else videos["set"] + "/" + videos["video"]
+    strata = None if unit == "people" else videos["set"]
+    draws = draw(strata, clusters, params.evaluation.bootstrap, params.evaluation.seed)
+    aucs = scored.auc(draws)
+    return Crossed(model, quality, trained_on, tested_on, float(aucs[0]), *interval(np.asarray(aucs[1:])), unit)

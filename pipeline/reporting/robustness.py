@@ -1,0 +1,192 @@
+"""What the stress stage left, as curves: AUC at each point of a degradation, and where detection fails on the way."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.evaluation.statistics import DRAWS, FEW_PEOPLE, SUMMARY, UNITS, Floats, interval
+from pipeline.params.cells import ADD, RAW, TEACHER
+from pipeline.params.degradations import CODECS
+from pipeline.params.schema import Params
+from pipeline.work.errors import UserError
+
+H264 = re.compile(r"h264-(\d+)")
+KEYS = ["manipulation", "method", "backbone", "compression"]
+
+
+@dataclass(frozen=True, order=True)
+class Line:
+    """A trained model over its seeds: one line of the figures. compression: what it was trained on."""
+
+    method: str
+    backbone: str
+    compression: str
+
+
+@dataclass(frozen=True)
+class Stressed:
+    """points: a record a line, manipulation and point, in the order of `aucs` (records, 1 + resamples), whose first
+    column is the sample itself; encodings: bits a pixel by set and degradation; left_out: videos that are missing."""
+
+    points: pd.DataFrame
+    aucs: Floats
+    encodings: pd.DataFrame
+    left_out: pd.DataFrame
+    thresholds: pd.DataFrame
+    unit: str  # what the intervals draw: person where few people were tested, else video
+    fails_below: float
+    crf: dict[str, int]
+
+    @cached_property
+    def lines(self) -> list[Line]:
+        """Teachers first, ADD last."""
+        found = {Line(*row) for row in self.points[KEYS[1:]].itertuples(index=False)}
+        order = sorted(
+            found, key=lambda one: (one.method != TEACHER, one.method == ADD, one.method != one.backbone, one)
+        )
+        return order
+
+    def label(self, line: Line) -> str:
+        """The method as other tables name it, with its backbone only where it runs on several."""
+        several = len({one.backbone for one in self.lines if one.method == line.method}) > 1
+        name = f"{line.method} ({line.backbone})" if several and line.method != line.backbone else line.method
+        return f"{name}, trained on {line.compression}"
+
+    @cached_property
+    def manipulations(self) -> list[str]:
+        return list(dict.fromkeys(self.points["manipulation"]))
+
+    @cached_property
+    def rate_factors(self) -> dict[str, int]:
+        """The points of the H.264 curve and their rate factors, ascending; raw is lossless: 0."""
+        encoded = {name: int(match[1]) for name in self.points["point"] if (match := H264.fullmatch(name))}
+        # Where the same factor was encoded for this curve, a data set's own version is no second point.
+        given = {name: crf for name, crf in self.crf.items() if crf not in encoded.values()}
+        known = {RAW: 0} | {name: crf for name, crf in given.items() if name in set(self.points["point"])} | encoded
+        return dict(sorted(known.items(), key=lambda pair: pair[1]))
+
+    def row(self, line: Line, manipulation: str, point: str) -> int | None:
+        """The place of a record in points and aucs."""
+        wanted = (manipulation, line.method, line.backbone, line.compression, point)
+        return self._places.get(wanted)
+
+    def value(self, line: Line, manipulation: str, point: str, measure: str) -> tuple[float, float, float] | None:
+        """A measure (auc, tpr_at_5) and the ends of its interval; None where it was not measured."""
+        place = self.row(line, manipulation, point)
+        if place is None:
+            return None
+        record = self.points.iloc[place]
+        ends = (record[f"{measure}_{self.unit}_{end}"] for end in ("low", "high"))
+        return (float(record[measure]), *(float(end) for end in ends))  # type: ignore[return-value]
+
+    def bits(self, manipulation: str, degradation: str) -> float | None:
+        """Bits a pixel of a task's videos, reals and fakes."""
+        table = self.encodings
+        mine = table[(table["degradation"] == degradation) & table["set"].isin(["original", manipulation])]
+        return float(mine["bits_per_pixel"].mean()) if len(mine) == 2 else None
+
+    def fails(self, line: Line, manipulations: Sequence[str]) -> "Failing | None":
+        """Where the line's AUC, a mean over manipulations, falls below the level; None where a point is missing."""
+        points = self.rate_factors
+        places = [[self.row(line, name, point) for point in points] for name in manipulations]
+        if len(points) < 2 or any(place is None for row in places for place in row):
+            return None
+        curves = np.mean([self.aucs[[place for place in row if place is not None]] for row in places], axis=0)
+        factors = np.array(list(points.values()), float)
+        return Failing(crossing(factors, curves, self.fails_below), float(factors[0]), float(factors[-1]))
+
+    @cached_property
+    def _places(self) -> dict[tuple[str, ...], int]:
+        keys = self.points[[*KEYS, "point"]].itertuples(index=False, name=None)
+        return {tuple(map(str, key)): place for place, key in enumerate(keys)}
+
+
+@dataclass(frozen=True)
+class Failing:
+    """The rate factor from which on detection has failed, for the sample and each resample; never: the last factor."""
+
+    factors: Floats
+    first: float
+    last: float
+
+    @property
+    def never(self) -> bool:
+        """Whether the sample itself has not failed at the strongest compression that was tested."""
+        return bool(self.factors[0] >= self.last)
+
+    @property
+    def text(self) -> str:
+        """The factor with its interval; < and > where it lies outside of what was tested."""
+        low, high = interval(self.factors[1:])
+        return f"{self.at(float(self.factors[0]))} [{self.at(low)}, {self.at(high)}]"
+
+    def at(self, factor: float) -> str:
+        if factor >= self.last:
+            return f"> {self.last:.0f}"
+        return f"< {self.first:.0f}" if factor < self.first else f"{factor:.1f}" if factor > self.first else "raw"
+
+
+def crossing(factors: Floats, curves: Floats, level: float) -> Floats:
+    """From which factor on each curve stays below the level, linear between points. factors (P,), curves (P, R) -> (R,)
+
+    The last factor where its end is not below (it never fails), the first where no point reaches the level.
+    """
+    above = curves >= level
+    last = len(factors) - 1 - np.argmax(above[::-1], axis=0)  # the last point that is not below
+    after = np.minimum(last + 1, len(factors) - 1)
+    column = np.arange(curves.shape[1])
+    high, low = curves[last, column], curves[after, column]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where(after > last, (high - level) / (high - low), 0.0)
+    found = factors[last] + share * (factors[after] - factors[last])
+    return np.asarray(np.where(above.any(axis=0), found, factors[0]))
+
+
+def read(cells: Path, params: Params) -> Stressed | None:
+    """What the stages of params.stress left; None where there is none of it. Raises: UserError for a damaged file."""
+    folders = [folder for name in params.stress.methods if (folder := cells / f"stress-{name}").is_dir()]
+    if not folders:
+        return None
+    summaries, draws = [], []
+    for folder in folders:
+        try:
+            summaries.append(json.loads((folder / SUMMARY).read_text()))
+            with np.load(folder / DRAWS) as arrays:
+                draws.append(arrays["auc"])
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"{folder}: cannot be read ({error}); run `dvc repro`") from None
+    points = pd.DataFrame([record for summary in summaries for record in summary["points"]])
+    unit = "person" if points["people"].max() < FEW_PEOPLE else "video"
+    return Stressed(
+        points,
+        np.concatenate(draws)[:, UNITS.index(unit)].astype(np.float64),
+        _once(summaries, "encodings", ["set", "degradation", "bits_per_pixel"]),
+        _once(summaries, "left_out", ["set", "degradation", "cause", "videos"]),
+        pd.DataFrame([record for summary in summaries for record in summary["thresholds"]]),
+        unit,
+        params.report.fails_below,
+        params.crf,
+    )
+
+
+def _once(summaries: Sequence[dict[str, Any]], name: str, columns: list[str]) -> pd.DataFrame:
+    """What the summaries tell of the degraded crops, each record once: every method met the same ones."""
+    records = [record for summary in summaries for record in summary[name]]
+    return pd.DataFrame(records, columns=columns).drop_duplicates(ignore_index=True)
+
+
+def kind(point: str) -> str:
+    """The kind of a point that is one step, such as h264; empty for chains and what was not degraded for the curve."""
+    name, dash, _ = point.partition("-")
+    return name if dash else ""
+
+
+def is_codec(point: str) -> bool:
+    return kind(point) in CODECS

@@ -1,0 +1,311 @@
+"""Models that score a crop by its brightness, on degraded crops that are even greys: AUCs by scikit-learn."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from pipeline.crops.shards import DEGRADED, ENCODING, ShardWriter
+from pipeline.detectors import card as models
+from pipeline.evaluation import thresholds
+from pipeline.evaluation.cross import cross
+from pipeline.evaluation.evaluation import evaluate
+from pipeline.evaluation.stress import stress
+from pipeline.params.cells import expected
+from pipeline.params.schema import Params, load
+from pipeline.reporting import build as report
+from pipeline.reporting import crossing, robustness
+from pipeline.reporting.figures import stress as stress_figures
+from pipeline.reporting.page.failing import moved
+from pipeline.reporting.results import read
+from pipeline.reporting.tables import operating
+from pipeline.reporting.tables import stress as stress_tables
+from pipeline.work.errors import UserError
+from tests.aids import report_fixture as made_up
+from tests.evaluation.test_elsewhere import SIZE, WINDOW, Brightness
+
+SETS = {"original": 0, "faceswap": 1, "reenactment": 1}
+PEOPLE = [f"p{number}" for number in range(12)]
+BUCKETS = ["b0", "b1", "b2"]
+TESTED = [name for number, name in enumerate(PEOPLE) if number % 3 < 2]  # in folds 0 and 1
+# How much brighter fakes are at each quality: detection dies with the rate factor.
+GAPS = {"raw": 60, "c23": 40, "c40": 25, "h264-45": 12, "h264-51": 0, "vp9-30": 30, "vp9-60": 5, "jpeg-20": 15}
+DEGRADATIONS = [name for name in GAPS if "-" in name]
+Greys = dict[tuple[str, str, int, str], int]
+
+
+def write(folder: Path, names: dict[str, str], greys: Greys, count: int, manipulation: str) -> None:
+    """Shards of one set: names of the crops -> the quality that they show; a video a person, `count` frames each."""
+    random = np.random.default_rng(len(greys))
+    label = SETS[manipulation]
+    with ShardWriter(folder, shard_frames=7) as writer:
+        for bucket in BUCKETS:
+            for person in (name for number, name in enumerate(PEOPLE) if BUCKETS[number % 3] == bucket):
+                for frame in range(count):
+                    files = {}
+                    for name, quality in names.items():
+                        key = (manipulation, person, frame, quality)
+                        gap = GAPS[quality] + 20 * (manipulation == "faceswap")
+                        greys.setdefault(key, int(random.integers(20, 120)) + gap * label)
+                        image = np.full((SIZE, SIZE, 3), greys[key], np.uint8)
+                        files[f"{name}.png"] = bytes(cv2.imencode(".png", image)[1])
+                    row = {"set": manipulation, "video": person, "person": person, "frame": frame, "label": label}
+                    row |= {"left": 0, "top": 0, "size": SIZE, "target": "", "donor": ""}
+                    writer.write(bucket, f"{person}-{frame:06d}", files, row)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Params, Greys]]:
+    """Shards with three frames a video, degraded ones with two; models of all folds; cells as evaluated."""
+    folder = tmp_path_factory.mktemp("run")
+    changes = {"folds": [0, 1], "crop.size": SIZE, "model.image_size": WINDOW, "evaluation.bootstrap": 100}
+    changes |= {"stress.degradations": DEGRADATIONS, "stress.frames": 2}
+    params = load(made_up.write_params(folder, **changes))
+    greys: Greys = {}
+    for name in SETS:
+        write(folder / "shards" / name, {one: one for one in ("raw", "c23", "c40")}, greys, 3, name)
+        for degradation in DEGRADATIONS:
+            place = folder / "stressed" / name / degradation
+            write(place, {DEGRADED: degradation}, greys, 2, name)
+            size = 100 if degradation != "jpeg-20" else None
+            rows = [{"video": person, "bytes": size, "frames": 10, "width": 8, "height": 10} for person in PEOPLE]
+            pd.DataFrame(rows).to_csv(place / ENCODING, index=False)
+            lost = [{"set": name, "video": "p99", "frame": None, "stage": "degrade", "cause": "damaged"}]
+            pd.DataFrame(lost).to_parquet(place / "rejected.parquet")
+    for cell in expected(params):
+        for fold in params.folds:
+            place = folder / "models" / cell.folder / f"fold{fold}"
+            place.mkdir(parents=True)
+            model = Brightness()
+            model.gain.data *= 2 * (-1) ** (cell.method == "warm_start")
+            about = {"method": cell.method, "backbone": cell.backbone, "manipulation": cell.manipulation}
+            about |= {"quality": cell.compression, "seed": cell.seed, "fold": fold}
+            roles = {"train": BUCKETS[:fold] + BUCKETS[fold + 1 :], "val": [], "test": [BUCKETS[fold]]}
+            models.save(model, models.Card(**about, buckets=roles, image_size=WINDOW, mean=0.5, std=0.5), place)
+            (place / models.HISTORY).write_text("step,epoch,lr,train_loss\n1,1,0.1,0.5\n")
+            (place / models.SUMMARY).write_text("{}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "build", lambda name: Brightness())
+        for cell in expected(params):
+            evaluate(folder / "models" / cell.folder, params.folds, params.compressions, folder / "shards",
+                     params.evaluation, params.loader, folder / "cells" / cell.name)  # fmt: skip
+        for method in params.stress.methods:
+            places = (folder / name for name in ("models", "shards", "stressed"))
+            stress(method, *places, folder / "cells" / f"stress-{method}", params)
+        for method in params.cross.methods:
+            cross(method, folder / "models", folder / "shards", folder / f"cells/cross-{method}.parquet", params)
+    yield folder, params, greys
+
+
+def table(greys: Greys, task: str, quality: str, frames: int = 2) -> pd.DataFrame:
+    rows = [
+        {"set": name, "video": person, "frame": frame, "label": SETS[name], "grey": grey}
+        for (name, person, frame, point), grey in greys.items()
+        if point == quality and name in ("original", task) and frame < frames and person in TESTED
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_every_point_is_what_scikit_learn_says_of_the_degraded_frames(run: tuple[Path, Params, Greys]) -> None:
+    folder, _, greys = run
+    summary = json.loads((folder / "cells/stress-add/summary.json").read_text())
+    assert len(summary["points"]) == 2 * len(GAPS) and {one["models"] for one in summary["points"]} == {2}
+    for one in summary["points"]:
+        frames = table(greys, one["manipulation"], one["point"])
+        assert (one["frames"], one["videos"], one["people"]) == (len(frames), 16, 8) == (32, 16, 8)
+        assert one["auc"] == pytest.approx(roc_auc_score(frames["label"], frames["grey"]))
+        alarms, hits, _ = roc_curve(frames["label"], frames["grey"], drop_intermediate=False)
+        assert one["tpr_at_5"] == pytest.approx(hits[alarms <= 0.05].max())
+        for unit in ("video", "person"):
+            assert one[f"auc_{unit}_low"] <= one["auc"] + 1e-9 and one["auc"] <= one[f"auc_{unit}_high"] + 1e-9
+    wrong = json.loads((folder / "cells/stress-warm_start/summary.json").read_text())["points"]
+    for here, there in zip(summary["points"], wrong, strict=True):  # the same frames ranked the other way round
+        assert here["auc"] == pytest.approx(1 - there["auc"])
+
+
+def test_a_cells_scores_are_those_of_its_folds_model(run: tuple[Path, Params, Greys]) -> None:
+    folder, _, greys = run
+    frames = pd.read_parquet(folder / "cells/stress-add/add-mobilenet_v2-faceswap-c40-s0.parquet")
+    assert len(frames) == 32 and (frames["bucket"] == "b" + frames["fold"].astype(str)).all()
+    for row in frames.to_dict("records"):
+        for quality in GAPS:
+            mean = greys[row["set"], row["video"], row["frame"], quality] / 127.5 - 1
+            assert row[quality] == pytest.approx(1 / (1 + np.exp(-2 * mean)), abs=1e-5)
+
+
+def test_methods_meet_the_same_draws_and_tasks_share_their_reals(run: tuple[Path, Params, Greys]) -> None:
+    folder, _, _ = run
+    arrays = []
+    for name in ("baseline", "add", "warm_start"):
+        with np.load(folder / f"cells/stress-{name}/draws.npz") as found:
+            arrays.append(found["auc"])
+    baseline, add, other_way = arrays
+    assert add.shape == (2 * len(GAPS), 2, 101)
+    assert np.allclose(baseline, add) and np.allclose(add, 1 - other_way, atol=1e-6)
+
+
+def test_where_detection_fails(run: tuple[Path, Params, Greys]) -> None:
+    folder, params, _ = run
+    stressed = robustness.read(folder / "cells", params)
+    assert stressed is not None and stressed.unit == "person"
+    assert list(stressed.rate_factors.items()) == [
+        ("raw", 0),
+        ("c23", 23),
+        ("c40", 40),
+        ("h264-45", 45),
+        ("h264-51", 51),
+    ]
+    line = next(line for line in stressed.lines if line.method == "add")
+    failing = stressed.fails(line, ["reenactment"])
+    assert failing is not None
+    values = [stressed.value(line, "reenactment", point, "auc")[0] for point in stressed.rate_factors]  # type: ignore[index]
+    below = next(n for n in range(5) if all(value < 0.75 for value in values[n:]))
+    x = list(stressed.rate_factors.values())
+    assert failing.factors[0] == pytest.approx(
+        np.interp(-0.75, [-values[below - 1], -values[below]], x[below - 1 : below + 1])
+    )
+    # Baseline and ADD are the same detector here, so that nothing moves.
+    (said,) = moved(stressed)
+    assert "ADD cannot be said to move the point at which detection fails (+0.0 [+0.0, +0.0])" in said
+    assert "mean over the manipulations" in said
+
+
+def test_crossing_by_hand() -> None:
+    factors = np.array([0.0, 20.0, 30.0, 40.0])
+    curves = np.array([[0.9, 0.9, 0.7, 0.9, 0.6], [0.8, 0.7, 0.7, 0.9, 0.7], [0.7, 0.8, 0.7, 0.9, 0.8],
+                       [0.6, 0.7, 0.7, 0.8, 0.7]])  # fmt: skip
+    # Halfway; the last time it falls, not the first; never above; never below; it starts below and comes above.
+    assert robustness.crossing(factors, curves, 0.75).tolist() == pytest.approx([25, 35, 0, 40, 35])
+    failing = robustness.Failing(np.array([40.0, 0.0, 41.0]), 0.0, 40.0)
+    assert (
+        failing.never and failing.text.startswith("> 40") and failing.at(0.0) == "raw" and failing.at(12.34) == "12.3"
+    )
+
+
+def test_models_cross_over_to_the_other_manipulations(run: tuple[Path, Params, Greys]) -> None:
+    folder, params, greys = run
+    scores = pd.read_parquet(folder / "cells/cross-add.parquet")
+    assert set(scores["label"]) == {1} and (scores["bucket"] == "b" + scores["fold"].astype(str)).all()
+    assert set(zip(scores["cell"].str.contains("faceswap"), scores["set"], strict=True)) == {
+        (True, "reenactment"), (False, "faceswap")
+    }  # fmt: skip
+    found = crossing.read(folder / "cells", read(folder / "cells", params), params)
+    assert len(found) == 3 * 2 * 3
+    for one in found:
+        tasks = ["faceswap", "reenactment"] if one.tested_on == crossing.ALL else [one.tested_on]
+        frames = pd.concat([table(greys, task, "c40", 3) for task in tasks]).drop_duplicates()
+        wanted = roc_auc_score(frames["label"], frames["grey"])
+        assert one.auc == pytest.approx(1 - wanted if one.model.method == "warm_start" else wanted)
+        assert one.low <= one.auc <= one.high and one.unit == "people"
+
+
+def test_one_manipulation_crosses_nowhere(run: tuple[Path, Params, Greys], tmp_path: Path) -> None:
+    folder, params, _ = run
+    alone = params.model_copy(update={"manipulations": ("faceswap",), "sets": ("original", "faceswap")})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "build", lambda name: Brightness())
+        assert cross("add", folder / "models", folder / "shards", tmp_path / "x.parquet", alone).empty
+    assert crossing.read(folder / "cells", read(folder / "cells", params), alone) == []
+
+
+def test_thresholds_come_from_validation_people_where_there_are_some(
+    run: tuple[Path, Params, Greys], tmp_path: Path
+) -> None:
+    folder, params, _ = run
+    alone = params.model_copy(update={"folds": (0,)})
+    place = Path("add/mobilenet_v2-faceswap-c40-s0")
+    shutil.copytree(folder / "models/add", tmp_path / "add")
+    for path in tmp_path.glob("add/*/fold0/model.json"):
+        card = json.loads(path.read_text())
+        path.write_text(json.dumps(card | {"buckets": {"train": ["b2"], "val": ["b1"], "test": ["b0"]}}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "build", lambda name: Brightness())
+        own = evaluate(
+            tmp_path / place,
+            [0],
+            ["c23", "c40"],
+            folder / "shards",
+            params.evaluation,
+            params.loader,
+            tmp_path / "cell",
+        )
+        more = stress("add", tmp_path, folder / "shards", folder / "stressed", tmp_path / "out", alone)
+        seen = pd.read_parquet(folder / "cells/add-mobilenet_v2-faceswap-c40-s0.parquet")
+    validated, tested = (seen[seen["bucket"] == bucket] for bucket in ("b1", "b0"))
+    wanted = thresholds.balanced(tested.assign(fold=0), {0: thresholds.best(validated)})
+    (found,) = (row["balanced_acc"] for row in own["thresholds"] if row["level"] == "frame")
+    assert found == pytest.approx(wanted)
+    # The stress stage takes two of a video's three frames, of validation people too, and knows c23 besides.
+    rows = {(row["manipulation"], row["level"], row["chosen_at"], row["used_at"]) for row in more["thresholds"]}
+    assert ("faceswap", "frame", "c23", "c40") in rows
+    assert all(row["balanced_acc"] is not None and row["balanced_acc"] >= 0 for row in more["thresholds"])
+
+
+def test_a_degradation_that_was_not_made_is_left_out_and_named(run: tuple[Path, Params, Greys], tmp_path: Path) -> None:
+    folder, params, _ = run
+    for name in SETS:
+        for degradation in ("h264-45", "vp9-30"):
+            (tmp_path / name / degradation).mkdir(parents=True)
+            for file in (folder / "stressed" / name / degradation).iterdir():
+                (tmp_path / name / degradation / file.name).write_bytes(file.read_bytes())
+    some = params.stress.model_copy(update={"degradations": ("h264-45", "vp9-30")})
+    less = params.model_copy(update={"stress": some})
+    lacking = tmp_path / "original/vp9-30"
+    for file in [*lacking.glob("*.tar"), lacking / "index.parquet"]:
+        file.unlink()
+    pd.DataFrame(columns=["video", "bytes", "frames", "width", "height"]).to_csv(lacking / ENCODING, index=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "build", lambda name: Brightness())
+        summary = stress("add", folder / "models", folder / "shards", tmp_path, tmp_path / "out", less)
+        assert {one["point"] for one in summary["points"]} == {"raw", "c23", "c40", "h264-45"}
+        assert {"set": "original", "degradation": "vp9-30", "cause": "damaged", "videos": 1} in summary["left_out"]
+        (lacking / ENCODING).unlink()
+        with pytest.raises(UserError, match="original/vp9-30: not made; run `dvc repro degrade`"):
+            stress("add", folder / "models", folder / "shards", tmp_path, tmp_path / "out2", less)
+
+
+def test_the_report_shows_all_of_it(run: tuple[Path, Params, Greys], tmp_path: Path) -> None:
+    folder, params, _ = run
+    made_up.write_manifests(folder / "raw", folder / "compressed", params)
+    for name in SETS:
+        pd.DataFrame(columns=["set", "video", "frame", "stage", "cause"]).astype({"frame": "Int64"}).to_parquet(
+            folder / "shards" / name / "rejected.parquet"
+        )
+    report.build(*(folder / name for name in ("cells", "shards", "raw", "compressed")), tmp_path, params)
+    page = (tmp_path / "report.md").read_text()
+    assert "## As compression grows" in page and "## Across manipulations" in page
+    assert page.count("ADD cannot be said to move the point at which detection fails") == 2  # verdict and section
+    figures = {path.stem for path in (tmp_path / "figures").iterdir()}
+    assert figures >= {"stress-mobilenet_v2", "stress-codecs", "stress-others", "cross", "reliability"}
+    every = pd.read_csv(tmp_path / "tables/stress_all.csv")
+    assert len(every) == 2 * len(GAPS) * 4 and {"tpr_at_5", "auc_low", "bits_per_pixel"} <= set(every)
+    assert every.loc[every["degradation"] == "vp9-30", "bits_per_pixel"].unique() == pytest.approx([8 * 100 / 800])
+    for name in ("stress", "stress_all", "stress_left_out", "cross", "operating"):
+        assert {path.suffix for path in (tmp_path / "tables").glob(f"{name}.*")} == {".csv", ".md", ".tex"}
+    shown = pd.read_csv(tmp_path / "tables/operating.csv").set_index(["manipulation", "method"])
+    row = shown.loc[("faceswap", "add")]
+    assert row["frame_carried_from"] == "c23" and 0.5 <= row["frame_balanced_acc_carried"] <= 1
+    cell = json.loads((folder / "cells/add-mobilenet_v2-faceswap-c40-s0.json").read_text())
+    (chosen,) = (one["balanced_acc"] for one in cell["thresholds"] if one["level"] == "frame")
+    assert row["frame_balanced_acc_chosen"] == pytest.approx(chosen)
+
+
+def test_without_a_stress_stage_the_report_does_without(run: tuple[Path, Params, Greys], tmp_path: Path) -> None:
+    folder, params, _ = run
+    assert robustness.read(tmp_path, params) is None
+    results = read(folder / "cells", params)
+    found = operating.table(results, None, params)
+    assert found.values["frame_balanced_acc_carried"].isna().all() and found.values["frame_tpr_at_5"].notna().all()
+    stressed = robustness.read(folder / "cells", params)
+    assert stressed is not None
+    assert len(stress_figures.figures(stressed)) == 3 and len(stress_tables.left_out(stressed)) == 1
+    (tmp_path / "stress-add").mkdir()
+    (tmp_path / "stress-add/summary.json").write_text("{")
+    with pytest.raises(UserError, match="stress-add: cannot be read"):
+        robustness.read(tmp_path, params)

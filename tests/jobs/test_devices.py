@@ -1,0 +1,47 @@
+"""The list of GPUs: from what nvidia-smi prints and what CUDA_VISIBLE_DEVICES leaves."""
+
+import pytest
+
+from pipeline.jobs.devices import chosen, parse
+
+TWO = """GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-5d5ba0d6-d33d-2b2c-524d-9e3d8d2b8a77)
+GPU 1: NVIDIA H100 80GB HBM3 (UUID: GPU-c6d4b1d1-61b0-4f1c-9a7e-0b8d3c9e2f10)
+"""
+DIVIDED = """GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-5d5ba0d6-d33d-2b2c-524d-9e3d8d2b8a77)
+  MIG 3g.20gb     Device  0: (UUID: MIG-c6d4f1ef-42e4-5de3-91c7-45d71c87eb3f)
+  MIG 3g.20gb     Device  1: (UUID: MIG-cba663e8-9bed-5b25-b243-5985ef7c9beb)
+GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-c6d4b1d1-61b0-4f1c-9a7e-0b8d3c9e2f10)
+"""
+FIRST, SECOND = "GPU-5d5ba0d6-d33d-2b2c-524d-9e3d8d2b8a77", "GPU-c6d4b1d1-61b0-4f1c-9a7e-0b8d3c9e2f10"
+PARTS = ["MIG-c6d4f1ef-42e4-5de3-91c7-45d71c87eb3f", "MIG-cba663e8-9bed-5b25-b243-5985ef7c9beb"]
+
+
+def test_every_gpu_by_its_uuid() -> None:
+    assert chosen(parse(TWO), None) == [FIRST, SECOND]
+
+
+def test_a_gpu_divided_by_mig_is_its_parts() -> None:
+    assert chosen(parse(DIVIDED), None) == [*PARTS, SECOND]
+
+
+@pytest.mark.parametrize(
+    ("visible", "left"),
+    [
+        ("1", ["1"]),
+        ("1, 0", ["1", "0"]),
+        ("GPU-c6d4", ["GPU-c6d4"]),  # CUDA takes the start of a UUID
+        (PARTS[1], [PARTS[1]]),
+        ("MIG-GPU-5d5ba0d6-d33d-2b2c-524d-9e3d8d2b8a77/1/0", ["MIG-GPU-5d5ba0d6-d33d-2b2c-524d-9e3d8d2b8a77/1/0"]),
+        ("", []),
+        ("-1", []),
+        ("NoDevFiles", []),
+        ("0,7,1", ["0"]),  # for CUDA the first wrong one ends the list
+        ("GPU-dead,0", []),
+    ],
+)
+def test_what_is_set_is_respected(visible: str, left: list[str]) -> None:
+    assert chosen(parse(DIVIDED), visible) == left
+
+
+def test_no_gpu() -> None:
+    assert chosen(parse("No devices were found\n"), None) == [] == chosen([], "0")

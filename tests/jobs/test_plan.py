@@ -1,0 +1,100 @@
+"""What a run comes to: the preset's numbers against the paper's and its data set's, and a plan of the sample."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.jobs import amounts, measuring
+from pipeline.jobs.plan import plan
+from pipeline.jobs.scheduling import Machine
+from pipeline.params.cells import Cell, expected
+from pipeline.params.presets import text
+from pipeline.params.schema import READER, Params, check, load
+from pipeline.videos.manifests import write_manifest
+from tests.aids.toys import Toy
+
+ROOT = Path(__file__).parents[2]
+PAPER = check(READER.load(text("faceforensics", ROOT / "params.yaml", ROOT / "presets")), Path("preset"))
+
+
+def changed(params: Params, **changes: Any) -> Params:
+    return Params.model_validate({**params.model_dump(), **changes})
+
+
+def known(params: Params) -> amounts.Known:
+    found = amounts.videos(params)
+    assert found
+    return found
+
+
+def test_the_papers_run() -> None:
+    assert len(expected(PAPER)) * len(PAPER.folds) == 479
+    videos = known(PAPER)
+    assert {videos.total(name) for name in PAPER.sets} == {1000}  # FaceForensics++: 1000 originals, 1000 of each fake
+    add = Cell("add", "resnet50", "NeuralTextures", "c40", 0)
+    done = amounts.work(add, PAPER, videos)
+    assert done.steps == 20_480  # 92,160 crops in batches of 144, 32 epochs
+    validations, test = 32 * 10 * 2 * 140 * 64, 2 * (720 + 140) * 64
+    assert done.scored == validations + test
+    teacher = amounts.work(Cell("teacher", "resnet50", "NeuralTextures", "raw", 0), PAPER, videos)
+    assert teacher.scored == validations + 3 * test  # on raw, c23 and c40
+    assert amounts.crop_bytes(PAPER, videos) == pytest.approx(6000 * 64 * 3 * 128 * 128 * 1.5)
+
+
+def test_fewer_pairs() -> None:
+    few = changed(PAPER, faceforensics={**PAPER.faceforensics.model_dump(), "n_pairs": 20})
+    assert known(few).videos["original"] == {"train": 40, "val": 40, "test": 40}
+
+
+def test_the_videos_that_are_there_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    params = load(ROOT / "params.yaml")
+    assert known(params).origin != "data/raw"
+    for name in params.sets:
+        rows = [
+            {
+                "video": f"v{number}",
+                "person": str(number),
+                "bucket": f"b{number % 3}",
+                "label": 0,
+                "frames": 9,
+                "fps": 25,
+            }
+            | dict.fromkeys(("target", "donor", "parameters", "source", "licence"), "")
+            | {"width": 64, "height": 64}
+            for number in range(7)
+        ]
+        write_manifest(tmp_path / "data/raw" / name, rows)
+    assert known(params).videos["faceswap"] == {"b0": 3, "b1": 2, "b2": 2}
+    baseline = Cell("mobilenet_v2", "mobilenet_v2", "faceswap", "c40", 0)
+    of_folds = [2 * 12 * train // 32 for train in (4, 5, 5)]
+    assert amounts.work(baseline, params, known(params)).steps == 5 * sum(of_folds)
+
+
+def test_a_source_of_unknown_size() -> None:
+    assert amounts.videos(changed(load(ROOT / "params.yaml"), source="folder")) is None
+
+
+def test_a_plan_of_the_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.delenv("DVC_ROOT")
+    monkeypatch.setattr(measuring, "build", lambda name: Toy())
+    monkeypatch.setattr("pipeline.jobs.plan.changed", set)
+    params = load()
+    said = plan(params, Machine(2, ("a", "b")))
+    assert "trainings  24: 8 models in 3 folds" in said and "with 2 at a time" in said
+    rows = re.findall(r"^(\w+) mobilenet_v2 +(\d+) +[\d,]+ +[\d.e-]+ +[\d.]+$", said, re.MULTILINE)
+    assert rows == [("add", "2"), ("baseline", "2"), ("teacher", "2"), ("warm_start", "2")]
+
+
+def test_a_measured_step_trains_all_but_the_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    toy = Toy()
+    monkeypatch.setattr(measuring, "build", lambda name: toy)
+    before = [weight.clone() for weight in toy.parameters()]
+    cost = measuring.measure(Cell("mobilenet_v2", "mobilenet_v2", "faceswap", "c40", 0), load(ROOT / "params.yaml"))
+    moved = [not old.equal(new) for old, new in zip(before, toy.parameters(), strict=True)]
+    first = len(list(toy.body[0].parameters()))  # train.freeze_stages is 1
+    assert not any(moved[:first]) and all(moved[first:])
+    assert cost.step > 0 and cost.score > 0 and cost.images == measuring.ON_A_CPU

@@ -1,0 +1,91 @@
+"""The real DVC on a small pipeline, with a list of devices that stands for the machine's."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.jobs.graph import load_pipeline
+from pipeline.jobs.reproduce import reproduce
+from pipeline.jobs.running import cause
+from pipeline.jobs.scheduling import Machine
+from pipeline.work.errors import UserError
+
+# Each training notes its GPU, and refuses to run beside another one on it.
+TRAIN = """
+import os, sys, time
+from pathlib import Path
+name, gpu = sys.argv[1], os.environ["CUDA_VISIBLE_DEVICES"]
+Path("runs.txt").open("a").write(f"{name} {gpu}\\n")
+held = Path(gpu)
+held.touch(exist_ok=False)
+time.sleep(0.2)
+held.unlink()
+if Path("broken").exists() and name == "b":
+    sys.exit(f"train: {name}: loss is not finite")
+Path(f"{name}.model").write_text(name)
+"""
+STAGES = """
+stages:
+  train:
+    matrix: {name: [a, b, c]}
+    meta: {uses: device}
+    cmd: python train.py ${item.name}
+    deps: [train.py]
+    outs: ["${item.name}.model"]
+  evaluate:
+    matrix: {name: [a, b, c]}
+    cmd: cp ${item.name}.model ${item.name}.score
+    deps: ["${item.name}.model"]
+    outs: ["${item.name}.score"]
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT")
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    (tmp_path / "train.py").write_text(TRAIN)
+    (tmp_path / "dvc.yaml").write_text(STAGES)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], check=True)
+    return tmp_path
+
+
+def test_a_failure_stops_its_own_and_the_next_run_goes_on(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    machine = Machine(2, ("GPU-a", "GPU-b"))
+    (project / "broken").touch()
+    assert reproduce(machine) == 1
+    said = capfd.readouterr().err
+    assert "jobs: 1 failed, and 1 that need them did not run" in said
+    assert said.strip().endswith("train@b: train: b: loss is not finite")
+    assert {path.name for path in project.glob("*.score")} == {"a.score", "c.score"}
+
+    runs = [line.split() for line in (project / "runs.txt").read_text().splitlines()]
+    assert sorted(name for name, _ in runs) == ["a", "b", "c"] and {gpu for _, gpu in runs} == {"GPU-a", "GPU-b"}
+    (project / "broken").unlink()
+    assert reproduce(machine) == 0
+    assert [line.split()[0] for line in (project / "runs.txt").read_text().splitlines()[3:]] == ["b"]
+    assert (project / "b.score").read_text() == "b"
+    status = subprocess.run([sys.executable, "-m", "dvc", "status", "--json"], capture_output=True, check=True)
+    assert status.stdout.strip() == b"{}"
+
+
+def test_the_cause_is_what_the_stage_said_last() -> None:
+    end = "ERROR: failed to reproduce 'teacher@0': failed to run: python -m stages.classifier, exited with "
+    assert cause(["teacher: 40/65 steps", "classifier: data/shards: no crops", end + "1"], 255) == (
+        "classifier: data/shards: no crops"
+    )
+    assert cause(["teacher: 40/65 steps", end + "-9"], 255) == "python -m stages.classifier, exited with -9"
+    missing = "ERROR: failed to reproduce 'b': missing data 'source': a.model"
+    assert cause([missing], 255) == missing.removeprefix("ERROR: ")
+    assert cause([], -9) == "dvc ended with status -9"
+
+
+def test_what_dvc_refuses_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT")
+    with pytest.raises(UserError, match="dvc: you are not inside of a DVC repository"):
+        load_pipeline()

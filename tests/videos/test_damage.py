@@ -1,0 +1,154 @@
+"""Whether the picture is whole is seen by decoding it: damage that containers hide, and complaints that mean none."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.videos.examining import examine
+from pipeline.videos.reading import read_frames
+from pipeline.work.errors import VideoError
+from tests.aids.clips import ffmpeg, numbered, numbers
+
+DAMAGED = "damaged or cut short"
+PICTURE = ["-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=2"]
+SOUND = ["-f", "lavfi", "-i", "sine=d=2"]
+PACKET = 188  # bytes of MPEG-TS
+
+
+def overwritten(path: Path, at: int, data: bytes) -> Path:
+    whole = bytearray(path.read_bytes())
+    whole[at : at + len(data)] = data
+    path.write_bytes(whole)
+    return path
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(VideoError) as caught:
+        examine(path)
+    assert not re.search(r"0x\w{5,}|\n", str(caught.value))  # no address: the same text in every run
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.mp4", ["-c:v", "libx264", "-movflags", "+faststart"]),
+        ("a.mkv", ["-c:v", "libx264"]),
+        ("a.h264", ["-c:v", "libx264"]),
+        ("hevc.mp4", ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none"]),
+        ("vp8.webm", ["-c:v", "libvpx", "-b:v", "2M", "-deadline", "realtime"]),
+        ("mpeg4.avi", ["-c:v", "mpeg4", "-q:v", "2"]),
+        ("mpeg2.mpg", ["-c:v", "mpeg2video", "-q:v", "2"]),
+    ],
+)
+def test_a_sector_of_zeros_is_seen_wherever_it_lies(tmp_path: Path, name: str, options: list[str]) -> None:
+    source = tmp_path / name
+    ffmpeg(*PICTURE, *options, source)
+    assert examine(source).frames == 50
+    whole = source.read_bytes()
+    for share in (0.25, 0.5, 0.75):  # beyond the tables at the start and at the end
+        source.write_bytes(whole)
+        overwritten(source, int(len(whole) * share) // 512 * 512, bytes(512))
+        assert refused(source).startswith(DAMAGED)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.webm"])
+def test_a_tail_of_zeros_is_seen(tmp_path: Path, name: str) -> None:
+    """As a download leaves it that had room made for the whole file."""
+    flags = ["-movflags", "+faststart"] if name == "a.mp4" else []
+    codec = "libvpx-vp9" if name == "a.webm" else "libx264"
+    ffmpeg(*PICTURE, "-c:v", codec, *flags, tmp_path / name)
+    size = (tmp_path / name).stat().st_size
+    overwritten(tmp_path / name, size * 2 // 3, bytes(size - size * 2 // 3))
+    assert refused(tmp_path / name).startswith(DAMAGED)
+
+
+def test_a_lost_packet_of_the_picture_is_seen_and_one_of_the_sound_is_none(tmp_path: Path) -> None:
+    stream = tmp_path / "a.ts"
+    ffmpeg(*PICTURE, *SOUND, "-c:v", "libx264", "-g", "25", "-c:a", "aac", stream)
+    data = stream.read_bytes()
+    packets = [data[at : at + PACKET] for at in range(0, len(data), PACKET)]
+    of = {pid: [n for n, p in enumerate(packets) if (p[1] & 31) << 8 | p[2] == pid] for pid in (0x100, 0x101)}
+    for pid, whole in ((0x101, True), (0x100, False)):
+        lost = of[pid][len(of[pid]) // 2]
+        stream.write_bytes(b"".join(packet for n, packet in enumerate(packets) if n != lost))
+        if whole:
+            assert examine(stream).frames == 50
+        else:
+            assert refused(stream).startswith(DAMAGED)
+
+
+def test_complaints_of_what_is_no_picture_are_no_damage(tmp_path: Path) -> None:
+    chapters = tmp_path / "chapters.txt"
+    chapters.write_text(";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1\nSTART=0\nEND=1\ntitle=one\n")
+    source = tmp_path / "a.mp4"
+    ffmpeg(*PICTURE, *SOUND, "-i", chapters, "-map_metadata", 2, "-map", 0, "-map", 1, "-c:v", "libx264", source)
+    data = source.read_bytes()
+    reference = data.find(b"chap") + 4
+    assert data[reference : reference + 3] == bytes(3)
+    spoilt = {
+        "a chapter track that is not there": (reference, b"\0\0\0\x63"),
+        "a brand that nobody knows": (8, b"what"),
+        "a size at the end that reaches beyond it": (len(data), b"\0\1\0\0free"),
+    }
+    for what, (at, said) in spoilt.items():
+        source.write_bytes(data)
+        assert examine(overwritten(source, at, said)).frames == 50, what
+    (tmp_path / "a.avi").write_bytes(b"")
+    ffmpeg(*PICTURE, *SOUND, "-c:v", "mpeg4", "-c:a", "mp3", tmp_path / "a.avi")
+    rate = (tmp_path / "a.avi").read_bytes().find(b"avih") + 8
+    for at in (4, rate, rate + 16):  # the length of the file, the duration of a frame, their number
+        assert examine(overwritten(tmp_path / "a.avi", at, b"\xff\xff\xff\x7f")).frames == 50
+    noise = np.random.default_rng(0).bytes(3000)
+    ffmpeg(*PICTURE, *SOUND, "-c:v", "libx264", "-c:a", "pcm_s16le", tmp_path / "a.mkv")
+    ffmpeg("-i", tmp_path / "a.mkv", "-map", "0:a", "-c", "copy", "-f", "s16le", tmp_path / "sound")
+    at = (tmp_path / "a.mkv").read_bytes().find((tmp_path / "sound").read_bytes()[10_000:10_400])
+    assert at > 0 and examine(overwritten(tmp_path / "a.mkv", at, noise[:400])).frames == 50
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("h264.ts", ["-c:v", "libx264", "-bf", "3", "-g", "25"]),
+        ("mpeg2.ts", ["-c:v", "mpeg2video", "-bf", "2", "-q:v", "2", "-g", "25"]),
+        ("mpeg1.mpg", ["-c:v", "mpeg1video", "-bf", "2", "-q:v", "2", "-g", "25"]),
+    ],
+)
+def test_a_stream_that_was_cut_is_used_as_far_as_its_frames_are_whole(
+    tmp_path: Path, name: str, options: list[str]
+) -> None:
+    source = numbered(tmp_path / name, 120, *options, filters="noise=alls=40:allf=t")
+    data = source.read_bytes()
+    source.write_bytes(data[len(data) * 3 // 10 : len(data) * 9 // 10])
+    info = examine(source)
+    whole = numbers(image for _, image in read_frames(source, range(info.frames)))
+    assert 40 < info.frames < 110 and info.fps == 25
+    assert whole == list(range(whole[0], whole[0] + info.frames)) and whole[0] > 20
+
+
+def test_two_streams_that_were_joined_are_one_video(tmp_path: Path) -> None:
+    for name in "ab":
+        numbered(tmp_path / f"{name}.ts", 50, "-c:v", "libx264", "-g", "25")
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
+    info = examine(joined)
+    assert (info.frames, info.fps) == (100, 25)
+    assert numbers(image for _, image in read_frames(joined)) == [*range(50), *range(50)]
+
+
+def test_a_picture_that_changes_half_way_is_refused(tmp_path: Path) -> None:
+    options = ["-c:v", "libx264"]
+    numbered(tmp_path / "a.ts", 25, *options)
+    changes = {
+        "from 96x80 px in yuv420p to 48x40 px in yuv420p": ["-vf", "scale=48:40"],
+        "from 96x80 px in yuv420p to 80x96 px in yuv420p": ["-vf", "transpose"],
+        "from 96x80 px in yuv420p to 96x80 px in yuv444p": ["-pix_fmt", "yuv444p"],
+        "another description of its colours": ["-colorspace", "bt709", "-color_primaries", "bt709"],
+    }
+    for change, how in changes.items():
+        ffmpeg("-i", tmp_path / "a.ts", *how, *options, tmp_path / "b.ts")
+        joined = tmp_path / "joined.ts"
+        joined.write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
+        assert "its picture changes half way" in refused(joined) and change in refused(joined)
