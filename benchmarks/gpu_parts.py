@@ -81,6 +81,7 @@ class Precision:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.tf32
         torch.use_deterministic_algorithms(self.repeatable, warn_only=True)
         torch.backends.cudnn.benchmark = not self.repeatable
+        torch.utils.deterministic.fill_uninitialized_memory = False  # as seed_everything sets it for trainings
         try:
             yield
         finally:
@@ -418,17 +419,25 @@ def methods(setup: Setup) -> Iterator[Row]:
         del task
 
 
+def _watched(source: Callable[[], Iterator[Any]], recorded: profile, warm: int) -> Iterator[Any]:
+    """The batches; the profiler starts after the first ones, in which much is made once."""
+    for index, batch in enumerate(source()):
+        if index == warm:
+            recorded.start()
+        yield batch
+
+
 def kernels(setup: Setup) -> Iterator[Row]:
     """What the device runs in a step of ADD by the profiler: how much, and what takes longest."""
     steps = 3
     for load in (setup, setup.small):
         source = made_up.resident(load.batch, load.size, load.device)
         task, recipe = made_up.task("add", load.backbone, made_up.some(source)), made_up.recipe("add")
-        run = partial(made_up.training, task, recipe, source, load.device, 0, 1)
+        recorded = profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA])
         with BEST.on():
-            run(2)
-            with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA], acc_events=True) as recorded:
-                timing = run(steps)
+            watched = partial(_watched, source, recorded, warm := 3)
+            timing = made_up.training(task, recipe, watched, load.device, warm, 1, steps)
+            recorded.stop()
         on_gpu = load.device == "cuda"
         kind = "CUDA" if on_gpu else "CPU"
         found = [event for event in recorded.key_averages() if event.device_type.name == kind]
