@@ -81,6 +81,7 @@ class Precision:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.tf32
         torch.use_deterministic_algorithms(self.repeatable, warn_only=True)
         torch.backends.cudnn.benchmark = not self.repeatable
+        torch.utils.deterministic.fill_uninitialized_memory = False  # as seed_everything sets it for trainings
         try:
             yield
         finally:
@@ -147,7 +148,7 @@ def step(setup: Setup, precision: Precision) -> Row:
     with precision.on():
         timings, memory = [], 0.0
         for method in (setup.backbone, "add"):
-            task = made_up.task(method, setup.backbone, _some(source))
+            task = made_up.task(method, setup.backbone, made_up.some(source))
             recipe = made_up.recipe(method, amp=precision.amp, channels_last=precision.channels_last)
             _reset(device)
             timings.append(made_up.training(task, recipe, source, device, **setup.counts))
@@ -173,12 +174,6 @@ def step(setup: Setup, precision: Precision) -> Row:
         "losses / ADD step": losses.median / add.median,
         "ADD memory GiB": memory,
     }
-
-
-def _some(source: Callable[[], Iterator[Any]]) -> Tensor:
-    """Images for the statistics of a made-up teacher."""
-    images: Tensor = next(source()).images["raw"][:16]
-    return images
 
 
 def _look(teacher: nn.Module, batch: Any, precision: Precision, device: str) -> Features:
@@ -213,7 +208,7 @@ def _waits(setup: Setup) -> float:
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             made_up.training(
-                made_up.task("add", setup.backbone, _some(source)), recipe, source, setup.device, 0, 1, steps
+                made_up.task("add", setup.backbone, made_up.some(source)), recipe, source, setup.device, 0, 1, steps
             )
         return sum("synchronizing" in str(one.message) for one in told)
 
@@ -246,7 +241,7 @@ def compiled(setup: Setup) -> Iterator[Row]:
     source = made_up.resident(setup.batch, setup.size, setup.device)
     for mode, method in itertools.product(("reduce-overhead", "default"), (setup.backbone, "add")):
         started = time.perf_counter()
-        task = made_up.task(method, setup.backbone, _some(source))
+        task = made_up.task(method, setup.backbone, made_up.some(source))
         _compile(task, setup, mode)
         recipe = made_up.recipe(method, amp="bf16", channels_last=True)
         with COMPILED.on():
@@ -310,10 +305,13 @@ def loading(setup: Setup) -> Iterator[Row]:
         with BEST.on():
             kept = list(itertools.islice(epochs(), 4))
             sources = (epochs, lambda: itertools.cycle(kept))
-            some = kept[0].images["raw"][:16]
             whole, bare = (
                 made_up.training(
-                    made_up.task("add", setup.backbone, some), recipe, source, setup.device, **setup.counts
+                    made_up.task("add", setup.backbone, made_up.some(epochs)),
+                    recipe,
+                    source,
+                    setup.device,
+                    **setup.counts,
                 )
                 for source in sources
             )
@@ -376,7 +374,7 @@ def _ten_steps(setup: Setup, device: str, amp: str) -> tuple[list[float], Tensor
     rows: list[dict[str, float]] = []
     torch.manual_seed(0)
     source = made_up.resident(setup.pick(16, 4), setup.pick(64, 32), device)
-    task = made_up.task("add", "resnet18", _some(source))
+    task = made_up.task("add", "resnet18", made_up.some(source))
     loader = Clocked(source, 0, 1, 10, device)
     recipe = made_up.recipe("add", amp=amp, validations_per_epoch=10)
     Trainer(task, recipe, loader, torch.device(device)).run(None, made_up.Nowhere(), rows.append, "ten")  # type: ignore[arg-type]
@@ -405,7 +403,9 @@ def methods(setup: Setup) -> Iterator[Row]:
     source = made_up.resident(setup.batch, setup.size, setup.device)
     for method in setup.pick(names, names[:3]):
         _reset(setup.device)
-        task = made_up.task(method, method if method in made_up.paper().baselines else setup.backbone, _some(source))
+        task = made_up.task(
+            method, method if method in made_up.paper().baselines else setup.backbone, made_up.some(source)
+        )
         with BEST.on():
             timing = made_up.training(task, made_up.recipe(method), source, setup.device, **setup.counts)
         yield {
@@ -419,17 +419,25 @@ def methods(setup: Setup) -> Iterator[Row]:
         del task
 
 
+def _watched(source: Callable[[], Iterator[Any]], recorded: profile, warm: int) -> Iterator[Any]:
+    """The batches; the profiler starts after the first ones, in which much is made once."""
+    for index, batch in enumerate(source()):
+        if index == warm:
+            recorded.start()
+        yield batch
+
+
 def kernels(setup: Setup) -> Iterator[Row]:
     """What the device runs in a step of ADD by the profiler: how much, and what takes longest."""
     steps = 3
     for load in (setup, setup.small):
         source = made_up.resident(load.batch, load.size, load.device)
-        task, recipe = made_up.task("add", load.backbone, _some(source)), made_up.recipe("add")
-        run = partial(made_up.training, task, recipe, source, load.device, 0, 1)
+        task, recipe = made_up.task("add", load.backbone, made_up.some(source)), made_up.recipe("add")
+        recorded = profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA])
         with BEST.on():
-            run(2)
-            with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA], acc_events=True) as recorded:
-                timing = run(steps)
+            watched = partial(_watched, source, recorded, warm := 3)
+            timing = made_up.training(task, recipe, watched, load.device, warm, 1, steps)
+            recorded.stop()
         on_gpu = load.device == "cuda"
         kind = "CUDA" if on_gpu else "CPU"
         found = [event for event in recorded.key_averages() if event.device_type.name == kind]
