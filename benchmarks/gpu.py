@@ -36,7 +36,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.gpu_parts import PARTS, Row, Setup
+from benchmarks.gpu_parts import PARTS
+from benchmarks.gpu_setup import Row, Setup
 
 LEAST = 10.0  # seconds that a part is started with
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,11 @@ def recipe(method: str, **changes: Any) -> Train:
     section = params.baselines[method] if method in params.baselines else registry.section(method, params)
     once = {"epochs": 1, "schedule": "constant", "warmup_epochs": 0, "validations_per_epoch": 1, "select": "last"}
     return params.recipe(section).model_copy(update=once | changes)
+
+
+def some(source: Callable[[], Iterator[Any]]) -> Tensor:
+    """16 images of what is to come, of several batches where these are small."""
+    return torch.cat([batch.images["raw"] for batch in islice(source(), 4)])[:16]
 
 
 def task(method: str, backbone: str, images: Tensor) -> nn.Module:

@@ -78,7 +78,7 @@ def _take_part(
             source = made_up.resident(batch, size, device)
             window = _Window(source(), seconds, device, lambda: barrier.wait(PATIENCE))
             if rank < count:
-                task = made_up.task("add", backbone, next(source()).images["raw"][:16])
+                task = made_up.task("add", backbone, made_up.some(source))
                 recipe = made_up.recipe("add", amp=amp, channels_last=True)
                 trainer = Trainer(task, recipe, window, torch.device(device))
                 trainer.run(None, made_up.Nowhere(), lambda row: None, "side by side")  # type: ignore[arg-type]

@@ -155,7 +155,7 @@ def measure(chosen: argparse.Namespace, folder: Path) -> None:
     recipe = made_up.recipe("add", amp="off", batch_size=chosen.batch, freeze_stages=0)
 
     def task(method: str) -> nn.Module:
-        return made_up.task(method, chosen.backbone, kept[0].images["raw"])
+        return made_up.task(method, chosen.backbone, made_up.some(held))
 
     plain, add, whole = task(chosen.backbone), task("add"), task("add")
     teacher = task("add").teacher

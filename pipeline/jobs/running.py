@@ -20,7 +20,7 @@ SERVER.set_forkserver_preload(["dvc.cli", "dvc.commands.repro", "dvc.repo.reprod
 # Starting one process asks all others whether they have ended; two threads that ask one at once read its status twice.
 LOCK = threading.Lock()
 FAILED = "ERROR: failed to reproduce"  # how DVC's line on a stage that failed begins
-HINT = "Use `dvc push`"  # DVC's after every stage
+HINTS = ("Use `dvc push`", "Data and pipelines are up to date.")  # DVC's after every stage
 COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -39,7 +39,7 @@ def repro(stage: str, environment: Mapping[str, str], cores: Iterable[int] | Non
     last: deque[str] = deque(maxlen=20)
     with os.fdopen(os.dup(said.fileno()), errors="replace") as lines:
         for line in lines:
-            if line.strip() and not line.startswith(HINT):
+            if line.strip() and not line.startswith(HINTS):
                 print(line, end="", file=sys.stderr, flush=True)
                 last.append(COLORS.sub("", line))
     said.close()

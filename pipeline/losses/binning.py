@@ -5,6 +5,7 @@ and bins are one product of a sparse 0/1 matrix (K * g, N) with the energies (N,
 transpose.
 """
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -22,10 +23,16 @@ class Bins(NamedTuple):
     starts: Tensor  # (K * g,) int32: where in `order` each bin begins
 
 
+@lru_cache(maxsize=16)
+def _extents(shape: torch.Size, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The largest (c, x, y) of a shape (C, H, W). Kept: a GPU would be waited for while it is copied."""
+    return torch.tensor([shape[0] - 1, shape[2] - 1, shape[1] - 1], dtype=dtype).to(device)
+
+
 def equal_width_bins(directions: Tensor, shape: torch.Size, groups: int, released: bool, last: bool) -> Bins:
     """The bins of `histogram` or `released`. last: positions are numbered (H, W, C), as channels_last features lie."""
     device, count, positions = directions.device, len(directions), shape.numel()
-    extent = directions.abs() @ directions.new_tensor([shape[0] - 1, shape[2] - 1, shape[1] - 1])
+    extent = directions.abs() @ _extents(shape, directions.dtype, device)
     scaled = directions * (groups / extent.clamp_min(torch.finfo(extent.dtype).tiny))[:, None]
     bin = torch.empty(positions, count, dtype=torch.int32, device=device)
     order = torch.empty(count, positions, dtype=torch.int32, device=device)

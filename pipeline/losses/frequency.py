@@ -29,6 +29,19 @@ def _impulse_spectra(height: int, width: int, dtype: torch.dtype, device: torch.
     return spectra.flatten(1).to(device, dtype)
 
 
+@lru_cache(maxsize=16)
+def _occurrences(width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """How often each column of rfft2 occurs in the whole spectrum: those left out equal their mirror image.
+
+    Kept, as the spectra above: made anew, each step would wait for the copy to a GPU.
+    """
+    times = torch.full((width // 2 + 1,), 2.0, dtype=dtype)
+    times[0] = 1
+    if width % 2 == 0:
+        times[-1] = 1
+    return times.to(device)
+
+
 def power_spectrum(maps: Tensor) -> Tensor:
     """Mean over channels of |DFT / (HW)|^2 of real maps (B, C, H, W): (B, H, W//2 + 1), laid out as by rfft2."""
     height, width = maps.shape[-2:]
@@ -63,11 +76,7 @@ def frequency_attention_loss(
         channels, width = student.shape[1], student.shape[3]
         distance = power_spectrum(difference)  # (B, H, W//2 + 1): mean_c d(u, v)
         weight = (gamma * distance.detach()).exp() if weighted else torch.ones_like(distance)
-        # The columns that rfft2 leaves out equal their mirror image: count each kept column as often as it occurs.
-        times = torch.full((width // 2 + 1,), 2.0, dtype=dtype, device=student.device)
-        times[0] = 1
-        if width % 2 == 0:
-            times[-1] = 1
+        times = _occurrences(width, dtype, student.device)
         loss = channels * (weight * distance * times).sum((1, 2)).mean()  # w has no channel: sum_c d = C mean_c d
         return loss, weight.max()
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from benchmarks import gpu
-from benchmarks.gpu_parts import PARTS, Row, Setup
+from benchmarks.gpu_parts import PARTS
+from benchmarks.gpu_setup import Row, Setup
 
 
 def rows(part: str) -> list[Row]:

@@ -41,7 +41,7 @@ class Server(ThreadingHTTPServer):
         self.requests: Counter[str] = Counter()
         self.ranges: list[str | None] = []
         self.tag: str | None = '"1"'
-        self.together = self.most_together = 0
+        self.meet: threading.Barrier | None = None  # that a request waits at for others
         self.lock = threading.Lock()
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
@@ -58,15 +58,11 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.requests[path] += 1
             self.server.ranges.append(self.headers["Range"])
-            self.server.together += 1
-            self.server.most_together = max(self.server.most_together, self.server.together)
             faults = self.server.faults.get(path, [])
             fault = (faults[0] if faults[0] == faults[-1] == "always page" else faults.pop(0)) if faults else ""
-        try:
-            self._serve(path, fault)
-        finally:
-            with self.server.lock:
-                self.server.together -= 1
+        if self.server.meet:
+            self.server.meet.wait(20)
+        self._serve(path, fault)
 
     def _serve(self, path: str, fault: str) -> None:
         body = self.server.files.get(path)
@@ -193,11 +189,18 @@ def test_every_fault_falls_back_on_another_server(start: Start, tmp_path: Path, 
     assert row["sha256"] == hashlib.sha256(video).hexdigest()
     assert (row["bytes"], row["frames"], row["fps"]) == (len(video), 10, 25)
     assert (row["width"], row["height"], row["codec"], row["pix_fmt"]) == (WIDTH, HEIGHT, "h264", "yuv420p")
-    assert first.most_together > 1
     assert not list(tmp_path.rglob("*.part*"))
     before = sum((first.requests + second.requests).values())
     assert mirror.fetch(list(files), tmp_path, [first.url, second.url], connections=4) == {}
     assert sum((first.requests + second.requests).values()) == before  # what is listed is not asked for again
+
+
+def test_files_are_fetched_side_by_side(start: Start, tmp_path: Path, video: bytes) -> None:
+    files = [f"{FOLDER}/{name}.mp4" for name in ("000", "001")]
+    server = start(dict.fromkeys(files, video))
+    server.meet = threading.Barrier(2)  # one after the other, the first would wait for ever
+    assert mirror.fetch(files, tmp_path, [server.url], connections=2) == {}
+    assert server.requests == {file: 1 for file in files}
 
 
 def test_what_no_server_has_is_told_server_by_server(start: Start, tmp_path: Path, video: bytes) -> None:

@@ -20,7 +20,8 @@ from tests.aids.toys import Toy
 SCRATCH = {
     "crop.size": 48, "model": {"image_size": 32, "pretrained": False}, "evaluation.bootstrap": 100,
     "train.epochs": 1, "train.batch_size": 24, "train.freeze_stages": 0, "train.validations_per_epoch": 2,
-    "grid.baselines": [], "tracking.enabled": False, "stress.methods": [], "stress.degradations": [], "cross.methods": [],
+    "grid.baselines": [], "tracking.enabled": False,
+    "stress.methods": [], "stress.degradations": [], "cross.methods": [],
     "baselines.mobilenet_v2.train": {"freeze_stages": 0},
 }  # fmt: skip
 

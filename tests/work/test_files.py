@@ -61,6 +61,6 @@ def test_make_works_where_the_path_has_blanks_and_says_where_it_cannot(tmp_path:
     assert done.returncode == 0, done.stderr
     called = (folder / "called.txt").read_text().splitlines()
     assert called[:2] == ["ruff check .", "ruff format --check ."]
-    assert called[-1] == "python -m pipeline.jobs --first crop --jobs 2"
+    assert called[-1] == "python -m pipeline.jobs --jobs 2"
     told = make("f:g", "setup")
     assert told.returncode and "a colon in the path" in told.stdout and not os.path.exists(tmp_path / "f:g/.uv")  # noqa: PTH110
