@@ -100,8 +100,9 @@ def crop_bytes(params: Params, known: Known) -> int:
 
 def _crops(cell: Cell, buckets: tuple[str, ...], params: Params, known: Known) -> tuple[int, int]:
     """Real and fake crops of the buckets."""
+    fakes = params.pool(cell.manipulation) or (cell.manipulation,)
     real, fake = (
-        params.sample.frames * sum(known.videos[name].get(bucket, 0) for bucket in buckets)
-        for name in ("original", cell.manipulation)
+        params.sample.frames * sum(known.videos[name].get(bucket, 0) for name in names for bucket in buckets)
+        for names in (("original",), fakes)
     )
     return real, fake

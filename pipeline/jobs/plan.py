@@ -12,7 +12,7 @@ from pipeline.jobs import amounts
 from pipeline.jobs.graph import changed, downstream, load_pipeline
 from pipeline.jobs.measuring import measure
 from pipeline.jobs.scheduling import Machine
-from pipeline.params.cells import Cell, expected
+from pipeline.params.cells import Cell, expected, pooled
 from pipeline.params.schema import Params
 from pipeline.work.parallel import cores
 from pipeline.work.progress import progress
@@ -24,7 +24,7 @@ def plan(params: Params, machine: Machine) -> str:
     """The plan as text. It measures a step of every kind of training, which takes a minute or a few on a CPU."""
     pipeline = load_pipeline()
     todo = downstream(pipeline.graph, changed())
-    known, cells = amounts.videos(params), expected(params)
+    known, cells = amounts.videos(params), expected(params) + pooled(params)
     lines = [f"stages     {len(pipeline.graph)}, of which {len(todo)} have to run: {_counted(todo)}"]
     lines += [f"trainings  {len(cells) * len(params.folds)}: {len(cells)} models in {len(params.folds)} folds"]
     if known is None:

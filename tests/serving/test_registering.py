@@ -1,6 +1,7 @@
 """MLflow's registry: an exported detector is a version there, and its server answers on the loopback."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -36,7 +37,9 @@ def test_a_registered_detector_is_served(shipped: Run, tmp_path: Path, monkeypat
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", address, "--env-manager", "local"]
-    server = subprocess.Popen([*command, "-h", "127.0.0.1", "-p", str(port)])
+    # As in an activated environment: MLflow starts uvicorn by its name.
+    paths = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    server = subprocess.Popen([*command, "-h", "127.0.0.1", "-p", str(port)], env={**os.environ, "PATH": paths})
     try:
         images = np.random.default_rng(0).uniform(-1, 1, (2, 3, 40, 40)).astype(np.float32)
         found = np.array(_ask(port, {"inputs": images.tolist()})["predictions"]["probability"])

@@ -4,6 +4,7 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -159,7 +160,8 @@ def shards(folder: Path, name: str, buckets: dict[str, str]) -> Path:
     """An index with a frame of each person; buckets: person -> bucket."""
     with ShardWriter(folder / name, 100) as writer:
         for person, bucket in sorted(buckets.items(), key=lambda item: item[1]):
-            writer.write(bucket, person, {"raw.png": b""}, {"person": person, "label": int(name != "original")})
+            row = {"set": name, "person": person, "label": int(name != "original")}
+            writer.write(bucket, person, {"raw.png": b""}, row)
     return folder / name
 
 
@@ -190,6 +192,10 @@ def test_a_training_without_one_class_does_not_begin(make: Make, tmp_path: Path)
     shards(tmp_path, "faceswap", {"ann": "b0"})
     with pytest.raises(UserError, match=r"no fakes in bucket b1, b2 \(ben, cleo\), which fold 0 trains on"):
         begin(0)
+    shards(tmp_path, "reenactment", people)
+    pooled = params.model_copy(update={"pooled": params.pooled.model_copy(update={"tasks": ("all",)})})
+    with pytest.raises(UserError, match=r"faceswap: no fakes in bucket b1, b2 \(ben, cleo\), which fold 0 trains on"):
+        fit(None, replace(cell, manipulation="all"), 0, recipe, {}, pooled, tmp_path, tmp_path / "model")
     for name in ("original", "faceswap"):  # bucket b1 has vanished: fold 1 is not another bucket's
         shards(tmp_path, name, {"ann": "b0", "cleo": "b2"})
     with pytest.raises(UserError, match="no frames in bucket b1"):
