@@ -21,4 +21,4 @@ def main(arguments: argparse.Namespace) -> str:
 
 
 if __name__ == "__main__":
-    _cli.run(_cli.training_parser(__doc__), main)
+    _cli.run_on_device(_cli.training_parser(__doc__), main)

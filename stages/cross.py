@@ -20,4 +20,4 @@ if __name__ == "__main__":
     parser.add_argument("--models", type=Path, required=True, help="folder of all trained models")
     parser.add_argument("--shards", type=Path, required=True, help="folder of the sets' shards")
     parser.add_argument("--out", type=Path, required=True, help="the parquet to write")
-    _cli.run(parser, main)
+    _cli.run_on_device(parser, main)

@@ -16,7 +16,7 @@ from stages import _cli
 def main(arguments: argparse.Namespace) -> str:
     settings = params.load()
     tested = {name for number in settings.folds for name in fold(settings, number).test}
-    frames = pd.read_parquet(arguments.frames / f"{arguments.set}.parquet")
+    frames = pd.read_parquet(arguments.frames)
     done, rejected = degrade_set(
         arguments.degradation,
         chain(arguments.degradation, settings.stress.chains),
@@ -37,7 +37,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--degradation", required=True, help="<kind>-<level>, or a name in stress.chains")
     parser.add_argument("--set", required=True, help="original or a manipulation")
-    parser.add_argument("--frames", type=Path, required=True, help="folder of the parquet files of the sampled frames")
+    parser.add_argument("--frames", type=Path, required=True, help="parquet file of the set's sampled frames")
     parser.add_argument("--faces", type=Path, required=True, help="folder of what detect left, a folder a set")
     parser.add_argument("--raw", type=Path, required=True, help="folder of the set's raw videos")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")

@@ -21,4 +21,4 @@ if __name__ == "__main__":
     parser.add_argument("--manipulation", required=True)
     parser.add_argument("--compression", required=True)
     parser.add_argument("--out", type=Path, required=True, help="the .npz to write")
-    _cli.run_on_device(parser, main)
+    _cli.run(parser, main)

@@ -32,4 +32,4 @@ if __name__ == "__main__":
         "--stressed", type=Path, required=True, help="folder of the degraded shards, <set>/<degradation>"
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    _cli.run(parser, main)
+    _cli.run_on_device(parser, main)

@@ -1,4 +1,4 @@
-"""From boxes and videos to WebDataset shards of raw and compressed squares, and what a shard looks like.
+"""From boxes and videos to WebDataset shards of raw, compressed and degraded squares, and the folds over their people.
 
-Uses faces, videos, work.
+Uses faces, videos, params, work.
 """

@@ -2,7 +2,7 @@
 
 <folder>/<bucket>-%06d.tar holds samples, runs of members <key>.<extension>; <folder>/index.parquet has a row for each,
 with the place of its bytes, so that samples can also be read in any order. tarfile rather than webdataset's own writer,
-whose import loads torch (5 s); webdataset reads what is written here (tests/test_cropping.py).
+whose import loads torch (5 s); webdataset reads what is written here (tests/crops/test_cropping.py).
 """
 
 import io

@@ -8,7 +8,7 @@ from pipeline.detectors.card import load
 from pipeline.detectors.device import device
 from pipeline.detectors.scoring import score
 from pipeline.loading.loader import evaluation_loader
-from pipeline.params.cells import RAW, expected
+from pipeline.params.cells import expected, tested_on
 from pipeline.params.schema import Params
 from pipeline.work.files import whole
 from pipeline.work.progress import progress
@@ -27,14 +27,16 @@ def cross(method: str, models: Path, shards: Path, out: Path, params: Params) ->
         others = [name for name in params.manipulations if name != cell.manipulation]
         for fold in params.folds if others else ():
             detector, card = load(models / cell.folder / f"fold{fold}")
-            for quality in (RAW, *params.compressions) if card.quality == RAW else (card.quality,):
+            for quality in tested_on(card.quality, params.compressions):
                 batches = evaluation_loader(
                     [shards / name for name in others],
                     buckets=card.buckets["test"],
                     qualities=[quality],
                     image_size=card.image_size,
                     batch_size=params.evaluation.batch_size,
+                    place=params.loader.place,
                     workers=params.loader.workers,
+                    device=device(),
                 )
                 frames = score(detector, batches, quality, device()).frames
                 parts.append(frames.assign(cell=cell.name, quality=quality, fold=fold)[COLUMNS])

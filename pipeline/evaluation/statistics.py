@@ -2,7 +2,7 @@
 
 A resample is a vector of how often each video was drawn. AUC is then a quadratic form in those counts, so that a
 thousand resamples cost one matrix product of the size of the videos, and the paper's whole grid takes seconds where
-weighing each frame (pipeline.metrics, which the tests hold this to) takes many minutes.
+weighing each frame (pipeline.evaluation.metrics, which the tests hold this to) takes many minutes.
 """
 
 from collections.abc import Sequence

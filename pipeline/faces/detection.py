@@ -77,7 +77,7 @@ def detect_set(
     cluster: str | None = None,
     fakes: Mapping[Path, When] | None = None,
 ) -> Outcome:
-    """Leave in `out` what pipeline.boxes tells of, for the frames: rows (video, frame, ...) of the set.
+    """Leave in `out` what pipeline.faces.boxes tells of, for the frames: rows (video, frame, ...) of the set.
 
     fakes: the folders of the sets of fakes, for the originals; when each is compared with its targets.
     Raises: UserError where no frame has a face.

@@ -38,7 +38,7 @@ def track_set(
     cluster: str | None = None,
     keep: Scratch | None = None,
 ) -> str:
-    """Write the tracks of every video in videos/manifest.csv to `out` (see forging.tracks).
+    """Write the tracks of every video in videos/manifest.csv to `out` (see faces.tracks).
 
     Returns a line that tells what there is, and which videos cannot be read. Raises: UserError where none can.
     """

@@ -1,1 +1,4 @@
-"""One manipulation a file, and what they share: donors, warps, blending. Uses faces, videos, work."""
+"""One manipulation a file, and what they share: donors, warps, blending.
+
+Uses crops (folds), faces, videos, params, work.
+"""

@@ -12,10 +12,10 @@ from pipeline.detectors.device import device
 from pipeline.jobs.amounts import recipe
 from pipeline.losses import registry
 from pipeline.params.cells import RAW, TEACHER, Cell
-from pipeline.params.recipes import Train
 from pipeline.params.schema import Params
 from pipeline.training.classification import Classification
 from pipeline.training.distillation import Distillation
+from pipeline.training.optimization import adam, autocast, resolve
 
 ON_A_CPU = 16  # images of a measured batch at most; its time is scaled to the recipe's
 WARM = 2  # steps before the one that counts: the first ones choose kernels and allocate
@@ -34,12 +34,15 @@ class Cost:
 def measure(cell: Cell, params: Params) -> Cost:
     """Train a model like the cell's, from random weights, for a few steps. Nothing is fetched or written."""
     where = device()
-    how = recipe(cell, params)
+    how = resolve(recipe(cell, params), where)
     images = how.batch_size if where.type == "cuda" else min(how.batch_size, ON_A_CPU)
     torch.manual_seed(0)
     student = build(cell.backbone)
     task: Any = Classification(student, RAW if cell.method == TEACHER else cell.compression)
-    if not (cell.method == TEACHER or cell.is_baseline):
+    if cell.method in registry.AGNOSTIC:
+        task, _ = registry.agnostic(cell.method, student, params)
+        task.epoch = how.epochs  # past any warm-up
+    elif not (cell.method == TEACHER or cell.is_baseline):
         teacher = build(cell.backbone).eval()
         losses = registry.build(cell.method, cell.backbone, params, student.channels, teacher.channels, cell.seed)
         task = Distillation(student, teacher, losses, cell.compression)
@@ -50,10 +53,10 @@ def measure(cell: Cell, params: Params) -> Cost:
     size = (images, 3, params.model.image_size, params.model.image_size)
     batch = {name: torch.randn(size, device=where).to(memory_format=layout) for name in task.qualities}
     labels = torch.arange(images, device=where) % 2
-    optimizer = torch.optim.Adam([weight for weight in task.parameters() if weight.requires_grad], lr=how.lr)
+    optimizer = adam([weight for weight in task.parameters() if weight.requires_grad], how)
 
     def step() -> None:
-        with _autocast(where, how):
+        with autocast(how, where):
             losses = task(batch, labels, False).losses
         optimizer.zero_grad(set_to_none=True)
         torch.stack([value.float() for value in losses.values()]).sum().backward()
@@ -66,11 +69,6 @@ def measure(cell: Cell, params: Params) -> Cost:
     scale = how.batch_size / images
     found = _seconds(step, where) * scale, _seconds(score, where) / images
     return Cost(*found, sum(weight.numel() * weight.element_size() for weight in student.state_dict().values()), images)
-
-
-def _autocast(where: torch.device, how: Train) -> torch.autocast:
-    half = torch.float16 if how.amp == "fp16" else torch.bfloat16
-    return torch.autocast(where.type, half, enabled=how.amp != "off")
 
 
 def _seconds(call: Callable[[], None], where: torch.device) -> float:

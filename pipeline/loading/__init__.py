@@ -1,4 +1,4 @@
-"""From shards to batches: which buckets of people a fold trains and tests on, crops in memory, the draws of an epoch.
+"""From shards to batches: crops decoded once and kept where they fit, the draws of an epoch, windows as tensors.
 
-Uses crops, work.
+Uses crops, params, work.
 """

@@ -204,7 +204,8 @@ class Params(Section):
         if self.crop.size < self.model.image_size:
             raise ValueError("crop.size must be at least model.image_size")
         # Each of these lists holds only what the other one has.
-        grid, trained = self.grid, {*self.grid.distilled, *self.grid.students, *self.ablation.methods}
+        grid, trained = self.grid, {*self.grid.distilled, *self.grid.students, *self.grid.agnostic}
+        trained |= {*self.ablation.methods}
         trained |= {"teacher"} if grid.backbones else set()
         trained |= {"baseline"} if grid.baselines else set()
         within: list[tuple[str, Collection[str], str, Collection[str]]] = [
@@ -222,7 +223,8 @@ class Params(Section):
         ]
         for key, names, other, allowed in within:
             if extra := sorted(set(names) - set(allowed)):
-                raise ValueError(f"{key} holds {', '.join(extra)}, which {other} does not have")
+                mend = f"; take it out of {key} too" if key.endswith(".methods") else ""
+                raise ValueError(f"{key} holds {', '.join(extra)}, which {other} does not have{mend}")
         self._check_pooled()
         if self.export.methods:
             self._check_export()

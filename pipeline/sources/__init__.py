@@ -1,4 +1,4 @@
 """One origin of videos a file: the sample, a folder, the published data sets; and people put into buckets.
 
-Uses fetching, videos, params, work.
+Uses crops (folds), fetching, videos, params, work.
 """

@@ -128,7 +128,11 @@ def test_a_stage_says_that_it_uses_a_device_where_its_script_does() -> None:
     """pipeline.jobs reads it in dvc.yaml to pin a GPU, the script knows it to ask a cluster for one."""
     for name, stage in GRAPH.items():
         script = (ROOT / (stage["cmd"].split()[2].replace(".", "/") + ".py")).read_text()
-        assert ("_cli.run_on_device(" in script) == (stage.get("meta", {}).get("uses") == "device"), name
+        uses = stage.get("meta", {}).get("uses")
+        assert ("_cli.run_on_device(" in script) == (uses == "device"), name
+        assert (name in TRAININGS | EVALUATIONS) == (uses == "device"), name
+        if "workers=settings.workers" in script or "settings.workers," in script:
+            assert uses == "cores", name
 
 
 def test_params_survive_what_dvc_makes_of_them(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def spectra(index: pd.DataFrame, sets: Sequence[str], compression: str) -> Figur
 
 
 def gallery(path: Path, manipulation: str, compression: str) -> Figure:
-    """The Grad-CAM maps that the explain stage left (pipeline.gallery), over the crops that each detector saw."""
+    """The Grad-CAM maps that explain left (pipeline.evaluation.gallery), over the crops that each detector saw."""
     with np.load(path) as saved:
         held = {name: saved[name] for name in saved.files}
     count, methods = len(held["keys"]), held["detectors"].tolist()
