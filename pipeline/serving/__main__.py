@@ -1,7 +1,6 @@
 """add-deepfake, or python -m pipeline.serving: verdicts of a shipped detector.
 
 add-deepfake predict clip.mp4 photo.jpg folder/ 'more/*.webm' --model models/export/NAME
-add-deepfake app --model models/export/NAME
 """
 
 import argparse

@@ -16,6 +16,8 @@ from pipeline.videos.reading import probe, read_frames
 from pipeline.videos.writing import cleaned_width, cleaning
 from pipeline.work.errors import UserError, VideoError
 
+# Of the formats that Pillow reads; others (PostScript) would be given to other programs.
+PHOTOS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000")
 MOST_PIXELS = 100_000_000  # of a photo: a small file can unpack to more than the memory holds
 
 
@@ -83,7 +85,7 @@ def open_medium(path: Path) -> Medium:
 
 def _open_photo(path: Path) -> Medium | None:
     try:
-        with Pillow.open(path) as image:
+        with Pillow.open(path, formats=PHOTOS) as image:
             if getattr(image, "n_frames", 1) > 1:
                 return None  # an animation
             width, height = ImageOps.exif_transpose(image).size if _turned(image) else image.size
@@ -103,7 +105,7 @@ def _turned(image: Pillow.Image) -> bool:
 
 def _photo(path: Path) -> Image:
     try:
-        with Pillow.open(path) as image:
+        with Pillow.open(path, formats=PHOTOS) as image:
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"), dtype=np.uint8)
     except (OSError, SyntaxError, ValueError) as error:
         raise VideoError(f"the photo is damaged or cut short ({error})") from None

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.serving.inputs import open_medium
 from pipeline.videos.reading import read_frames
+from pipeline.work.errors import VideoError
 from tests.aids.clips import cut_one, ffmpeg
 
 
@@ -28,3 +29,10 @@ def test_a_video_is_seen_as_its_clip(tmp_path: Path, name: str, filters: str, op
     for (number, seen), (_, cut) in zip(medium.read([1, 3]), read_frames(clip, [1, 3]), strict=True):
         assert seen.shape == (medium.height, medium.width, 3)
         assert np.abs(seen.astype(float) - cut).mean() < 2, number
+
+
+def test_a_text_that_draws_is_no_photo(tmp_path: Path) -> None:
+    """Pillow would have Ghostscript run it."""
+    (tmp_path / "a.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\n%%EndComments\nshowpage\n")
+    with pytest.raises(VideoError):
+        open_medium(tmp_path / "a.jpg")
