@@ -221,4 +221,4 @@ def _legend(drawing: Drawing, axes: Any) -> None:
     found = [handle for ax in axes for handle in ax.get_legend_handles_labels()[0]]
     handles = {handle.get_label(): handle for handle in reversed(found)}  # the first of each: it has its dashes
     handles = dict(reversed(handles.items()))
-    drawing.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(len(handles), 4))
+    drawing.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(len(handles), 2))
