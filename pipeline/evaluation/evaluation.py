@@ -17,7 +17,7 @@ from pipeline.evaluation.neighbours import knn_recall
 from pipeline.evaluation.thresholds import carried
 from pipeline.loading.loader import evaluation_loader
 from pipeline.params.cells import tested_on
-from pipeline.params.schema import Evaluation, Loader
+from pipeline.params.sections import Evaluation, Loader
 from pipeline.work.errors import UserError
 from pipeline.work.files import whole
 

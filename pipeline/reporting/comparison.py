@@ -10,7 +10,7 @@ import pandas as pd
 from pipeline.evaluation.metrics import by_video
 from pipeline.evaluation.statistics import LEVEL, Difference, Floats, Scored, draw, holm, interval, paired, within
 from pipeline.params.cells import ABLATIONS, ADD
-from pipeline.params.schema import Evaluation
+from pipeline.params.sections import Evaluation
 from pipeline.reporting.results import Level, Model, Results, Task
 from pipeline.work.errors import UserError
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipeline.evaluation.calibration import error, held_out, judged
 from pipeline.params.cells import TEACHER, Cell
-from pipeline.params.schema import Verdict
+from pipeline.params.sections import Verdict
 from pipeline.reporting.figures.overview import COLOURS, STYLE, Figure, styled
 from pipeline.reporting.results import Model, Results
 from pipeline.reporting.tables.table import Entry, Table, decimal, percent

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.evaluation.calibration import Calibration
-from pipeline.params.schema import Verdict
+from pipeline.params.sections import Verdict
 from pipeline.work.errors import UserError
 
 FORMAT = 1

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.params.schema import Tracking
+from pipeline.params.sections import Tracking
 from pipeline.tracking.runs import store
 from pipeline.work.errors import UserError
 

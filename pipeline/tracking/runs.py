@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 import requests
 from filelock import FileLock
 
-from pipeline.params.schema import Tracking
+from pipeline.params.sections import Tracking
 
 BATCH = 1000  # MLflow's limit of metrics in one call
 PARAMETERS = 100  # and of params

@@ -7,7 +7,7 @@ from sklearn import metrics as oracle
 
 from pipeline.evaluation import metrics
 from pipeline.evaluation.evaluation import summarise
-from pipeline.params.schema import Evaluation
+from pipeline.params.sections import Evaluation
 
 
 @pytest.fixture(params=[0, 1, 2])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from pipeline.params.schema import Tracking
+from pipeline.params.sections import Tracking
 from pipeline.tracking import runs
 
 SETTINGS = Tracking(enabled=True, experiment="toys")
