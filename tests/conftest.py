@@ -1,6 +1,7 @@
-"""Scratch folders of the tests stay away from those of the repository."""
+"""What all tests share: scratch folders of their own, and a cluster of two local nodes."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -10,3 +11,16 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_ROOT", str(tmp_path_factory.mktemp("root")))
         yield
+
+
+@pytest.fixture
+def cluster() -> Iterator[Any]:
+    """Two local nodes of a Ray cluster, of one core each."""
+    utils = pytest.importorskip("ray.cluster_utils", reason="ray, the extra `cluster`, is not installed")
+    ones = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}
+    made = utils.Cluster(initialize_head=True, head_node_args=ones)
+    try:
+        made.add_node(num_cpus=1, object_store_memory=80_000_000)
+        yield made
+    finally:
+        made.shutdown()

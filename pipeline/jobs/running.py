@@ -60,9 +60,7 @@ def cause(lines: Iterable[str], status: int | None) -> str:
     return before.removeprefix("ERROR: ") or f"dvc ended with status {status}"
 
 
-def _dvc(
-    arguments: list[str], folder: Path, environment: dict[str, str], cores: set[int], said: Connection
-) -> None:  # pragma: no cover (another process)
+def _dvc(arguments: list[str], folder: Path, environment: dict[str, str], cores: set[int], said: Connection) -> None:
     os.dup2(said.fileno(), 1)
     os.dup2(said.fileno(), 2)
     said.close()

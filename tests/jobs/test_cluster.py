@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,18 +26,6 @@ stages:
     cmd: python -m tests.aids.toy_training --name ${item.name} --seconds 0.5 --out models/${item.name}
     outs: ["models/${item.name}"]
 """
-
-
-@pytest.fixture
-def cluster() -> Iterator[Any]:
-    utils = pytest.importorskip("ray.cluster_utils", reason="ray, the extra `cluster`, is not installed")
-    ones = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}
-    made = utils.Cluster(initialize_head=True, head_node_args=ones)
-    try:
-        made.add_node(num_cpus=1, object_store_memory=80_000_000)
-        yield made
-    finally:
-        made.shutdown()
 
 
 def test_a_lost_nodes_training_goes_on_elsewhere_and_dvc_has_its_records(

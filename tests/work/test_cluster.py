@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,18 +22,6 @@ from tests.aids.clips import faces, raw_set
 from tests.work.test_parallel import half, wait_until
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def cluster() -> Iterator[Any]:
-    utils = pytest.importorskip("ray.cluster_utils", reason="ray, the extra `cluster`, is not installed")
-    ones = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}
-    made = utils.Cluster(initialize_head=True, head_node_args=ones)
-    try:
-        made.add_node(num_cpus=1, object_store_memory=80_000_000)
-        yield made
-    finally:
-        made.shutdown()
 
 
 def test_two_nodes_give_the_bytes_of_one_core(cluster: Any, tmp_path: Path) -> None:
