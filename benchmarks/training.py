@@ -1,14 +1,14 @@
 """What keeps a training on a CPU from its step: loader, loop, losses. Run from the root, a few minutes:
 
     python -m benchmarks.training                       # MobileNetV2 at 112 px, batch 32, as the sample trains it
-    python -m benchmarks.training --workers 2           # the loaders with worker processes, on the clock
+    python -m benchmarks.training --workers 2           # ImageFolder with worker processes, on the clock
 
 All on made-up crops, random weights, one thread and glibc's memory kept (as stages are started). Sides run in turn in
 one process; the table gives the median (least..most) ratio of their repeats, of processor seconds unless there are
 workers, whose seconds only the clock sees.
-1. The step of ADD against the loader alone, crops held in memory, and read from the shards every time.
+1. The step of ADD against the loader alone, crops held in memory, and in a file on the disk.
 2. torchvision's ImageFolder on the same pairs as PNG files (decoded by PIL; one window and one flip a pair), read by a
-   DataLoader with as many workers, against both.
+   DataLoader with `--workers` workers, against both.
 3. The whole loop (trainer, loader, terms) against the bare step on batches that are there: forward, backward, Adam.
 4. The step of ADD against a plain step and the teacher's forward pass.
 """
@@ -144,10 +144,7 @@ def measure(chosen: argparse.Namespace, folder: Path) -> None:
         "flip": 0.5,
         "seed": 0,
     }
-    held, read = (
-        endless(TrainingLoader(folders, **options, place=place, workers=chosen.workers).epoch)
-        for place in ("memory", "disk")
-    )
+    held, mapped = (endless(TrainingLoader(folders, **options, place=place).epoch) for place in ("memory", "disk"))
     files = Pairs(png_files(folders, folder / "files"), chosen.size)
     settings: dict[str, Any] = {"batch_size": chosen.batch, "shuffle": True, "drop_last": True}
     others = endless(lambda number: iter(DataLoader(files, num_workers=chosen.workers, **settings)))
@@ -164,7 +161,7 @@ def measure(chosen: argparse.Namespace, folder: Path) -> None:
     def look() -> None:
         teacher(kept[0].images["raw"])
 
-    loaders = {"held": held, "read": read, "folder": others}
+    loaders = {"held": held, "mapped": mapped, "folder": others}
     sides = {"plain": bare(plain, kept[0]), "teacher": look, "ADD": bare(add, kept[0])}
     in_turn: list[tuple[dict[str, Callable[[], Any]], int]] = [
         ({name: partial(next, source()) for name, source in loaders.items()}, chosen.frames // chosen.batch),
@@ -180,9 +177,9 @@ def measure(chosen: argparse.Namespace, folder: Path) -> None:
     clock = chosen.workers > 0
     for what, one, rest in (
         ("step of ADD / loader, held", "ADD", ["held"]),
-        ("step of ADD / loader, read", "ADD", ["read"]),
+        ("step of ADD / loader, on the disk", "ADD", ["mapped"]),
         ("ImageFolder / loader, held", "folder", ["held"]),
-        ("ImageFolder / loader, read", "folder", ["read"]),
+        ("ImageFolder / loader, on the disk", "folder", ["mapped"]),
     ):
         print(f"{what:<40}{ratio(found[one], *(found[name] for name in rest), clock=clock)}")
     print(f"{'whole loop / bare step of ADD':<40}{ratio(found['loop'], found['ADD'])}")

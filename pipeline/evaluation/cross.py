@@ -35,7 +35,6 @@ def cross(method: str, models: Path, shards: Path, out: Path, params: Params) ->
                     image_size=card.image_size,
                     batch_size=params.evaluation.batch_size,
                     place=params.loader.place,
-                    workers=params.loader.workers,
                     device=device(),
                 )
                 frames = score(detector, batches, quality, device()).frames

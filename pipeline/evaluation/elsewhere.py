@@ -126,7 +126,6 @@ def _scores(runs: Sequence[tuple[str, Cell]], folders: Sequence[Path], models: P
                 image_size=card.image_size,
                 batch_size=params.evaluation.batch_size,
                 place=params.loader.place,
-                workers=params.loader.workers,
                 device=device(),
             )
         # Batch by batch: the embeddings of all frames, of no use here, would take gigabytes.

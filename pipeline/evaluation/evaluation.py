@@ -133,7 +133,6 @@ def _scores(
         image_size=card.image_size,
         batch_size=settings.batch_size,
         place=loading.place,
-        workers=loading.workers,
         device=device(),
     )
     return score(detector, loader, quality, device())

@@ -133,7 +133,6 @@ def _wide(
             image_size=card.image_size,
             batch_size=params.evaluation.batch_size,
             place=params.loader.place,
-            workers=params.loader.workers,
             device=device(),
         )
         frames = score(detector, _only(loader, keys), places[0][1], device()).frames.rename(columns={"score": point})

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from pipeline.loading.crops import Crops
 from pipeline.loading.places import choose, hold
@@ -40,20 +39,16 @@ class Draw:
 
 
 class Batches:
-    """Crops as batches on a device. place: where they are kept (params loader.place); workers: read them from the disk.
+    """Crops as batches on a device, the same to the last bit wherever they are kept (place: params loader.place)."""
 
-    All places give the same batches to the last bit.
-    """
-
-    def __init__(self, crops: Crops, device: torch.device, place: str, workers: int) -> None:
-        self.crops, self.device, self.place, self.workers = crops, device, place, workers
-        self._held: dict[str, Tensor] | None = None
+    def __init__(self, crops: Crops, device: torch.device, place: str) -> None:
+        self.crops, self.device, self.place = crops, device, place
+        self._decoded: dict[str, Tensor] | None = None
 
     def __call__(self, draws: Sequence[Draw]) -> Iterator[Batch]:
         """The drawn batches, in order."""
         if not draws:
             return
-        self._hold()
         crops, sizes = self.crops, [len(draw.rows) for draw in draws]
         # One copy for all draws: a copy a batch would have the processor wait for the device.
         drawn = torch.from_numpy(np.concatenate([(d.rows, d.tops, d.lefts, d.flips) for d in draws], axis=1))
@@ -67,48 +62,33 @@ class Batches:
             images = {q: normalise(cut(whole, rows, tops, lefts, flips, size)) for q, whole in pixels.items()}
             yield Batch(images, classes, [crops.meta[row] for row in draw.rows])
 
-    def _hold(self) -> None:
-        """Decide on the place at the first batch, and decode the crops there."""
-        if self._held is None and self.place != "disk":
+    def _held(self) -> dict[str, Tensor]:
+        """All crops: at the first batch the place is decided on, and they are decoded there."""
+        if self._decoded is None:
             self.place = choose(self.place, self.crops.bytes, self.device)
-            if self.place != "disk":
-                self._held = hold(self.crops, self.device if self.place == "device" else torch.device("cpu"))
+            self._decoded = hold(self.crops, self.place, self.device)
+        return self._decoded
 
     @property
     def _resident(self) -> bool:
         """Whether all crops lie where the batches are wanted."""
-        return self._held is not None and (self.place == "device" or self.device.type == "cpu")
+        return self.place == "device" or self.device.type == "cpu"
 
     def _pixels(self, draws: Sequence[Draw]) -> Iterator[Mapping[str, Tensor]]:
         """For each draw whole crops on the device: all there are, or its own in its order."""
-        if self._held is not None and self._resident:
-            yield from repeat(self._held, len(draws))
+        held = self._held()
+        if self._resident:
+            yield from repeat(held, len(draws))
             return
-        for fetched in self._fetched(draws):
+        for fetched in _ahead(lambda draw: _gather(held, torch.from_numpy(draw.rows)), draws):
             yield {quality: pixels.to(self.device, non_blocking=True) for quality, pixels in fetched.items()}
-
-    def _fetched(self, draws: Sequence[Draw]) -> Iterator[Mapping[str, Tensor]]:
-        """For each draw its whole crops in memory, from where a GPU can copy them by itself."""
-        pinned = self.device.type == "cuda"
-        if (held := self._held) is not None:
-            yield from _ahead(lambda draw: _gather(held, torch.from_numpy(draw.rows)), draws)
-            return
-        rows = [draw.rows for draw in draws]
-        yield from DataLoader(
-            self.crops,
-            sampler=rows,
-            batch_size=None,
-            num_workers=self.workers,
-            pin_memory=pinned,
-            generator=torch.Generator(),  # else it would draw from the one that dropout draws from
-        )
 
 
 def spend_a_draw() -> None:
-    """Take the number from torch's generator with which a DataLoader begins each pass.
+    """Take the number from torch's generator with which one of torch's DataLoaders begins each pass.
 
-    Every loader was one when the sample's results were made: without it dropout would draw others. It is the same
-    wherever the crops lie, and a pass that goes on where it was interrupted has taken it already.
+    The loader was one when the sample's results were made: without it dropout would draw others. A pass that goes on
+    where it was interrupted has taken it already.
     """
     torch.empty((), dtype=torch.int64).random_()
 
@@ -135,6 +115,7 @@ def normalise(pixels: Tensor) -> Tensor:
 
 
 def _gather(held: Mapping[str, Tensor], rows: Tensor) -> dict[str, Tensor]:
+    """Some whole crops, in memory from where a GPU can copy them by itself."""
     return {quality: pixels.index_select(0, rows).pin_memory() for quality, pixels in held.items()}
 
 

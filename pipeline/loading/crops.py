@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import Dataset
 
 from pipeline.crops.shards import read_index, read_sample
 from pipeline.work.errors import UserError
@@ -18,8 +17,8 @@ Pixels = NDArray[np.uint8]
 Rows = NDArray[np.int64]
 
 
-class Crops(Dataset[dict[str, Pixels]]):
-    """The crops of some buckets. Indexed by rows (B,) of the index: quality -> (B, stored, stored, 3) uint8, RGB."""
+class Crops:
+    """The crops of some buckets, in the order of the index."""
 
     def __init__(
         self, folders: Sequence[Path], buckets: Iterable[str], qualities: Sequence[str], image_size: int
@@ -36,11 +35,11 @@ class Crops(Dataset[dict[str, Pixels]]):
     def __len__(self) -> int:
         return len(self.table)
 
-    def __getitem__(self, rows: Rows) -> dict[str, Pixels]:
-        return self.read(rows, map)
-
     def read(self, rows: Rows, each: Callable[..., Iterable[None]]) -> dict[str, Pixels]:
-        """Decode some rows. each: `map`, or that of a pool of threads: cv2 decodes outside the interpreter's lock."""
+        """Decode some rows (B,) of the index: quality -> (B, stored, stored, 3) uint8, RGB.
+
+        each: `map`, or that of a pool of threads: cv2 decodes outside the interpreter's lock.
+        """
         found = {quality: np.empty(self.shape(len(rows)), np.uint8) for quality in self.qualities}
 
         def decode(place: int) -> None:

@@ -37,14 +37,13 @@ class TrainingLoader:
         flip: float,
         seed: int,
         place: str = "auto",
-        workers: int = 0,
         device: torch.device | None = None,
         mixed: bool = False,
         paired: bool = False,
     ) -> None:
         """mixed: one image a frame, at a quality drawn for it, under the name `all`. paired: pairing.py."""
         self.crops = Crops(folders, buckets, qualities, image_size)
-        self.batches = Batches(self.crops, device or torch.device("cpu"), place, workers)
+        self.batches = Batches(self.crops, device or torch.device("cpu"), place)
         self.flip, self.seed = flip, seed
         labels = self.crops.table["label"].to_numpy()
         self.classes = [np.flatnonzero(labels == label) for label in (0, 1)]
@@ -115,12 +114,11 @@ def evaluation_loader(
     image_size: int,
     batch_size: int,
     place: str = "auto",
-    workers: int = 0,
     device: torch.device | None = None,
 ) -> EvaluationLoader:
-    """Every frame of the buckets once. place, workers: as params loader has them."""
+    """Every frame of the buckets once. place: as params loader has it."""
     crops = Crops(folders, buckets, qualities, image_size)
-    return EvaluationLoader(crops, Batches(crops, device or torch.device("cpu"), place, workers), batch_size)
+    return EvaluationLoader(crops, Batches(crops, device or torch.device("cpu"), place), batch_size)
 
 
 def _repeat(rows: NDArray[np.int64], count: int, random: np.random.Generator) -> NDArray[np.int64]:

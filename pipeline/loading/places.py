@@ -1,15 +1,20 @@
-"""Where decoded crops lie: on the training's device, in memory, or nowhere, so that workers read them as they come."""
+"""Where the decoded crops lie: on the training's device, in memory, or on the disk."""
 
+import math
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pipeline.loading.crops import Crops
+from pipeline.work.errors import UserError
 from pipeline.work.progress import progress
+from pipeline.work.resume import scratch_root
 
 # The shares of what is free that `auto` takes: a GPU also holds the training; memory is shared by those that run at
 # once, as many as cores where they train there.
@@ -49,9 +54,14 @@ def free_memory() -> int:
     return max(free, 0)
 
 
-def hold(crops: Crops, device: torch.device) -> dict[str, Tensor]:
-    """All crops, decoded once by threads: quality -> (N, stored, stored, 3) uint8 on the device."""
-    held = {q: torch.empty(crops.shape(len(crops)), dtype=torch.uint8, device=device) for q in crops.qualities}
+def hold(crops: Crops, place: str, device: torch.device) -> dict[str, Tensor]:
+    """All crops, decoded once by threads: quality -> (N, stored, stored, 3) uint8 at the place."""
+    shape = crops.shape(len(crops))
+    if place == "disk":
+        held = {quality: _mapped(shape, scratch_root()) for quality in crops.qualities}
+    else:
+        where = device if place == "device" else torch.device("cpu")
+        held = {quality: torch.empty(shape, dtype=torch.uint8, device=where) for quality in crops.qualities}
     starts = range(0, len(crops), BLOCK)
     with ThreadPoolExecutor() as pool:
         for start in progress(starts, len(starts), f"decode {crops.bytes / 2**30:.1f} GiB of crops", "block"):
@@ -59,3 +69,20 @@ def hold(crops: Crops, device: torch.device) -> dict[str, Tensor]:
             for quality, pixels in crops.read(rows, pool.map).items():
                 held[quality][start : start + len(rows)] = torch.from_numpy(pixels)
     return held
+
+
+def _mapped(shape: Sequence[int], folder: Path) -> Tensor:
+    """A tensor that lies in a file of the folder without a name, so that nothing is left of it however a run ends.
+
+    The system keeps in memory what of it has room. Raises: UserError where the disk has no room for all.
+    """
+    size = math.prod(shape)
+    folder.mkdir(parents=True, exist_ok=True)
+    allocate = getattr(os, "posix_fallocate", lambda file, start, length: os.truncate(file, length))  # not on a Mac
+    with NamedTemporaryFile(dir=folder, prefix="crops-") as file:
+        try:
+            allocate(file.fileno(), 0, size)  # else a full disk would kill the process as it writes
+        except OSError as error:
+            lack = f"{folder}: no room for {size / 1e9:.1f} GB of decoded crops ({error.strerror})"
+            raise UserError(f"{lack}: free some, or set loader.place to memory") from None
+        return torch.from_file(file.name, shared=True, size=size, dtype=torch.uint8).view(*shape)

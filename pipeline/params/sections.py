@@ -49,7 +49,6 @@ class Loader(Section):
     """How crops come to the training; changes no batch, and so no result."""
 
     place: Literal["auto", "device", "memory", "disk"]  # where they are kept decoded; auto: the first with room
-    workers: Annotated[int, Field(ge=0)]  # processes that read them anew each epoch where the place is disk
 
 
 class Cluster(Section):

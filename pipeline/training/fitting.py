@@ -62,7 +62,6 @@ def fit(
         batch_size=batch,
         flip=recipe.horizontal_flip,
         seed=cell.seed,
-        workers=params.loader.workers,
         place=params.loader.place,
         device=where,
         mixed=mixed,
@@ -85,7 +84,6 @@ def fit(
             qualities=seen,
             image_size=size,
             batch_size=2 * batch,
-            workers=params.loader.workers,
             place=params.loader.place,
             device=where,
         )

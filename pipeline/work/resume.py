@@ -34,7 +34,7 @@ class Scratch:
             digest.update(repr(_stamps(path)).encode())
         digest.update(code())
         place = hashlib.sha256(os.fsencode(out.absolute())).hexdigest()[:8]
-        root = _root()
+        root = scratch_root()
         self.folder = root / f"{stage}-{place}{digest.hexdigest()[:16]}"
         for old in root.glob(f"{stage}-{place}*"):
             if old != self.folder:
@@ -95,7 +95,7 @@ class Findings:
 
     def __init__(self, what: str, files: Mapping[str, Sequence[Path]]) -> None:
         """files: by the names under which what was found in them is asked for."""
-        root = _root()
+        root = scratch_root()
         self.folder = root / f"{what}-{code().hex()[:16]}"
         for old in root.glob(f"{what}-*"):
             if old != self.folder:
@@ -135,7 +135,8 @@ def load(place: Path) -> Any:
         raise LookupError from error
 
 
-def _root() -> Path:
+def scratch_root() -> Path:
+    """Where runs keep what is needed to go on, and what is of no use after them: in the main checkout."""
     return Path(os.environ.get("DVC_ROOT", ".")).absolute() / ".scratch"
 
 

@@ -79,7 +79,7 @@ def write_shards(
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Params]:
     """Trained models, and the shards of the people whom they saw."""
     folder = tmp_path_factory.mktemp("run")
-    changes = {"folds": FOLDS, "grid.seeds": SEEDS, "crop.size": SIZE, "model.image_size": WINDOW, "loader.workers": 0}
+    changes = {"folds": FOLDS, "grid.seeds": SEEDS, "crop.size": SIZE, "model.image_size": WINDOW}
     changes |= {"elsewhere": [{"name": "other", "shards": "../other"}], "evaluation.bootstrap": 200}
     params = load(made_up.write_params(folder, **changes))
     write_shards(folder / "own", ["ann", "bob"], sets=1)

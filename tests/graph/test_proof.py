@@ -23,7 +23,7 @@ pytestmark = pytest.mark.proof
 
 # Sizes alone, and what hardware and the network decide: no cell is taken away. 80 px: InceptionResnetV1 needs 75.
 SMALL = {
-    "workers": 1, "sample": {"frames": 2}, "crop": {"size": 88, "shard_frames": 10}, "loader": {"workers": 0},
+    "workers": 1, "sample": {"frames": 2}, "crop": {"size": 88, "shard_frames": 10},
     "grid": {"seeds": [0]}, "model": {"image_size": 80, "pretrained": False},
     "train": {"epochs": 1, "batch_size": 4, "validations_per_epoch": 1, "warmup_epochs": 0, "amp": "off"},
     "evaluation": {"bootstrap": 100}, "tracking": {"enabled": False},

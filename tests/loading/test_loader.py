@@ -1,5 +1,6 @@
 """Crops whose pixels tell which frame they are: red counts the frame, green the column, blue the row."""
 
+import errno
 import hashlib
 import os
 from collections import Counter
@@ -122,25 +123,38 @@ def test_epochs_differ_and_repeat_by_seed(folders: list[Path]) -> None:
 
 
 @pytest.mark.parametrize("place", ["auto", "device", "memory", "disk"])
-@pytest.mark.parametrize("workers", [0, 2])
-def test_neither_the_place_nor_workers_nor_a_pause_change_a_batch(
-    folders: list[Path], place: str, workers: int
-) -> None:
+def test_neither_the_place_nor_a_pause_change_a_batch(folders: list[Path], place: str) -> None:
     wanted = list(training(folders).epoch(3))
     assert len(wanted) == len(training(folders)) == 2 * FAKES // 4
-    loader = training(folders, place=place, workers=workers)
+    loader = training(folders, place=place)
     assert same(wanted, list(loader.epoch(3)))
     assert same(wanted[4:], list(loader.epoch(3, skip=4)))
     assert list(loader.epoch(3, skip=len(wanted))) == []
 
 
+def test_crops_on_the_disk_leave_no_file_and_a_full_disk_is_told(
+    folders: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    batches = training(folders, place="disk").epoch(0)
+    next(batches)
+    assert list((tmp_path / ".scratch").iterdir()) == []
+
+    def full(file: int, start: int, length: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    with pytest.raises(UserError, match=r"\.scratch: no room for .* loader\.place"):
+        next(training(folders, place="disk").epoch(0))
+    assert list((tmp_path / ".scratch").iterdir()) == []
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("place", ["auto", "device", "memory", "disk"])
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_gpu_sees_the_same_bits(folders: list[Path], place: str, workers: int) -> None:
+def test_a_gpu_sees_the_same_bits(folders: list[Path], place: str) -> None:
     wanted = list(training(folders).epoch(3))
-    found = list(training(folders, place=place, workers=workers, device=torch.device("cuda")).epoch(3))
+    found = list(training(folders, place=place, device=torch.device("cuda")).epoch(3))
     assert all(batch.images["raw"].is_cuda and batch.labels.is_cuda for batch in found)
     assert digest(found) == digest(wanted)
 
@@ -193,10 +207,9 @@ def test_free_memory_is_of_this_machine_and_of_its_container(monkeypatch: pytest
 
 
 @pytest.mark.parametrize("place", ["memory", "disk"])
-@pytest.mark.parametrize("workers", [0, 2])
-def test_dropout_draws_the_same_wherever_the_crops_lie(folders: list[Path], place: str, workers: int) -> None:
+def test_dropout_draws_the_same_wherever_the_crops_lie(folders: list[Path], place: str) -> None:
     """A pass takes one number of torch's generator, as a DataLoader does; what is left of one takes none."""
-    loader = training(folders, place=place, workers=workers)
+    loader = training(folders, place=place)
     torch.manual_seed(3)
     torch.empty((), dtype=torch.int64).random_()
     wanted = torch.rand(5)
