@@ -1,4 +1,4 @@
-"""No loss makes a GPU wait, seen without one: torch follows the step on tensors that know their device and no values."""
+"""No loss makes a GPU wait, seen without one: torch follows the steps on tensors of a device, but without values."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -34,7 +34,7 @@ def forgotten() -> Iterator[None]:
 
 
 class Waits(TorchDispatchMode):
-    """Copies between processor and GPU that the processor would wait for. Values that it asks for raise by themselves."""
+    """Copies between processor and GPU that the processor would wait for. A value that it asks for raises anyway."""
 
     def __init__(self) -> None:
         super().__init__()
