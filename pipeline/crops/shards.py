@@ -90,6 +90,8 @@ def read_index(folders: Sequence[Path], buckets: Iterable[str] | None = None) ->
         table = read_parquet(folder / INDEX, COLUMNS)
         tables.append(table.assign(path=[str(folder / shard) for shard in table["shard"]]))
     table = pd.concat(tables, ignore_index=True)
+    if not table["label"].isin([0, 1]).all():
+        raise UserError(f"{folders[0].parent}: labels other than 0 and 1; run the crop stage again")
     spread = table.groupby("person")["bucket"].nunique()
     if (spread > 1).any():
         raise UserError(

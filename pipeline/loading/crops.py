@@ -72,7 +72,8 @@ class Crops(Dataset[dict[str, Pixels]]):
         for quality in self.qualities:
             if f"{quality}.png" not in files:
                 raise UserError(f"{path}: no {quality} crops; add {quality} to params `compressions` and run again")
-            image = cv2.imdecode(np.frombuffer(files[f"{quality}.png"], np.uint8), cv2.IMREAD_COLOR)
+            data = np.frombuffer(files[f"{quality}.png"], np.uint8)
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
             if image is None:
                 raise UserError(f"{path}: {self.meta[row]['key']} is no image; run the crop stage again")
             if (images and image.shape != images[0].shape) or self.stored not in (0, len(image)):

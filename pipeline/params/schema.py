@@ -246,7 +246,7 @@ def load(path: Path | str = "params.yaml") -> Params:
         what = " ".join(str(error.problem or error.context).split())
         raise UserError(f"{path}: not valid YAML{where}: {what}; {MENDING}") from None
     except (OSError, ValueError, YAMLError, RecursionError) as error:  # bytes, endless digits, brackets in brackets
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()).replace(' in "<unicode string>",', " at")
         raise UserError(f"{path}: cannot be read as YAML: {reason}; {MENDING}") from None
 
 

@@ -24,6 +24,7 @@ AFTER = len("-9999999") + len(".") + QUALITY_LETTERS + len(".png")
 LONGEST_FAKE = MEMBER - AFTER
 LONGEST_CLIP = (LONGEST_FAKE - len("__")) // 2  # a video as the forge finds it
 LONGEST = LONGEST_CLIP - len("_999")
+BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # of a line, or of a terminal's state
 UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
 
@@ -49,12 +50,14 @@ def published(name: str, longest: int) -> str:
 
 
 def readable(name: str) -> str:
-    """A file's name as text that can be printed and written; what is no UTF-8 is taken for Windows' Latin letters."""
+    """A file's name as text that can be printed and written, in one line; what is no UTF-8 is taken for Windows' Latin
+    letters."""
     data = name.encode("utf-8", "surrogateescape")
     try:
-        return data.decode()
+        text = data.decode()
     except UnicodeDecodeError:
-        return data.decode("cp1252", "replace")
+        text = data.decode("cp1252", "replace")
+    return BREAKS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def composed(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ def read_manifest(folder: Path) -> pd.DataFrame:
     table = _read(folder / "manifest.csv", MANIFEST)
     types = {"label": int, "frames": int, "fps": float, "width": int, "height": int}
     try:
+        for text in table["parameters"]:
+            json.loads(text)
         return table.astype(types).sort_values("video", ignore_index=True)
     except ValueError as error:
         raise _unreadable(folder / "manifest.csv", error) from None
