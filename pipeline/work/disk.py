@@ -15,7 +15,12 @@ FULL = {
     errno.EFBIG: "allow larger files (ulimit -f)",
     errno.EROFS: "mount it to be written to",
 }
-DENIED = {errno.EACCES: "change its owner or permissions", errno.EPERM: "change its owner or permissions"}
+DENIED = {
+    errno.EACCES: "change its owner or permissions",
+    errno.EPERM: "change its owner or permissions",
+    errno.EEXIST: "a file is in the way of a folder: remove it",
+    errno.ENOTDIR: "a file is in the way of a folder: remove it",
+}
 MENDING = "and run again: what is done is kept"
 
 

@@ -72,7 +72,7 @@ FILES: dict[str, tuple[Callable[[Path], object], str | None]] = {
     "tail.mkv": (of("good.mkv", lambda data: data[: len(data) * 2 // 3] + bytes(len(data) // 3)), "damaged"),
     "one-frame.mkv": (made("-frames:v", "1", "-c:v", "ffv1"), "only 1 frames; at least 8 are needed"),
     "short.mkv": (made("-frames:v", "7", "-c:v", "ffv1"), "only 7 frames; at least 8 are needed"),
-    "one-pixel.mkv": (made("-vf", "scale=1:1", "-c:v", "ffv1"), "px"),
+    "one-pixel.mkv": (made("-vf", "scale=1:1", "-c:v", "ffv1"), "1x1 px: too small"),
     "sound.mp4": (lambda path: ffmpeg("-f", "lavfi", "-i", "sine=d=0.3", path), "no video stream"),
     "photo.jpg": (made("-frames:v", "1"), "no video: a picture"),
     "photo.mp4": (lambda path: (ffmpeg(*PICTURE, "-frames:v", 1, path.with_name("p.jpg")),
