@@ -30,7 +30,8 @@ UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
 def of_files(files: Sequence[str]) -> list[str]:
     """A name for each file, in order, by its path; the suffix stands in it only where it tells two files apart."""
-    stems = [str(PurePosixPath(file).with_suffix("")) for file in files]
+    paths = [PurePosixPath(file) for file in files]
+    stems = [str(path.with_suffix("") if path.name else path) for path in paths]  # a cell of a table may be empty
     return _apart([_plain(stems, files), *_full(files)])
 
 

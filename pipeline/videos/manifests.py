@@ -51,7 +51,8 @@ def _read(path: Path, columns: list[str]) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        # As it is written: else a lone \r in a text, as in what ffmpeg says, would end a row.
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, lineterminator="\n")
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run `dvc repro` to make it") from None
     except ValueError as error:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -129,7 +130,7 @@ def _kill(process: subprocess.Popen[str], moment: Moment) -> str:
         for one in (stage, *_children(stage)):
             _end(one)
         return "stage"
-    gone, there = psutil.wait_procs(below, timeout=FREED)
+    _, there = psutil.wait_procs(below, timeout=FREED)
     assert not there, f"{moment}: {[_words(one) for one in there]} went on without dvc"
     return what
 
@@ -149,7 +150,5 @@ def _children(process: psutil.Process | None) -> list[psutil.Process]:
 
 
 def _end(process: psutil.Process) -> None:
-    try:
+    with suppress(psutil.NoSuchProcess):
         process.kill()
-    except psutil.NoSuchProcess:
-        pass

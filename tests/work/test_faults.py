@@ -17,7 +17,7 @@ from pipeline.videos.manifests import read_rejected
 from pipeline.videos.reading import probe, read_frames
 from pipeline.work import alone, disk
 from pipeline.work.errors import Killed, UserError
-from tests.aids.clips import pictures, raw_set
+from tests.aids.clips import raw_set
 from tests.aids.refusing import refusal
 from tests.work.test_parallel import alive, wait_until
 from tests.work.test_resume import ROOT, hashes
@@ -35,7 +35,9 @@ def small(tmp_path: Path) -> Iterator[Path]:
     """A file system of its own, of 256 kB."""
     place = tmp_path / "small"
     place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", place], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "none", place], capture_output=True, check=False
+    )
     if mounted.returncode:
         pytest.skip("no right to mount a file system")
     yield place
