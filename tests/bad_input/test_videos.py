@@ -191,8 +191,8 @@ def test_a_video_that_is_damaged_between_stages_is_listed_by_each(run: Path, tmp
     assert "the file is missing" in set(causes) and causes.str.len().max() < 300
     raw = raw.rename(tmp_path / "original")
     params(tmp_path, "folder")
-    frames = pd.DataFrame([{"set": "original", "video": cut.stem, "person": "", "bucket": "b0", "label": 0, "target": "",
-                            "frame": 1}])  # fmt: skip
+    row = {"set": "original", "video": cut.stem, "person": "p", "bucket": "b0", "label": 0, "target": "", "frame": 1}
+    frames = pd.DataFrame([row])
     frames.to_parquet(tmp_path / "frames.parquet")
     line = refusal(tmp_path, "detect", "--videos", "original", "--frames", "frames.parquet", "--out", "faces")
     assert "no face in any of the 1 sampled frames" in line and not [n for n in snapshot(tmp_path) if "faces" in n]
