@@ -20,7 +20,7 @@ from pipeline.work.files import read_parquet, whole
 INDEX = "index.parquet"
 DEGRADED = "degraded"  # the crops in shards of the degrade stage, and the table of their encodings beside them
 ENCODING = "encoding.csv"
-COLUMNS = ("key", "bucket", "set", "video", "person", "target", "donor", "frame", "label", "shard", "offset", "bytes")
+COLUMNS = ("key", "bucket", "set", "person", "label", "shard", "offset", "bytes")  # that an index needs at least
 
 
 class ShardWriter:

@@ -25,6 +25,8 @@ class Crops(Dataset[dict[str, Pixels]]):
         self, folders: Sequence[Path], buckets: Iterable[str], qualities: Sequence[str], image_size: int
     ) -> None:
         self.table = read_index(folders, buckets)
+        if missing := [column for column in META if column not in self.table]:
+            raise UserError(f"{folders[0]}: the index lacks {', '.join(missing)}; run the crop stage again")
         self.qualities, self.image_size = list(qualities), image_size
         self.labels = torch.tensor(self.table["label"].to_numpy(np.int64, copy=True))
         self.meta: list[dict[str, Any]] = [dict(row) for row in self.table[META].to_dict("records")]  # type: ignore[arg-type]

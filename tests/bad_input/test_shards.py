@@ -79,6 +79,7 @@ TABLE: dict[str, tuple[Callable[[Path], object], str]] = {
         "index.parquet: not a readable table",
     ),
     "an index without people": (index(person=None), "lacks the columns person"),
+    "an index without frames": (index(frame=None), "the index lacks frame"),
     "an index without places": (index(offset=None, bytes=None), "lacks the columns offset, bytes"),
     "an index without rows": (
         lambda root: pd.read_parquet(root / PLACE / INDEX).iloc[:0].to_parquet(root / PLACE / INDEX),
