@@ -41,9 +41,10 @@ def run_on_device(parser: argparse.ArgumentParser, work: Work) -> None:
     spec = sys.modules["__main__"].__spec__
     assert spec is not None, "stages are started as python -m stages.x"
     module = spec.name
-    alone.end_with_parent()
-    if (there := os.environ.get(warm.ADDRESS)) and (status := warm.hand_over(there, module)) is not None:
-        sys.exit(status)
+    if there := os.environ.get(warm.ADDRESS):
+        alone.end_with_parent()
+        if (status := warm.hand_over(there, module)) is not None:
+            sys.exit(status)
 
     def placed(arguments: argparse.Namespace) -> str:
         params = load()
