@@ -4,6 +4,7 @@ Where dvc alone is killed, as by the kernel when memory runs out, its stage woul
 the outs and starts the same stage again, and two processes would write into one folder.
 """
 
+import fcntl
 import hashlib
 import os
 import threading
@@ -11,8 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import IO
 
 from pipeline.work import disk
 from pipeline.work.errors import UserError
@@ -42,18 +42,28 @@ def alone(out: Path) -> Iterator[None]:
     Raises: UserError where another one does, for what was deleted for this one may already be there again.
     """
     place = hashlib.sha256(os.fsencode(out.absolute())).hexdigest()[:16]
-    lock = FileLock(Path(os.environ.get("DVC_ROOT", "."), ".scratch", f"lock-{place}"), timeout=0)
+    path = Path(os.environ.get("DVC_ROOT", "."), ".scratch", f"lock-{place}")
     try:
-        Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout:
-        raise UserError(
-            f"{out}: another process still writes it (a stage whose dvc was killed?); wait until it has ended, or end "
-            "it, and run again"
-        ) from None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
     except OSError as error:
         raise disk.barred(error) or error from None
+    with file:
+        if not _held(file, path):
+            raise UserError(
+                f"{out}: another process still writes it (a stage whose dvc was killed?); wait until it has ended, or "
+                "end it, and run again"
+            )
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _held(file: IO[str], path: Path) -> bool:
+    """Whether the lock on the file is ours now, and the file still the one at this path: its last holder removed it."""
     try:
-        yield
-    finally:
-        lock.release()
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.fstat(file.fileno()).st_ino == path.stat().st_ino
+    except (BlockingIOError, FileNotFoundError):
+        return False

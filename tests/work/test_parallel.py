@@ -74,7 +74,7 @@ def test_workers_end_with_a_killed_stage(tmp_path: Path) -> None:
     wait_until(lambda: not any(alive(pid) for pid in workers))
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 90) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end

@@ -77,7 +77,7 @@ def test_a_killed_stage_goes_on_and_leaves_the_same_bytes(
     last = run(stage(data, name, killed), tmp_path / "b").check()
     assert f"goes on, {finished} of" in last
     assert hashes(killed) == hashes(straight) and len(hashes(killed)) > 2
-    assert not [path for path in scratch.iterdir() if not path.name.startswith("lock-")]  # those are empty files
+    assert not list(scratch.iterdir())
     work = (tmp_path / "b/work.txt").read_text().split()
     assert len(work) - len((tmp_path / "a/work.txt").read_text().split()) <= 2 * qualities  # two workers
 
