@@ -70,7 +70,7 @@ class Crops(Dataset[dict[str, Pixels]]):
         """
         path = self._places[row][0]
         files = read_sample(*self._places[row])
-        images = []
+        images: list[Pixels] = []
         for quality in self.qualities:
             if f"{quality}.png" not in files:
                 raise UserError(f"{path}: no {quality} crops; add {quality} to params `compressions` and run again")

@@ -21,8 +21,9 @@ class Section(BaseModel):
     @classmethod
     def _truth_is_no_number(cls, values: object) -> object:
         """`true` would be taken for 1."""
-        for key, field in cls.model_fields.items() if isinstance(values, dict) else ():
-            value = values.get(key)
+        given = values if isinstance(values, dict) else {}
+        for key, field in cls.model_fields.items():
+            value = given.get(key)
             members = value if isinstance(value, list | tuple) else [value]
             if "bool" not in str(field.annotation) and any(isinstance(member, bool) for member in members):
                 raise ValueError(f"{key} is {str(value).lower()}: a number or a name is wanted, not true or false")
