@@ -9,7 +9,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 STAMP := $(VENV)/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro plan preset test proof lint
+.PHONY: help setup repro plan preset test proof faults lint
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -46,8 +46,11 @@ lint: setup  ## ruff, mypy, and the layers of pipeline/'s rooms
 	$(BIN)/lint-imports --no-cache
 
 test: setup lint  ## lint, types, unit tests, then the real graph end to end
-	$(BIN)/python -m pytest -m "not slow and not proof"
+	$(BIN)/python -m pytest -m "not slow and not proof and not faults"
 	$(BIN)/python -m pytest -m slow
 
 proof: setup  ## the paper's whole grid on a made-up FaceForensics++: every cell of Tables 1 to 3 filled
 	$(BIN)/python -m pytest -m proof
+
+faults: setup  ## the small graph, killed at 20 drawn moments across all stages: the same bytes as undisturbed
+	$(BIN)/python -m pytest -m faults -s

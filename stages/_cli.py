@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.params.cells import Cell
 from pipeline.params.schema import BASELINE, load
-from pipeline.work import cluster, disk, memory, warm
+from pipeline.work import alone, cluster, disk, memory, warm
 from pipeline.work.errors import UserError
 from pipeline.work.files import require_own_folder
 
@@ -21,10 +21,12 @@ def run(parser: argparse.ArgumentParser, work: Work) -> None:
     """Parse the command line, do `work`, print the outcome that it returns as one line after the stage's name."""
     name = Path(sys.argv[0]).stem
     parser.prog = f"python -m stages.{name}"
+    alone.end_with_parent()
     try:
         arguments = parser.parse_args()
         require_own_folder(arguments.out)
-        outcome = _full_disk_told(work, arguments)
+        with alone.alone(arguments.out):
+            outcome = _full_disk_told(work, arguments)
     except UserError as error:
         sys.exit(f"{name}: {error}")  # a string goes to stderr, exit status 1
     print(f"{name}: {outcome}", flush=True)
@@ -39,8 +41,10 @@ def run_on_device(parser: argparse.ArgumentParser, work: Work) -> None:
     spec = sys.modules["__main__"].__spec__
     assert spec is not None, "stages are started as python -m stages.x"
     module = spec.name
-    if (there := os.environ.get(warm.ADDRESS)) and (status := warm.hand_over(there, module)) is not None:
-        sys.exit(status)
+    if there := os.environ.get(warm.ADDRESS):
+        alone.end_with_parent()
+        if (status := warm.hand_over(there, module)) is not None:
+            sys.exit(status)
 
     def placed(arguments: argparse.Namespace) -> str:
         params = load()
@@ -62,7 +66,7 @@ def _full_disk_told(work: Work, arguments: argparse.Namespace) -> str:
     try:
         return work(arguments)
     except OSError as error:
-        raise disk.full(error) or error from None
+        raise disk.barred(error) or error from None
 
 
 def training_parser(description: str | None) -> argparse.ArgumentParser:

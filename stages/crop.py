@@ -6,16 +6,16 @@ python -m stages.crop --set faceswap --frames data/frames/faceswap.parquet --fac
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
 from pipeline.crops import cropping
 from pipeline.params import schema as params
+from pipeline.videos.sampling import COLUMNS
+from pipeline.work.files import read_parquet
 from stages import _cli
 
 
 def main(arguments: argparse.Namespace) -> str:
     settings = params.load()
-    frames = pd.read_parquet(arguments.frames)
+    frames = read_parquet(arguments.frames, COLUMNS)
     done, rejected = cropping.crop_set(
         frames=frames,
         faces=arguments.faces,

@@ -3,20 +3,19 @@
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
 from pipeline.crops.degrading import degrade_set
 from pipeline.crops.folds import fold
 from pipeline.params import schema as params
 from pipeline.params.degradations import chain
-from pipeline.videos.sampling import thin
+from pipeline.videos.sampling import COLUMNS, thin
+from pipeline.work.files import read_parquet
 from stages import _cli
 
 
 def main(arguments: argparse.Namespace) -> str:
     settings = params.load()
     tested = {name for number in settings.folds for name in fold(settings, number).test}
-    frames = pd.read_parquet(arguments.frames)
+    frames = read_parquet(arguments.frames, COLUMNS)
     done, rejected = degrade_set(
         arguments.degradation,
         chain(arguments.degradation, settings.stress.chains),

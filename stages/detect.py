@@ -5,10 +5,10 @@ python -m stages.detect --videos data/raw/original --frames data/frames/original
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
 from pipeline.faces.detection import Search, When, detect_set
 from pipeline.params import schema as params
+from pipeline.videos.sampling import COLUMNS
+from pipeline.work.files import read_parquet
 from stages import _cli
 
 
@@ -16,7 +16,7 @@ def main(arguments: argparse.Namespace) -> str:
     settings = params.load()
     done = detect_set(
         arguments.videos,
-        pd.read_parquet(arguments.frames),
+        read_parquet(arguments.frames, COLUMNS),
         arguments.out,
         Search(**settings.faces.model_dump()),
         workers=settings.workers,

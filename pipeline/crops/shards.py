@@ -15,11 +15,12 @@ from typing import Any, Self
 import pandas as pd
 
 from pipeline.work.errors import UserError
-from pipeline.work.files import whole
+from pipeline.work.files import read_parquet, whole
 
 INDEX = "index.parquet"
 DEGRADED = "degraded"  # the crops in shards of the degrade stage, and the table of their encodings beside them
 ENCODING = "encoding.csv"
+COLUMNS = ("key", "bucket", "set", "person", "label", "shard", "offset", "bytes")  # that an index needs at least
 
 
 class ShardWriter:
@@ -86,12 +87,11 @@ def read_index(folders: Sequence[Path], buckets: Iterable[str] | None = None) ->
     """
     tables = []
     for folder in folders:
-        try:
-            table = pd.read_parquet(folder / INDEX)
-        except FileNotFoundError:
-            raise UserError(f"{folder / INDEX}: not found; run `dvc repro` to make the shards") from None
+        table = read_parquet(folder / INDEX, COLUMNS)
         tables.append(table.assign(path=[str(folder / shard) for shard in table["shard"]]))
     table = pd.concat(tables, ignore_index=True)
+    if not table["label"].isin([0, 1]).all():
+        raise UserError(f"{folders[0].parent}: labels other than 0 and 1; run the crop stage again")
     spread = table.groupby("person")["bucket"].nunique()
     if (spread > 1).any():
         raise UserError(
@@ -106,10 +106,10 @@ def read_index(folders: Sequence[Path], buckets: Iterable[str] | None = None) ->
     return table
 
 
-def read_sample(path: str, offset: int, size: int) -> dict[str, bytes]:
-    """{extension: content} of the sample that takes `size` bytes of the shard from `offset`.
+def read_sample(path: str, offset: int, size: int, key: str = "") -> dict[str, bytes]:
+    """{extension: content} of the sample that takes `size` bytes of the shard from `offset`; key: that it must have.
 
-    Raises: UserError naming the shard where it cannot be read.
+    Raises: UserError naming the shard where it cannot be read, or where the index means another sample.
     """
     try:
         with Path(path).open("rb") as file:
@@ -117,6 +117,8 @@ def read_sample(path: str, offset: int, size: int) -> dict[str, bytes]:
             data = file.read(size)
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
             members = archive.getmembers()
+        if key and {m.name.partition(".")[0] for m in members} != {key}:
+            raise tarfile.TarError(f"its index has {key} where {members[0].name if members else 'nothing'} lies")
     except (OSError, tarfile.TarError) as error:
         raise UserError(f"{path}: cannot be read ({error}); run the crop stage again") from None
     return {m.name.partition(".")[2]: data[m.offset_data : m.offset_data + m.size] for m in members}

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from pipeline.detectors.backbones.base import Backbone
@@ -55,10 +56,14 @@ def load(folder: Path) -> tuple[Backbone, Card]:
         card = Card.model_validate(json.loads((folder / CARD).read_text()))
         model = build(card.backbone)
         model.load_state_dict(load_file(folder / WEIGHTS))
-    except FileNotFoundError as error:
-        raise UserError(f"{folder}: {Path(str(error.filename)).name} is missing; train the model again") from None
-    except (ValidationError, ValueError, RuntimeError) as error:
-        raise UserError(
-            f"{folder}: not a model of this version: {str(error).splitlines()[0]}; train it again"
-        ) from None
+    except FileNotFoundError:
+        lacking = CARD if not (folder / CARD).exists() else WEIGHTS
+        raise UserError(f"{folder}: {lacking} is missing; train the model again") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, (CARD, *first["loc"])))
+        raise UserError(f"{folder}: not a model of this version: {key}: {first['msg']}; train it again") from None
+    except (ValueError, RuntimeError, KeyError, OSError, SafetensorError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{folder}: not a model of this version: {reason[:200]}; train it again") from None
     return model.eval(), card

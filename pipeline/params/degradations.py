@@ -10,7 +10,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from pipeline.params.recipes import Name
-from pipeline.params.sources import Positive, Section
+from pipeline.params.sources import Positive, Section, Seed
 
 # Bounds of the level, and whether it is a whole number.
 CODECS: dict[str, tuple[float, float]] = {"h264": (0, 51), "h265": (0, 51), "vp9": (0, 63), "av1": (0, 63)}
@@ -80,7 +80,7 @@ class Stress(Section):
     degradations: Annotated[tuple[str, ...], AfterValidator(_once)]  # each one step, or a name in chains
     chains: dict[Name, Annotated[tuple[str, ...], Field(min_length=1)]]  # steps one after the other
     frames: Positive | None  # of the sampled ones, evenly, a video; None: all
-    seed: int  # of the noise
+    seed: Seed  # of the noise
 
     @model_validator(mode="after")
     def _known(self) -> Self:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from pipeline.params.sources import NAME_LETTERS, QUALITY_LETTERS, Positive, Section
+from pipeline.params.sources import NAME_LETTERS, QUALITY_LETTERS, Positive, Section, Seed
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
@@ -40,7 +40,7 @@ class Train(Section):
 
 
 class Teacher(Section):
-    seed: int
+    seed: Seed
     train: dict[str, Any]
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from pipeline.params.degradations import Cross, Report, Stress
 from pipeline.params.recipes import (
@@ -54,6 +54,7 @@ SWAPS = ("faceswap",)
 
 # As DVC reads and rewrites the file: YAML 1.2, where `off` is a word and 1e-08 a number, unlike in PyYAML's 1.1.
 READER = YAML(typ="safe", pure=True)
+MENDING = "mend it, or `git checkout` the one that worked"
 
 
 class Params(Section):
@@ -237,15 +238,22 @@ def load(path: Path | str = "params.yaml") -> Params:
     """
     path = Path(path)
     try:
-        return check(READER.load(path.read_text()), path)
+        return check(READER.load(path.read_text("utf-8")), path)
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run from the repository's root") from None
-    except YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except MarkedYAMLError as error:
+        where = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        what = " ".join(str(error.problem or error.context).split())
+        raise UserError(f"{path}: not valid YAML{where}: {what}; {MENDING}") from None
+    except (OSError, ValueError, YAMLError, RecursionError) as error:  # bytes, endless digits, brackets in brackets
+        reason = " ".join(str(error).split()).replace(' in "<unicode string>",', " at")
+        raise UserError(f"{path}: cannot be read as YAML: {reason}; {MENDING}") from None
 
 
 def check(values: object, path: Path) -> Params:
     """The params that a file holds. Raises: UserError as `load` does, naming the file."""
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: holds {'nothing' if values is None else 'no params, name: value'}; {MENDING}")
     try:
         return Params.model_validate(values)
     except ValidationError as error:

@@ -8,13 +8,13 @@ from pipeline.params.recipes import (
     Name,
     Quality,
 )
-from pipeline.params.sources import Positive, Section
+from pipeline.params.sources import Positive, Section, Seed
 
 
 class Split(Section):
     buckets: Annotated[int, Field(ge=2)]
     validation: Annotated[int, Field(ge=0)]
-    seed: int
+    seed: Seed
 
 
 class Forge(Section):
@@ -22,12 +22,12 @@ class Forge(Section):
     manipulations: tuple[Name, ...]
     per_target: Positive
     face_width: dict[Name, Annotated[int, Field(ge=16)]]  # px
-    seed: int
+    seed: Seed
 
 
 class Sample(Section):
     frames: Positive
-    seed: int
+    seed: Seed
 
 
 class Detect(Section):
@@ -41,7 +41,7 @@ class Faces(Section):
 
 
 class Crop(Section):
-    size: Annotated[int, Field(ge=32)]  # px
+    size: Annotated[int, Field(ge=32, le=4096)]  # px
     shard_frames: Positive
 
 
@@ -63,7 +63,7 @@ class Grid(Section):
     """Which cells are trained and reported: the product of these lists with `manipulations` and `folds`."""
 
     compressions: tuple[Quality, ...]
-    seeds: tuple[int, ...]
+    seeds: tuple[Seed, ...]
     backbones: tuple[Name, ...]
     baselines: tuple[Name, ...]
     distilled: tuple[Name, ...]
@@ -87,14 +87,14 @@ class Pooled(Section):
 
 
 class Model(Section):
-    image_size: Annotated[int, Field(ge=32)]
+    image_size: Annotated[int, Field(ge=32, le=4096)]
     pretrained: bool
 
 
 class Evaluation(Section):
     batch_size: Positive
-    bootstrap: Annotated[int, Field(ge=100)]  # resamples behind each interval
-    seed: int
+    bootstrap: Annotated[int, Field(ge=100, le=1_000_000)]  # resamples behind each interval
+    seed: Seed
 
 
 class Verdict(Section):
@@ -113,7 +113,7 @@ class Export(Section):
     methods: tuple[Name, ...]
     backbone: Name
     task: Name  # a pooled task or a manipulation
-    seed: int
+    seed: Seed
     onnx: bool
     registered_as: str | None  # a name in MLflow's registry of models
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 # How long names may be, so that all that is named after them can be: pipeline/sources/names.py has the sum.
 NAME_LETTERS, QUALITY_LETTERS = 40, 8
@@ -11,8 +11,23 @@ Positive = Annotated[int, Field(gt=0)]
 ClipsNumber = Annotated[int, Field(gt=0, le=1000)]  # they are told apart by three digits: pipeline/sources/names.py
 
 
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what every generator takes
+
+
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, values: object) -> object:
+        """`true` would be taken for 1."""
+        given = values if isinstance(values, dict) else {}
+        for key, field in cls.model_fields.items():
+            value = given.get(key)
+            members = value if isinstance(value, list | tuple) else [value]
+            if "bool" not in str(field.annotation) and any(isinstance(member, bool) for member in members):
+                raise ValueError(f"{key} is {str(value).lower()}: a number or a name is wanted, not true or false")
+        return values
 
 
 class SampleSource(Section):

@@ -30,7 +30,7 @@ def main(given: Sequence[str] | None = None) -> int:
         print(f"{arguments.command}: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        if told := disk.full(error):
+        if told := disk.barred(error):
             print(f"{arguments.command}: {told}", file=sys.stderr)
             return 1
         raise

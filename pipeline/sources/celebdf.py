@@ -48,7 +48,7 @@ class CelebDFSource(PublicSource):
         path = self.root / TESTING
         try:
             lines = path.read_text().split("\n")
-        except OSError:
+        except (OSError, ValueError):
             raise UserError(f"celebdf.path: {path} cannot be read; videos: all goes on without it") from None
         files = [PurePosixPath(line.split()[1]) for line in lines if len(line.split()) == 2]
         if not files or any(len(file.parts) != 2 or file.parts[0] not in (*REAL, FAKE) for file in files):

@@ -95,7 +95,7 @@ def read_splits(folder: Path, n_pairs: int | None) -> dict[str, list[Pair]]:
                 f"faceforensics.splits: {path} not found; the data set's repository has train.json, val.json and "
                 "test.json in its folder dataset/splits: copy them there, or name their folder"
             ) from None
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             raise UserError(f"faceforensics.splits: {path} is no JSON list of pairs of video names") from None
         for video in (video for pair in pairs for video in pair):
             if not re.fullmatch(r"[A-Za-z0-9-]+", video) or video in seen:

@@ -24,12 +24,14 @@ AFTER = len("-9999999") + len(".") + QUALITY_LETTERS + len(".png")
 LONGEST_FAKE = MEMBER - AFTER
 LONGEST_CLIP = (LONGEST_FAKE - len("__")) // 2  # a video as the forge finds it
 LONGEST = LONGEST_CLIP - len("_999")
+BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # of a line, or of a terminal's state
 UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 def of_files(files: Sequence[str]) -> list[str]:
     """A name for each file, in order, by its path; the suffix stands in it only where it tells two files apart."""
-    stems = [str(PurePosixPath(file).with_suffix("")) for file in files]
+    paths = [PurePosixPath(file) for file in files]
+    stems = [str(path.with_suffix("") if path.name else path) for path in paths]  # a cell of a table may be empty
     return _apart([_plain(stems, files), *_full(files)])
 
 
@@ -49,12 +51,14 @@ def published(name: str, longest: int) -> str:
 
 
 def readable(name: str) -> str:
-    """A file's name as text that can be printed and written; what is no UTF-8 is taken for Windows' Latin letters."""
+    """A file's name as text that can be printed and written, in one line; what is no UTF-8 is taken for Windows' Latin
+    letters."""
     data = name.encode("utf-8", "surrogateescape")
     try:
-        return data.decode()
+        text = data.decode()
     except UnicodeDecodeError:
-        return data.decode("cp1252", "replace")
+        text = data.decode("cp1252", "replace")
+    return BREAKS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def composed(text: str) -> str:

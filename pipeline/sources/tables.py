@@ -11,6 +11,7 @@ import pandas as pd
 from pipeline.sources.names import composed, readable
 from pipeline.work.errors import UserError
 
+SIGNS = ",;\t"  # between cells; spreadsheets write semicolons where a comma stands in numbers
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # what spreadsheets call Unicode text
 
 
@@ -23,10 +24,12 @@ def read_table(path: Path, param: str, columns: Sequence[str], optional: Sequenc
     try:
         data = path.read_bytes()
         text = data.decode("utf-16") if data.startswith(UTF16) else data.decode("utf-8-sig", "surrogateescape")
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), restval="", skipinitialspace=True))
+        sign = max(SIGNS, key=text.lstrip().partition("\n")[0].count)
+        lines = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True, delimiter=sign)
+        head = [cell.strip() for cell in next((line for line in lines if line), [])]
+        rows = [dict(zip(head, line, strict=False)) for line in lines if line]
     except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"{param}: {path} cannot be read as CSV: {' '.join(str(error).split())}") from None
-    head = rows[0] if rows else dict.fromkeys(text.strip().split(","))
     if missing := [column for column in columns if column not in head]:
         raise UserError(f"{param}: {path} lacks the column {missing[0]}; it needs {','.join(columns)}")
     cells = [[str(row.get(column, "")).strip() for column in (*columns, *optional)] for row in rows]

@@ -104,6 +104,7 @@ def store(settings: Tracking) -> tuple[Any, str, float | None]:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     logging.getLogger("alembic").setLevel(logging.WARNING)  # they tell of every table of a new store
     logging.getLogger("mlflow.store").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # tracebacks of what we tell in a line
     root = Path(os.environ.get("DVC_ROOT", ".")).resolve()
     given = os.environ.get("MLFLOW_TRACKING_URI")
     # By a relative path: one with a ? or a % would mean something else in an address.

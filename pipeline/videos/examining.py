@@ -16,7 +16,7 @@ import ffmpeg
 
 from pipeline.videos import formats
 from pipeline.videos.decoder_log import DecoderLog
-from pipeline.videos.ffmpeg_process import command, source
+from pipeline.videos.ffmpeg_process import command, require_own_end, source
 from pipeline.videos.probing import VideoInfo, frame_rate, refuse_unreadable
 from pipeline.videos.reading import require_file
 from pipeline.work.errors import VideoError
@@ -121,7 +121,7 @@ def _running(output: Any) -> Iterator[tuple[IO[bytes], Any]]:
         process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
 
         def log() -> Iterator[str]:
-            process.wait()
+            require_own_end(process.wait())
             errors.seek(0)
             return (line.decode(errors="replace").rstrip("\n") for line in errors)
 

@@ -1,6 +1,7 @@
 """ffmpeg as a process: how it is started, stopped, and what it complains about."""
 
 import re
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import ffmpeg
 import imageio_ffmpeg
 
 from pipeline.work import disk
-from pipeline.work.errors import VideoError
+from pipeline.work.errors import Killed, VideoError
 
 # Of the formats that ffmpeg reads: containers and streams of videos, and of sound, of which it can then be told that no
 # video is in it. All others are refused before they are read: texts, pictures, playlists (see formats).
@@ -71,7 +72,7 @@ def running(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run ffmpeg; stop it where the caller leaves early.
 
-    Raises: VideoError with its first complaint where it fails; UserError where the disk is full.
+    Raises: VideoError with its first complaint where it fails, Killed where it is; UserError where the disk is full.
     """
     with tempfile.TemporaryFile() as errors:
         arguments = command(output.global_args("-loglevel", "error"))
@@ -90,6 +91,7 @@ def running(
                     with suppress(BrokenPipeError):
                         stream.close()
             status = process.wait()
+        require_own_end(status)
         if status != 0:
             errors.seek(0)
             log = errors.read().decode(errors="replace")
@@ -97,6 +99,12 @@ def running(
                 raise told
             complaint = first_complaint(log)
             raise VideoError(f"ffmpeg: {complaint or f'exit status {status}'}")
+
+
+def require_own_end(status: int) -> None:
+    """Raises: Killed for the exit status of an ffmpeg that was: what it has said so far is not of the video."""
+    if status == -signal.SIGKILL:
+        raise Killed("ffmpeg was killed (out of memory?)")
 
 
 def first_complaint(log: str) -> str:

@@ -7,7 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from pipeline.videos.ffmpeg_process import command, source
+from pipeline.videos.ffmpeg_process import command, require_own_end, source
 
 REFUSED = "Format not on whitelist"  # what ffmpeg says of a file of another format, before it reads any of it
 KINDS = {
@@ -27,6 +27,7 @@ def refusal(path: Path) -> str:
     """Why a file that ffmpeg refused by its format is no video: what it is instead."""
     arguments = command(source(path).output("pipe:", format="null").global_args("-loglevel", "debug"))
     result = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True)
+    require_own_end(result.returncode)
     names = FOUND.findall(result.stderr.decode(errors="replace")) or ["image2"]  # found by the file's name alone
     kind = next((what for what, pattern in KINDS.items() if re.fullmatch(pattern, names[-1])), None)
     if kind == "a playlist":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,12 @@ def read_manifest(folder: Path) -> pd.DataFrame:
     """One row a video of the set, sorted by video; texts are never NaN. Raises: UserError where it is not there."""
     table = _read(folder / "manifest.csv", MANIFEST)
     types = {"label": int, "frames": int, "fps": float, "width": int, "height": int}
-    return table.astype(types).sort_values("video", ignore_index=True)
+    try:
+        for text in table["parameters"]:
+            json.loads(text)
+        return table.astype(types).sort_values("video", ignore_index=True)
+    except ValueError as error:
+        raise _unreadable(folder / "manifest.csv", error) from None
 
 
 def write_manifest(folder: Path, rows: Iterable[dict[str, object]]) -> None:
@@ -45,14 +51,20 @@ def _read(path: Path, columns: list[str]) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        # As it is written: else a lone \r in a text, as in what ffmpeg says, would end a row.
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, lineterminator="\n")
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run `dvc repro` to make it") from None
     except ValueError as error:
-        raise UserError(f"{path}: not a readable table ({error}); delete its folder and run again") from None
+        raise _unreadable(path, error) from None
     if missing := [column for column in columns if column not in table]:
-        raise UserError(f"{path}: the columns {missing} are missing")
+        raise _unreadable(path, f"the columns {missing} are missing")
     return table[columns]
+
+
+def _unreadable(path: Path, reason: object) -> UserError:
+    words = " ".join(str(reason).split())
+    return UserError(f"{path}: not a readable table ({words}); delete its folder and run `dvc repro` to make it again")
 
 
 def _write(path: Path, rows: Iterable[dict[str, object]], columns: list[str], order: list[str]) -> None:

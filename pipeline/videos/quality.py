@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.videos.ffmpeg_process import command, source
+from pipeline.videos.ffmpeg_process import command, require_own_end, source
 from pipeline.videos.probing import VideoInfo
 
 PACKETS = 300  # of the start: twelve seconds
@@ -63,6 +63,7 @@ def estimate(path: Path, info: VideoInfo) -> Quality:
     options = {"map": "0:V:0", "c": "copy", "bsf:v": "trace_headers", "frames:v": PACKETS, "format": "null"}
     arguments = command(source(path).output("pipe:", **options).global_args("-loglevel", "info"))
     result = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True)
+    require_own_end(result.returncode)
     return parse(result.stderr.decode(errors="replace"), info, path.stat().st_size)
 
 

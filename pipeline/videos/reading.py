@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.videos import formats
-from pipeline.videos.ffmpeg_process import command, executable, running, source
+from pipeline.videos.ffmpeg_process import command, executable, require_own_end, running, source
 from pipeline.videos.probing import VideoInfo, parse_probe
 from pipeline.work.errors import VideoError
 
@@ -37,6 +37,7 @@ def probe(path: Path) -> VideoInfo:
     output = source(path).output("pipe:", map="0:V:0", c="copy", format="framecrc")
     arguments = command(output.global_args("-loglevel", "level+info"))
     result = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True)
+    require_own_end(result.returncode)
     log = result.stderr.decode(errors="replace")
     if formats.REFUSED in log:
         raise VideoError(formats.refusal(path))

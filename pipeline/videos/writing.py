@@ -91,8 +91,13 @@ def cut(source: Path, info: VideoInfo, parts: Sequence[Part]) -> list[VideoInfo]
     rate they follow one another at its mean. Interlaced ones are deinterlaced, a high dynamic range (PQ, HLG) is tone
     mapped to BT.709, pixels that are not square are made so; the rest is as it was.
 
-    info: what examining the source found. Raises: VideoError where the source has no frame for one of them.
+    info: what examining the source found. Raises: VideoError where the source has no frame for one of them, or where
+    nothing would be left of its height or width.
     """
+    shortest = min(info.width, info.height)
+    shares = [min(1.0, part.max_side / max(info.width, info.height)) for part in parts if part.max_side is not None]
+    if shortest * min([1.0, *shares]) < 2:
+        raise VideoError(f"{info.width}x{info.height} px: too small, or too flat, for a face")
     made: list[VideoInfo] = []
     for start in range(0, len(parts), OUTPUTS):
         with ExitStack() as stack:

@@ -1,14 +1,27 @@
-"""Room on the disk: asked for before long work starts, and told plainly where it runs out on the way."""
+"""Room on the disk, and the right to write there: asked for before long work starts, told plainly where it ends."""
 
 import errno
+import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.work.errors import UserError
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
-FULL_WORDS = ("No space left on device", "Disk quota exceeded")  # ffmpeg's
-MENDING = "free some space and run again: what is done is kept"
+ROOM = "free some space"
+FULL = {
+    errno.ENOSPC: ROOM,
+    errno.EDQUOT: ROOM,
+    errno.EFBIG: "allow larger files (ulimit -f)",
+    errno.EROFS: "mount it to be written to",
+}
+DENIED = {
+    errno.EACCES: "change its owner or permissions",
+    errno.EPERM: "change its owner or permissions",
+    errno.EEXIST: "a file is in the way of a folder: remove it",
+    errno.ENOTDIR: "a file is in the way of a folder: remove it",
+}
+MENDING = "and run again: what is done is kept"
 
 
 def require(folder: Path, need: int, what: str) -> None:
@@ -25,15 +38,25 @@ def require(folder: Path, need: int, what: str) -> None:
 
 
 def full(error: OSError) -> UserError | None:
-    """What to tell the user where `error` says that a disk is full; None for other errors."""
-    if error.errno not in FULL:
-        return None
-    return UserError(f"{error.filename or 'writing'}: {error.strerror}: {MENDING}")
+    """What to tell the user where `error` says that a disk takes no more; None for other errors."""
+    return _told(error, FULL)
+
+
+def barred(error: OSError) -> UserError | None:
+    """The same also where `error` says that the user may not do it. Of one video that would be the video's fault."""
+    return _told(error, FULL | DENIED)
 
 
 def full_in(log: str) -> UserError | None:
-    """The same from a program's log."""
-    return next((UserError(f"ffmpeg: {words}: {MENDING}") for words in FULL_WORDS if words in log), None)
+    """`full` from a program's log."""
+    words = {os.strerror(code): mending for code, mending in FULL.items()}
+    return next((UserError(f"ffmpeg: {said}: {words[said]} {MENDING}") for said in words if said in log), None)
+
+
+def _told(error: OSError, mending: Mapping[int, str]) -> UserError | None:
+    if (code := error.errno) is None or code not in mending:
+        return None
+    return UserError(f"{error.filename or 'writing'}: {error.strerror}: {mending[code]} {MENDING}")
 
 
 def _size(count: float) -> str:

@@ -1,4 +1,4 @@
-"""The two errors that the pipeline raises on purpose."""
+"""The errors that the pipeline raises on purpose."""
 
 
 class UserError(Exception):
@@ -7,3 +7,7 @@ class UserError(Exception):
 
 class VideoError(Exception):
     """Why one video cannot be used. It is listed with this cause in rejected.*, and the run goes on."""
+
+
+class Killed(VideoError):
+    """A program that worked on the video was killed from outside: the video may be good, and is tried once more."""

@@ -1,12 +1,18 @@
 """Files that are whole or absent, and where they are."""
 
+from __future__ import annotations
+
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.work.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd  # loaded where it is used: workers that only encode start half a second earlier
 
 
 def located(path: str) -> Path:
@@ -52,6 +58,25 @@ def whole_folder(path: Path) -> Iterator[Path]:
         part.rename(path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def read_parquet(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """A table that an earlier stage left, which must have these columns.
+
+    Raises: UserError where it is not there, or no such table.
+    """
+    import pandas as pd
+
+    try:
+        table = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found; run `dvc repro` to make it") from None
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: not a readable table ({reason}); delete it and run `dvc repro`") from None
+    if missing := [column for column in columns if column not in table]:
+        raise UserError(f"{path}: lacks the columns {', '.join(missing)}; delete it and run `dvc repro`")
+    return table
 
 
 def link(source: Path, target: Path) -> None:

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.aids.clone import clone as make_clone
 from tests.aids.clone import run
 from tests.evaluation.test_elsewhere import write_shards
+from tests.graph.conftest import Finished
 
 pytestmark = pytest.mark.slow
 
@@ -30,10 +30,8 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = make_clone(tmp_path_factory.mktemp("clone") / "add", SMALL)
-    run(folder, "dvc", "repro")
-    return folder
+def clone(finished: Finished) -> Path:
+    return finished.folder
 
 
 def would_run(folder: Path, change: tuple[str, ...], value: object) -> set[str]:

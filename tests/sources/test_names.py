@@ -47,9 +47,10 @@ def test_the_last_of_ten_million_frames_fits_too(tmp_path: Path) -> None:
     clip = names.of_people([LONG])[0] + "_999"
     files = {f"{'q' * QUALITY_LETTERS}.png": b"1", "raw.png": b"2", "json": b"{}"}
     with ShardWriter(tmp_path, 9) as writer:
-        writer.write("b0", f"{clip}__{clip}-{9_999_999:06d}", files, {"person": "p"})
-    row = read_index([tmp_path]).iloc[0]
-    assert read_sample(row["path"], row["offset"], row["bytes"]) == files
+        row = {"set": "s", "person": "p", "label": 1}
+        writer.write("b0", f"{clip}__{clip}-{9_999_999:06d}", files, row)
+    found = read_index([tmp_path]).iloc[0]
+    assert read_sample(found["path"], found["offset"], found["bytes"]) == files
 
 
 def test_what_fits_is_as_it_is_written() -> None:

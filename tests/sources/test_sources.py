@@ -207,7 +207,7 @@ def test_a_killed_download_goes_on_and_leaves_the_same_bytes(tmp_path: Path) -> 
     straight = start("a", "straight").check()
     scratch = tmp_path / "b/.scratch"
     first = start("b", "killed")
-    wait_until(lambda: cuts(scratch) >= 3 or first.ended(), 60)
+    wait_until(lambda: cuts(scratch) >= 3 or first.ended(), 180)
     first.kill()
     finished = cuts(scratch)
     assert 3 <= finished < 10 and not (tmp_path / "killed").exists()

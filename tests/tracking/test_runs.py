@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -133,3 +134,25 @@ def test_who_waits_for_the_local_stores_lock_does_not_wait_for_ever(
     with FileLock(root / "mlflow.db.lock"):
         log()
     assert "goes on without it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_locked_local_store_costs_one_line(
+    begun: bool, root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As by another program that holds it open; sqlite's own patience is 5 seconds, four times."""
+    file = root.parent / "plain.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{file}?timeout=0.05")
+    log()
+    holder = sqlite3.connect(file)
+    capfd.readouterr()
+    if begun:
+        with runs.track(SETTINGS, "toy", {}, {}) as run:
+            holder.execute("BEGIN EXCLUSIVE")
+            run.metrics({"loss": 1.0})
+    else:
+        holder.execute("BEGIN EXCLUSIVE")
+        log()
+    holder.close()
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "the stage goes on without it" in line and "database is locked" in line

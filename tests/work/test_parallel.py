@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.work import parallel
 from pipeline.work.errors import UserError, VideoError
 from pipeline.work.parallel import Rejected, map_videos
 
@@ -72,7 +74,7 @@ def test_workers_end_with_a_killed_stage(tmp_path: Path) -> None:
     wait_until(lambda: not any(alive(pid) for pid in workers))
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 90) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -92,3 +94,36 @@ def alive(pid: int) -> bool:
 
 def test_nothing_to_do() -> None:
     assert list(map_videos(half, [], what="halve")) == []
+
+
+def deadly(number: int, notes: Path, crowd: int = 0) -> float:
+    """Ends its process: at 5 always; at any where more than `crowd` are at work at once."""
+    if number == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if crowd:
+        (notes / f"{os.getpid()}.at").touch()
+        time.sleep(0.2)
+        if sum(alive(int(path.stem)) for path in notes.glob("*.at")) > crowd:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return number / 2
+
+
+def test_a_video_that_ends_its_worker_is_rejected_and_the_others_go_on(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As the kernel does where memory runs out. The others are kept, in order, whatever they were at."""
+    results = list(map_videos(partial(deadly, notes=tmp_path), range(12), workers=2, what="halve"))
+    lost = Rejected(5, "the process that worked on it ended twice, the second time alone (out of memory?)")
+    assert results == [lost if n == 5 else n / 2 for n in range(12)]
+    assert "halve: a worker process ended (out of memory?)" in capfd.readouterr().err
+
+
+def test_where_only_all_together_are_too_large_fewer_work_at_a_time(tmp_path: Path) -> None:
+    work = partial(deadly, notes=tmp_path, crowd=1)
+    assert list(map_videos(work, [1, 2, 3, 4], workers=2, what="halve")) == [0.5, 1, 1.5, 2]
+
+
+def test_where_every_worker_ends_the_stage_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "MOST_LOST", 2)
+    with pytest.raises(UserError, match=r"halve: each of 2 worker processes ended .*`workers: 1`"):
+        list(map_videos(partial(deadly, notes=tmp_path), [5] * 20, workers=2, what="halve"))

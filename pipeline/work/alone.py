@@ -1,0 +1,69 @@
+"""A stage outlives neither the dvc that started it nor shares its outs with another process.
+
+Where dvc alone is killed, as by the kernel when memory runs out, its stage would work on; the next `dvc repro` deletes
+the outs and starts the same stage again, and two processes would write into one folder.
+"""
+
+import fcntl
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from pipeline.work import disk
+from pipeline.work.errors import UserError
+
+STARTED_BY_DVC = "DVC_STAGE"  # dvc sets it for each stage
+SECONDS = 0.5  # between two looks
+
+
+def end_with_parent() -> None:
+    """End this process soon after the one that started it, where that is dvc. One started by hand goes on."""
+    if STARTED_BY_DVC not in os.environ:
+        return
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Be the only process of this machine that writes `out`; the kernel frees it from a process that is killed.
+
+    Raises: UserError where another one does, for what was deleted for this one may already be there again.
+    """
+    place = hashlib.sha256(os.fsencode(out.absolute())).hexdigest()[:16]
+    path = Path(os.environ.get("DVC_ROOT", "."), ".scratch", f"lock-{place}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    except OSError as error:
+        raise disk.barred(error) or error from None
+    with file:
+        if not _held(file, path):
+            raise UserError(
+                f"{out}: another process still writes it (a stage whose dvc was killed?); wait until it has ended, or "
+                "end it, and run again"
+            )
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _held(file: IO[str], path: Path) -> bool:
+    """Whether the lock on the file is ours now, and the file still the one at this path: its last holder removed it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.fstat(file.fileno()).st_ino == path.stat().st_ino
+    except (BlockingIOError, FileNotFoundError):
+        return False
