@@ -248,7 +248,7 @@ def test_what_was_looked_into_is_not_looked_into_again(tmp_path: Path, capsys: p
 
 
 def cuts(scratch: Path) -> int:
-    return len(list(scratch.glob("download-*/*.pickle")))
+    return len(list(scratch.glob("download-*/*.npz")))
 
 
 @pytest.mark.parametrize(
