@@ -89,7 +89,9 @@ def test_each_kind_of_leak_is_found_where_it_is_planted(run: tuple[Path, Params]
     alike = ["frames, seconds, rate", "encoder", "frame size", "place and size of the face"]
     untouched = found.loc["reenactment"][found.loc["reenactment"].index.isin(alike, level="features")]
     assert len(untouched) == 12 and (untouched[["auc", "pairs_right"]] == 0.5).all(axis=None)
-    assert "faceswap c40 frame size" in tables.said(found.reset_index())
+    said = tables.said(found.reset_index())
+    assert "faceswap c40 frame size" in said and tables.LEAK in said and tables.SMOOTHER in said
+    assert tables.LEAK not in tables.said(found.loc[["reenactment"]].reset_index())
 
 
 def test_the_border_is_that_of_the_crop(run: tuple[Path, Params], monkeypatch: pytest.MonkeyPatch) -> None:
