@@ -11,7 +11,7 @@ from pipeline.reporting.tables.table import Entry, Table, decimal
 TOLD = 0.01  # p from which on it is said
 BITS = ("file size", "bits of the pictures")
 SMOOTHER = (
-    "A forged region that is smoother than what it covers takes fewer bits: a trace of the forgery, not of how the files "
+    "A forged region that is smoother than what it covers takes fewer bits: a trace of the forgery, not of how files "
     "were made."
 )
 LEAK = "A detector could learn that in place of the face: it is a fault of the data."
