@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from pipeline.detectors.backbones.base import Backbone
@@ -57,7 +58,7 @@ def load(folder: Path) -> tuple[Backbone, Card]:
         model.load_state_dict(load_file(folder / WEIGHTS))
     except FileNotFoundError as error:
         raise UserError(f"{folder}: {Path(str(error.filename)).name} is missing; train the model again") from None
-    except (ValidationError, ValueError, RuntimeError) as error:
+    except (ValidationError, ValueError, RuntimeError, SafetensorError) as error:
         raise UserError(
             f"{folder}: not a model of this version: {str(error).splitlines()[0]}; train it again"
         ) from None
