@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.jobs.graph import SAME
 from pipeline.params.schema import READER, check
 from pipeline.work.errors import UserError
 from tests.aids.clone import clone
@@ -43,7 +44,7 @@ def test_a_stage_whose_names_no_file_bears_waits_for_the_check() -> None:
         unproved = names_in(stage["cmd"]) - names_in(" ".join(stage["deps"]))
         assert not unproved or CHECKED in stage["deps"], f"{name}: add {CHECKED} to its deps for {sorted(unproved)}"
     assert GRAPH["check"]["outs"] == [CHECKED] and not names_in(GRAPH["check"]["cmd"])
-    assert GRAPH["check"]["params"] == [{"params.yaml": None}]
+    assert GRAPH["check"]["params"] == [{"params.yaml": None}] and GRAPH["check"]["meta"] == {"leaves": SAME}
 
 
 @pytest.mark.parametrize("name", sorted(params_in_commands()))
