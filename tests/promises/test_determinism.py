@@ -24,8 +24,6 @@ SUMS = Path(__file__).with_name("sample_shards.sha256")
 # OpenCV's conversion to Lab, by which a faceswap takes its target's colours, rounds otherwise without these.
 LAB = {"AVX2": 11, "FMA3": 12}  # cv::CpuFeatures
 CELL = "mobilenet_v2-faceswap-c40-0"  # in the names of stages
-
-
 SHARDS = ("data/shards/original", "data/shards/faceswap")
 TRAINED = (
     "models/teacher/mobilenet_v2-faceswap-raw-s0/fold0", "models/add/mobilenet_v2-faceswap-c40-s0/fold0",
@@ -33,10 +31,13 @@ TRAINED = (
 )  # fmt: skip
 
 
+def recorded(lock: str) -> dict[str, str]:
+    return {out["path"]: out["md5"] for stage in yaml.safe_load(lock)["stages"].values() for out in stage["outs"]}
+
+
 def outs(lock: str, paths: tuple[str, ...]) -> list[str]:
-    """The hash that a dvc.lock records of each of the stages' outs; none is the whole sample's, which git has."""
-    known, found = ({out["path"]: out["md5"] for stage in yaml.safe_load(text)["stages"].values() for out in stage["outs"]}
-                    for text in ((ROOT / "dvc.lock").read_text(), lock))  # fmt: skip
+    """The hash that a dvc.lock records of each out; none is that of the whole sample, which the clone began with."""
+    known, found = recorded((ROOT / "dvc.lock").read_text()), recorded(lock)
     assert not any(known.get(path) == found[path] for path in paths)
     return [found[path] for path in paths]
 
