@@ -9,7 +9,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 STAMP := $(VENV)/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro plan preset test proof faults lint
+.PHONY: help setup repro plan preset test proof faults lint audit sbom
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -54,3 +54,11 @@ proof: setup  ## the paper's whole grid on a made-up FaceForensics++: every cell
 
 faults: setup  ## the small graph, killed at 20 drawn moments across all stages: the same bytes as undisturbed
 	$(BIN)/python -m pytest -m faults -s
+
+audit: setup  ## known weaknesses of the packages in requirements.lock (says so where no service answers)
+	@$(BIN)/python .ci/audit.py requirements.lock
+
+sbom: setup  ## the packages in requirements.lock as CycloneDX: reports/sbom.json
+	@mkdir -p reports
+	@$(BIN)/python .ci/sbom.py requirements.lock > reports/sbom.json.part && mv reports/sbom.json.part reports/sbom.json
+	@echo reports/sbom.json

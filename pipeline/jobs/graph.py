@@ -12,14 +12,21 @@ from pipeline.work.errors import UserError
 Graph = dict[str, set[str]]  # stage -> the stages that it depends on
 # What a stage may say under `meta: uses` in dvc.yaml; one that says nothing is a process of one core.
 NETWORK, CORES, DEVICE = "network", "cores", "device"
+SAME = "the same"  # under `meta: leaves`: what the stage leaves never changes, so nothing runs again for it
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The stages of dvc.yaml. uses: NETWORK, CORES (all of them), DEVICE (a GPU where there is one), or None."""
+    """The stages of dvc.yaml. uses: NETWORK, CORES (all of them), DEVICE (a GPU where there is one), or None.
+    constant: those that leave the same whatever they are run on."""
 
     graph: Graph
     uses: dict[str, str | None]
+    constant: frozenset[str] = frozenset()
+
+    def due(self, changed: Iterable[str]) -> set[str]:
+        """The stages that have to run: those that changed, and what depends on what they leave."""
+        return downstream({name: needs - self.constant for name, needs in self.graph.items()}, changed)
 
 
 def load_pipeline() -> Pipeline:
@@ -28,7 +35,8 @@ def load_pipeline() -> Pipeline:
         found = repo.index.graph
         graph = {stage.addressing: {other.addressing for other in found.successors(stage)} for stage in found}
         uses = {stage.addressing: (stage.meta or {}).get("uses") for stage in found}
-        return Pipeline(graph, uses)
+        constant = frozenset(stage.addressing for stage in found if (stage.meta or {}).get("leaves") == SAME)
+        return Pipeline(graph, uses, constant)
 
 
 def changed() -> set[str]:

@@ -9,7 +9,7 @@ import torch
 
 from pipeline.detectors.device import device
 from pipeline.jobs import amounts
-from pipeline.jobs.graph import changed, downstream, load_pipeline
+from pipeline.jobs.graph import changed, load_pipeline
 from pipeline.jobs.measuring import measure
 from pipeline.jobs.scheduling import Machine
 from pipeline.params.cells import Cell, expected, pooled
@@ -23,7 +23,7 @@ HOUR, GB = 3600, 1e9
 def plan(params: Params, machine: Machine) -> str:
     """The plan as text. It measures a step of every kind of training, which takes a minute or a few on a CPU."""
     pipeline = load_pipeline()
-    todo = downstream(pipeline.graph, changed())
+    todo = pipeline.due(changed())
     known, cells = amounts.videos(params), expected(params) + pooled(params)
     lines = [f"stages     {len(pipeline.graph)}, of which {len(todo)} have to run: {_counted(todo)}"]
     lines += [f"trainings  {len(cells) * len(params.folds)}: {len(cells)} models in {len(params.folds)} folds"]

@@ -19,7 +19,7 @@ def reproduce(machine: Machine) -> int:
     At the end a plain `dvc repro` checks the whole graph.
     """
     pipeline = load_pipeline()
-    todo = downstream(pipeline.graph, changed())
+    todo = pipeline.due(changed())
     print(f"jobs: {len(todo)} of {len(pipeline.graph)} stages to run; {machine}", file=sys.stderr, flush=True)
     with _warm(machine, any(pipeline.uses[name] == DEVICE for name in todo)) as told:
         failed = side_by_side(pipeline.graph, pipeline.uses, todo, machine, partial(_run, machine, told))

@@ -39,7 +39,7 @@ def apply(name: str, params: Path = PARAMS, presets: Path = PRESETS) -> str:
 def read(name: str, root: Path = Path()) -> Params:
     """The params with a preset in them. root: the repository's. Raises: UserError as above."""
     presets = root / PRESETS
-    return check(READER.load(text(name, root / PARAMS, presets)), presets / f"{name}.yaml")
+    return _checked(text(name, root / PARAMS, presets), presets / f"{name}.yaml")
 
 
 def text(name: str, params: Path = PARAMS, presets: Path = PRESETS) -> str:
@@ -64,8 +64,15 @@ def text(name: str, params: Path = PARAMS, presets: Path = PRESETS) -> str:
     yaml.dump(base, out)
     _, _, body = out.getvalue().partition("\n\n")  # in place of the sample's own heading
     merged = f"{head}# The sample again: git restore {params.name}\n\n{body}"
-    check(READER.load(merged), file)
+    _checked(merged, file)
     return merged
+
+
+def _checked(merged: str, file: Path) -> Params:
+    try:
+        return check(READER.load(merged), file)
+    except YAMLError as error:  # such as a tag, which the reader that keeps comments lets pass
+        raise UserError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
 
 
 def _null(representer: Any, value: None) -> Any:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.crops.shards import read_index
-from pipeline.params.cells import ABLATIONS, ADD
+from pipeline.params.cells import ABLATIONS, ADD, RAW
 from pipeline.params.cells import pooled as pooled_cells
 from pipeline.params.schema import Params
-from pipeline.reporting import crossing, robustness, verdicts
+from pipeline.reporting import crossing, robustness, shortcuts, verdicts
 from pipeline.reporting.comparison import Comparisons
 from pipeline.reporting.figures import crops, curves, plots, reliability
 from pipeline.reporting.figures import cross as cross_figures
@@ -28,6 +28,7 @@ from pipeline.reporting.tables import data as data_tables
 from pipeline.reporting.tables import paper as paper_tables
 from pipeline.reporting.tables import pooled as pooled_tables
 from pipeline.reporting.tables import results as result_tables
+from pipeline.reporting.tables import shortcuts as shortcut_tables
 from pipeline.reporting.tables import stress as stress_tables
 from pipeline.reporting.tables.table import Table
 from pipeline.work.files import whole
@@ -74,6 +75,7 @@ def build(
     index = read_index([shards / name for name in params.sets])
     rejected = data_tables.read_rejected([shards / name for name in params.sets])
     encoded = encodings.read(raw, compressed, params.sets, params.compressions)
+    told = shortcuts.measure(raw, compressed, index, (RAW, *params.compressions))
     histories = curves.histories(results)
     sections = [
         _results(results, comparisons, params, elsewhere.tables(cells, results, params)),
@@ -83,7 +85,12 @@ def build(
         _probabilities(results, stressed, params),
         *_verdicts(judged, params),
         _paper(results, params),
-        _data(index, rejected, encodings.block(encoded), params),
+        _data(
+            index,
+            rejected,
+            [encodings.block(encoded), *shortcut_tables.blocks(told, (RAW, *params.compressions))],
+            params,
+        ),
         _training(histories),
         *_gallery(gallery, results),
         Section("Credits", [data_tables.credits(raw / "original/manifest.csv")]),
@@ -177,13 +184,13 @@ def _paper(results: Results, params: Params) -> Section:
     return Section("Beside the paper", [Note(text), *tables])
 
 
-def _data(index: pd.DataFrame, rejected: pd.DataFrame, encoded: Table | Note, params: Params) -> Section:
-    qualities = ("raw", *params.compressions)
+def _data(index: pd.DataFrame, rejected: pd.DataFrame, told: Sequence[Table | Note], params: Params) -> Section:
+    qualities = (RAW, *params.compressions)
     sheets = [crops.sheet(index, name, qualities) for name in params.manipulations]
     strongest = max(params.compressions, key=lambda name: params.crf[name], default=None)
     spectra = [crops.spectra(index, params.sets, strongest)] if strongest else []
     tables = [data_tables.counts(index, rejected, params.sets), data_tables.rejects(rejected)]
-    return Section("Data", [*tables, encoded, *(sheet for sheet in sheets if sheet), *spectra])
+    return Section("Data", [*tables, *told, *(sheet for sheet in sheets if sheet), *spectra])
 
 
 def _gallery(folder: Path | None, results: Results) -> list[Section]:

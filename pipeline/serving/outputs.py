@@ -100,6 +100,9 @@ COLUMNS = (
 )  # fmt: skip
 
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that spreadsheets work out
+
+
 def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     """One row a file, of what `as_dict` gave."""
     buffer = io.StringIO()
@@ -110,19 +113,25 @@ def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _row(found: Mapping[str, Any]) -> dict[str, Any]:
+    # A spreadsheet would take a name such as =1+1.mp4 for a formula, and work it out; ./ before it means the same file.
+    file = f"./{found['file']}" if found["file"].startswith(FORMULA) else found["file"]
     if "error" in found:
-        return {"file": found["file"], "error": found["error"]}
-    plain = {key: found[key] for key in ("file", "verdict", "probability_fake", "score", "reason")}
-    return plain | {
-        "warnings": "; ".join(found["warnings"]),
-        "frames_looked_at": found["frames"]["looked_at"],
-        "frames_with_face": found["frames"]["with_face"],
-        "people": len(found["tracks"]),
-        "detector": found["detector"]["name"],
-        "trained_at": found["detector"]["trained_at"],
-        "codec": found["quality"]["codec"],
-        "crf": found["quality"]["crf"],
-    }
+        return {"file": file, "error": found["error"]}
+    plain = {key: found[key] for key in ("verdict", "probability_fake", "score", "reason")}
+    return (
+        {"file": file}
+        | plain
+        | {
+            "warnings": "; ".join(found["warnings"]),
+            "frames_looked_at": found["frames"]["looked_at"],
+            "frames_with_face": found["frames"]["with_face"],
+            "people": len(found["tracks"]),
+            "detector": found["detector"]["name"],
+            "trained_at": found["detector"]["trained_at"],
+            "codec": found["quality"]["codec"],
+            "crf": found["quality"]["crf"],
+        }
+    )
 
 
 def _thresholds(outcome: Judgement) -> dict[str, float]:

@@ -1,8 +1,10 @@
 """Which files a user's folder holds: those of linked folders too, each once, and a cause for what is left out."""
 
+import hashlib
 import os
 import stat
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -54,6 +56,22 @@ def find(root: Path) -> Found:
             links += _follow(root, path, found, entered)
         except OSError as error:
             found.left_out[path] = _cause(root / path, error)
+    return found
+
+
+def twins(paths: Iterable[Path]) -> dict[Path, Path]:
+    """The files that have the bytes of an earlier one, and which: a copy would let one video count as two people's."""
+    sizes: dict[int, list[Path]] = {}
+    for path in paths:
+        sizes.setdefault(path.stat().st_size, []).append(path)
+    found: dict[Path, Path] = {}
+    for alike in sizes.values():
+        first: dict[bytes, Path] = {}
+        for path in alike if len(alike) > 1 else ():
+            with suppress(OSError), path.open("rb") as file:  # one that may not be read is told of elsewhere
+                kept = first.setdefault(hashlib.file_digest(file, "sha256").digest(), path)
+                if kept != path:
+                    found[path] = kept
     return found
 
 

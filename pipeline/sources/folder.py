@@ -13,7 +13,7 @@ from pipeline.params.sources import NAME_LETTERS
 from pipeline.sources import names
 from pipeline.sources.buckets import assign
 from pipeline.sources.clips import Clip, Refused, spread
-from pipeline.sources.finding import find
+from pipeline.sources.finding import find, twins
 from pipeline.sources.looking import compare, look
 from pipeline.sources.names import readable
 from pipeline.sources.people import People
@@ -88,6 +88,10 @@ class FolderSource:
         files = found.once(people.listed)
         causes = dict(found.left_out)
         infos: dict[str, VideoInfo] = {}
+        copies = twins(self.root / file for file in files)
+        for file in [file for file in files if self.root / file in copies]:
+            files.remove(file)
+            causes[file] = f"the same bytes as {readable(copies[self.root / file].name)}, which is used in its place"
         paths = [self.root / file for file in files]
         looks = look("videos", paths, names.of_files(files), self.workers)
         for file, info in zip(files, looks, strict=True):

@@ -42,7 +42,7 @@ class People:
             return None
         if self._option == FOLDERS:
             return "lies in no folder of a person (folder.people: folders)"
-        return f"{readable(file)} {'has no person' if file in self._listed else 'is not listed'} in folder.people"
+        return f"folder.people {'names no person for' if file in self._listed else 'does not list'} {readable(file)}"
 
     def _said(self, file: str) -> str:
         if self._option == FOLDERS:

@@ -82,7 +82,7 @@ def map_videos(
     succeeded = False
     for item, outcome in zip(items, progress(outcomes, len(items), what), strict=True):
         if isinstance(outcome, _Stored):
-            outcome = resume.load(outcome.place)
+            outcome = resume.load(outcome.place, function)
         if isinstance(outcome, VideoError):
             yield Rejected(item, str(outcome))
         elif isinstance(outcome, UserError):
@@ -169,7 +169,7 @@ class _Call:
 def _kept(call: _Call) -> Outcome:
     assert call.place is not None
     try:
-        return resume.load(call.place)
+        return resume.load(call.place, call.function)
     except LookupError:
         return call()
 

@@ -6,17 +6,17 @@ whoever worked it out, this process or a node of a cluster, writes it himself: o
 
 import hashlib
 import os
-import pickle
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from pipeline.work import kept
 from pipeline.work.files import whole
 
-DONE = ".pickle"
+DONE = ".npz"
 CODE = "pipeline."
 
 
@@ -123,15 +123,19 @@ class Findings:
 def store(place: Path, result: object) -> None:
     """Keep the result of one video."""
     with whole(place) as part:
-        part.write_bytes(pickle.dumps(result))
+        part.write_bytes(kept.pack(result))
 
 
-def load(place: Path) -> Any:
-    """What `store` kept. Raises: LookupError where the file is damaged, as it may be after a loss of power."""
+def load(place: Path, function: Callable[..., Any]) -> Any:
+    """What `store` kept of what `function` returned.
+
+    Raises: LookupError where the file is damaged, as it may be after a loss of power, or not of this program.
+    """
     try:
-        return pickle.loads(place.read_bytes())
-    except (pickle.UnpicklingError, EOFError, AttributeError, ValueError) as error:
-        print(f"{place}: damaged ({error}); the video is done again", file=sys.stderr)
+        return kept.unpack(place.read_bytes(), function)
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        print(f"{place}: damaged ({reason}); the video is done again", file=sys.stderr)
         raise LookupError from error
 
 

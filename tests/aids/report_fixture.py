@@ -2,6 +2,7 @@
 
 import io
 import json
+import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -161,19 +162,32 @@ def write_shards(folder: Path, sets: Iterable[str], compressions: Iterable[str],
 
 
 def write_manifests(raw: Path, compressed: Path, params: Params, published: Iterable[str] = ()) -> None:
-    """What download, forge and compress tell of the videos; published: the sets that are as a data set brings them."""
+    """What download, forge and compress leave of the videos, the files without pictures; published: the sets that are
+    as a data set brings them."""
     for name in params.sets:
         about = {"file": "x.mp4"} | ({"codec": "mpeg4", "pix_fmt": "yuv444p"} if name in published else {})
         common = {"parameters": json.dumps(about), "source": "package_one 1.0: Some & Sons", "licence": "CC BY 4.0"}
-        rows = pd.DataFrame([{"video": f"{p}-{c}", "person": p, **common} for p in PEOPLE for c in range(2)])
+        common |= {"frames": 50, "fps": 25.0, "width": 96, "height": 80}
+        end = "" if name == "original" else "-fake"
+        rows = pd.DataFrame([{"video": f"{p}-{c}{end}", "person": p, **common} for p in PEOPLE for c in range(2)])
         (raw / name).mkdir(parents=True)
         rows.to_csv(raw / name / "manifest.csv", index=False)
         for quality in params.compressions:
             (compressed / name / quality).mkdir(parents=True)
-            here = rows[["video"]].assign(origin="encoded", codec="h264", pix_fmt="yuv420p", crf=1)
+            about_files = rows[["video", "frames", "fps", "width", "height"]]
+            here = about_files.assign(origin="encoded", codec="h264", pix_fmt="yuv420p", crf=1)
             if name in published and quality == "c23":  # but for one, which was not there
                 here.loc[1:, ["origin", "pix_fmt"]] = ["published", "yuv422p"]
             here.to_csv(compressed / name / quality / "encoding.csv", index=False)
+        for folder in (raw / name, *(compressed / name / quality for quality in params.compressions)):
+            for video in rows["video"]:
+                (folder / f"{video}.mp4").write_bytes(mp4(1000 + hash_of(video) % 500))
+
+
+def mp4(pictures: int, rest: int = 40) -> bytes:
+    """A file of as many bytes in its box mdat, and of as many others."""
+    boxes = ((b"moov", rest), (b"mdat", pictures))
+    return b"".join(struct.pack(">I4s", size, name) + bytes(size - 8) for name, size in boxes)
 
 
 def hash_of(text: str) -> int:

@@ -98,12 +98,12 @@ def test_one_model_for_every_quality_is_tested_on_each(clone: Path) -> None:
 
 def test_beta_runs_the_add_students_and_nothing_else(clone: Path) -> None:
     changed = would_run(clone, ("beta",), 20.0)
-    assert {name.split("@")[0] for name in changed} == {"student", "report"}
+    assert {name.split("@")[0] for name in changed} == {"check", "student", "report"}
 
 
 def test_a_methods_weight_runs_that_method_alone(clone: Path) -> None:
     changed = would_run(clone, ("distill", "at", "weight"), 3.0)
-    assert {name.split("-")[0] for name in changed} == {"distilled@at", "report"}
+    assert {name.split("-")[0] for name in changed} == {"check", "distilled@at", "report"}
 
 
 def test_every_training_is_an_mlflow_run(clone: Path) -> None:
@@ -120,5 +120,5 @@ def test_every_training_is_an_mlflow_run(clone: Path) -> None:
 def test_other_data_are_tested_on_and_nothing_else_runs(clone: Path, tmp_path: Path) -> None:
     write_shards(tmp_path / "shards", ["p1", "p2"], size=72)
     said = run(clone, "dvc", "exp", "run", "-S", f"elsewhere=[{{name: other, shards: {tmp_path / 'shards'}}}]")
-    assert re.findall(r"Running stage '(.*)'", said) == ["elsewhere@data0", "report"]
+    assert re.findall(r"Running stage '(.*)'", said) == ["check", "elsewhere@data0", "report"]
     assert "On data that no model saw: other" in (clone / "reports/report.md").read_text()

@@ -92,7 +92,7 @@ EVALUATIONS = {name for name in GRAPH if name.startswith("evaluate_")} | {"elsew
     ("file", "stages"),
     [
         ("pipeline/work/parallel.py", set()),
-        ("pipeline/params/schema.py", set()),
+        ("pipeline/params/schema.py", {"check"}),
         ("pipeline/fetching/cache.py", set()),
         ("pipeline/tracking/runs.py", set()),
         ("pipeline/jobs/scheduling.py", set()),

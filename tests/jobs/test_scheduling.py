@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pipeline.jobs.graph import Graph, downstream, height
+from pipeline.jobs.graph import Graph, Pipeline, downstream, height
 from pipeline.jobs.machine import environment, find, usable
 from pipeline.jobs.scheduling import Machine, Place, side_by_side
 from pipeline.params.schema import load
@@ -150,3 +150,11 @@ def test_cores_of_the_gpus_are_left_to_them(monkeypatch: pytest.MonkeyPatch) -> 
 def test_nodes_of_a_cluster_have_cores_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert environment(Machine(4, (None, None)), Place("device", 0)) == {}
+
+
+def test_nothing_runs_again_for_a_stage_that_leaves_the_same() -> None:
+    graph: Graph = {"check": set(), "train": {"check"}, "other": {"check"}, "report": {"train", "other"}}
+    pipeline = Pipeline(graph, dict.fromkeys(graph), frozenset({"check"}))
+    assert pipeline.due({"check"}) == {"check"}
+    assert pipeline.due({"check", "train"}) == {"check", "train", "report"}
+    assert Pipeline(graph, dict.fromkeys(graph)).due({"check"}) == set(graph)

@@ -91,6 +91,14 @@ def test_a_page_stands_alone(shipped: Run, tmp_path: Path) -> None:
     assert page.count("<circle") == 6 and "6 looked at, a face in 6" in page
 
 
+def test_no_name_is_a_tag_on_a_verdicts_page(shipped: Run, tmp_path: Path) -> None:
+    named = tmp_path / "<img src=x onerror=alert(1)>' onload=\"y.mp4"
+    shutil.copy(shipped.video("v0"), named)
+    assert predict(shipped, named, "--page", tmp_path / "p.html") == 0
+    page = (tmp_path / "p.html").read_text()
+    assert "&lt;img src=x onerror" in page and "<img src=x" not in page and '" onload' not in page
+
+
 def test_an_annotated_video_has_every_frame_and_a_box(shipped: Run, tmp_path: Path) -> None:
     source, out = shipped.video("v0"), tmp_path / "a.mp4"
     assert predict(shipped, source, "--annotate", out, "--heat") == 0

@@ -35,7 +35,7 @@ def make(tmp_path: Path) -> Make:
     def people(count: int, **changes: object) -> Params:
         for number in range(count):
             images = (np.full((48, 64, 3), 9 * frame, np.uint8) for frame in range(12))
-            write_video(tmp_path / f"videos/p{number}.mp4", images, 25, (64, 48))
+            write_video(tmp_path / f"videos/p{number}.mp4", images, 25, (64, 48), metadata={"comment": str(number)})
         folder = {"source": "folder", "folder.path": str(tmp_path / "videos"), "folder.clip_frames": None}
         return load(write_params(tmp_path, workers=1, **folder, **changes))
 

@@ -128,7 +128,7 @@ subprocess.Popen = Noted
 
 
 def done(scratch: Path) -> int:
-    return len(list(scratch.glob("*/*.pickle")))
+    return len(list(scratch.glob("*/*.npz")))
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -151,7 +151,7 @@ def test_only_what_is_not_kept_is_done_again(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="six"), Scratch("halve", tmp_path, {"by": 2}, []) as scratch:
         list(map_videos(work, range(9), workers=1, what="halve", keep=scratch))
     (tmp_path / "mended").touch()
-    (scratch.folder / "1.pickle").write_bytes(b"torn")
+    (scratch.folder / "1.npz").write_bytes(b"torn")
     with Scratch("halve", tmp_path, {"by": 2}, []) as scratch:
         assert list(map_videos(work, range(9), workers=1, what="halve", keep=scratch)) == expected
     assert (tmp_path / "calls.txt").read_text().split() == [*"0123456", *"1678"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from pipeline.reporting.figures.overview import Figure
 from pipeline.reporting.page.verdict import CLAIM, Verdict
@@ -60,7 +60,7 @@ class Page:
     def _render(self, template: str, images: Mapping[str, str]) -> str:
         environment = Environment(
             loader=PackageLoader("pipeline.reporting.page"),
-            autoescape=lambda name: bool(name and ".html" in name),
+            autoescape=select_autoescape(["html.j2"]),
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,

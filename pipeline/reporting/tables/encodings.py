@@ -32,6 +32,19 @@ def read(raw: Path, compressed: Path, sets: Sequence[str], compressions: Sequenc
     return counted.loc[places.sort_values(["set", "quality"], kind="stable").index].reset_index(drop=True)
 
 
+def every(raw: Path, compressed: Path | None = None) -> pd.DataFrame:
+    """A row (video, frames, fps, width, height, encoder) a video of a set, as text; encoder: its origin, codec, format.
+
+    raw: the set's folder; compressed: that of the quality in question, None for raw itself. Raises UserError.
+    """
+    columns = ["video", "frames", "fps", "width", "height"]
+    if compressed is None:
+        table = _csv(raw / "manifest.csv", columns)
+        return table.assign(encoder=[" ".join(found) for found in _raw(raw / "manifest.csv")])
+    table = _csv(compressed / "encoding.csv", [*columns, *KEYS[2:]])
+    return table[columns].assign(encoder=table[KEYS[2:]].agg(" ".join, axis=1))
+
+
 def block(counted: pd.DataFrame) -> Table | Note:
     """A table, or a line where all was encoded here alike."""
     kinds = set(counted[KEYS[2:]].itertuples(index=False, name=None))

@@ -1,11 +1,13 @@
 """One table, four forms: HTML (by the page's template), markdown, CSV, LaTeX (booktabs)."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
+TAG = re.compile(r"<(?=[A-Za-z/!?])")
 MISSING = "missing"
 NOTHING = "–"
 
@@ -53,7 +55,7 @@ class Table:
             names = [f"{label} {name}".strip() for label, name in zip(labels, names, strict=True)]
         lines = [names, [":--" if i < self.left else "--:" for i in range(len(names))]]
         lines += [[f"**{e.text}**" if e.best else e.text for e in row] for row in self.rows]
-        return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
+        return "\n".join("| " + " | ".join(_marked_down(cell) for cell in line) + " |" for line in lines)
 
     def latex(self) -> str:
         """A tabular for a document that loads booktabs."""
@@ -70,6 +72,11 @@ class Table:
                 start += span
         lines += [_line(Entry(name) for name in self.header), r"\midrule", *map(_line, self.rows)]
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+
+
+def _marked_down(text: str) -> str:
+    """As markdown shows it in a table; what could be a tag of HTML, as in the name of a file, is none."""
+    return TAG.sub("&lt;", text.replace("|", r"\|").replace("\n", " "))
 
 
 def escape(text: str) -> str:
