@@ -7,7 +7,7 @@ import json
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -51,7 +51,7 @@ def embedding(fold: int, one: Seen) -> list[float]:
 class Knowing(Watching):
     """It answers by what a crop is and by its own fold."""
 
-    met: list[tuple[int, Seen]] = []  # by all of them
+    met: ClassVar[list[tuple[int, Seen]]] = []  # by all of them
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What fit joins: which crops of whom each network sees and in which mode, and that every number of params gets through.
+"""What fit joins: which crops of whom each network sees, in which mode, and that every number of params gets through.
 
 The crops tell what they are (tests/aids/coded.py), so a wrong quality, person, window, flip or mode shows.
 """
@@ -232,7 +232,7 @@ def paths(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def test_only_the_very_same_training_goes_on(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another seed, fold, recipe, section of params, teacher or shard has a checkpoint of its own; none is left over."""
+    """Another seed, fold, recipe, section of params, teacher or shard has a checkpoint of its own; none is left."""
     found = paths(monkeypatch)
     params = load(write_params(tmp_path, **SMALL | {"train.epochs": 1, "train.validations_per_epoch": 1}))
     longer = params.train.model_copy(update={"lr": 0.5})
