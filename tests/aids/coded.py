@@ -51,7 +51,7 @@ class Watching(Toy):
         self.batches: list[list[Seen]] = []
 
     def forward(self, images: Tensor) -> Features:
-        self.batches.append([read(image, self.training) for image in images.detach()])
+        self.batches.append(read(images, self.training))
         return super().forward(images)
 
     def seen(self, training: bool) -> list[Seen]:
@@ -67,14 +67,16 @@ def picture(person: str, name: str, frame: int, quality: str) -> np.ndarray:
     return image
 
 
-def read(image: Tensor, training: bool) -> Seen:
-    """What a normalised image (3, SIZE, SIZE) is."""
-    red, green, blue = ((image * 0.5 + 0.5) * 255).round().int().tolist()
-    code, frame = divmod(red[0][0], FRAMES)
-    columns = [value % 80 for value in green[0]]
-    person, name = list(PEOPLE)[code // len(SETS)], SETS[code % len(SETS)]
-    flipped = columns[0] > columns[-1]
-    return Seen(person, name, frame, QUALITIES[green[0][0] // 80], min(columns), blue[0][0], flipped, training)
+def read(images: Tensor, training: bool) -> list[Seen]:
+    """What the normalised images of a batch (B, 3, SIZE, SIZE) are, by their upper corners."""
+    corners = ((images.detach()[:, :, 0, [0, -1]] * 0.5 + 0.5) * 255).round().int()  # (B, 3, 2)
+    found = []
+    for (red, _), (first, last), (top, _) in corners.tolist():
+        code, frame = divmod(red, FRAMES)
+        person, name = list(PEOPLE)[code // len(SETS)], SETS[code % len(SETS)]
+        quality, left = QUALITIES[first // 80], min(first, last) % 80
+        found.append(Seen(person, name, frame, quality, left, top, first > last, training))
+    return found
 
 
 def write_shards(folder: Path, qualities: Sequence[str] = QUALITIES) -> Path:
