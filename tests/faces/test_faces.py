@@ -1,8 +1,10 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from pipeline.faces import search
 from pipeline.faces.search import Face, detect, detect_near, landmarks, square_box
 from pipeline.work.errors import UserError
 from tests.aids.faces68 import draw, face68
@@ -69,3 +71,33 @@ def test_an_unreadable_landmark_model_is_named(tmp_path: Path):
 )
 def test_square_box(face: Face, frame: tuple[int, int], expected: tuple[int, int, int]):
     assert square_box(face, *frame, enlarge=1.3) == expected
+
+
+class Dot:
+    """In place of dlib's predictor: all 68 landmarks on the brightest pixel of the patch that it is given."""
+
+    def __call__(self, patch: np.ndarray, box: object) -> "Dot":
+        y, x = np.unravel_index(patch.sum(axis=2).argmax(), patch.shape[:2])
+        self.found = SimpleNamespace(x=int(x), y=int(y))
+        return self
+
+    def parts(self) -> list[SimpleNamespace]:
+        return [self.found] * 68
+
+
+@pytest.mark.parametrize("face", [Face(100, 80, 200, 180), Face(10, 20, 74, 84), Face(250, 150, 330, 230)])
+def test_landmarks_come_back_in_the_frames_coordinates(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the face lies, also at the frame's edge, and at whatever scale it was looked at."""
+    monkeypatch.setattr(search, "_predictor", lambda model: Dot())
+    for x, y in ((face.left + 12, face.top + 31), (face.left + 50, face.bottom - 20)):
+        frame = np.zeros((240, 320, 3), np.uint8)
+        frame[int(y) - 1 : int(y) + 2, int(x) - 1 : int(x) + 2] = 100
+        frame[int(y), int(x)] = 255
+        points = landmarks(frame, face, Path("unused.dat"))
+        assert points.shape == (68, 2)
+        np.testing.assert_allclose(points[0], (int(x), int(y)), atol=0.75)
+
+
+def test_landmarks_of_a_face_outside_the_frame_are_none() -> None:
+    with pytest.raises(ValueError, match="outside"):
+        landmarks(np.zeros((240, 320, 3), np.uint8), Face(900, 80, 1000, 180), Path("unused.dat"))
