@@ -161,6 +161,17 @@ def test_select_last_runs_to_the_end() -> None:
     assert not outcome.stopped_early and outcome.selected_step == 18
 
 
+def test_a_plateau_is_one_of_the_validation_loss_where_there_is_validation() -> None:
+    """It stays as it is while the training's own falls: the rate is cut. Without validation the latter counts."""
+    settings = {"schedule": "plateau", "epochs": 5, "validations_per_epoch": 3, "lr": 0.02}
+    seed_everything(0)
+    _, outcome = train(Classification(Toy(), "raw"), scripted([0.5] * 15), **settings)
+    assert outcome.history[-1]["train_loss"] < outcome.history[0]["train_loss"]
+    assert [row["lr"] for row in outcome.history[::14]] == pytest.approx([0.02, 0.002])
+    _, outcome = train(Classification(Toy(), "raw"), **settings)
+    assert {row["lr"] for row in outcome.history} == {0.02}
+
+
 @pytest.mark.parametrize("schedule", ["one_cycle", "plateau", "constant"])
 def test_a_killed_training_resumes_to_the_same_bits(schedule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.training.trainer.CHECKPOINT_SECONDS", 0.0)

@@ -86,6 +86,7 @@ def test_the_teacher_sees_raw_crops_and_the_student_the_same_ones_compressed(
     student, teacher = task.student, task.teacher
     ours, theirs = student.seen(training=True), teacher.seen(training=False)
     assert {one.quality for one in theirs} == {"raw"} and not teacher.seen(training=True)
+    assert not any(parameter.requires_grad for parameter in teacher.parameters())
     assert {one.quality for one in ours} == {"c40"}
     assert [(one.crop, one.window) for one in ours] == [(one.crop, one.window) for one in theirs]
     who = roles(tmp_path, number)
