@@ -1,6 +1,7 @@
-"""What all tests share: scratch folders of their own, params parsed once, and a cluster of two local nodes."""
+"""What all tests share: one thread, scratch folders of their own, params parsed once, a cluster of two local nodes."""
 
 import copy
+import os
 from collections.abc import Iterator
 from functools import lru_cache
 from types import SimpleNamespace
@@ -9,6 +10,9 @@ from typing import Any
 import pytest
 
 from pipeline.params import schema
+
+# Before torch is loaded: toys gain nothing from more threads, and on a shared machine they wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session", autouse=True)
