@@ -29,7 +29,7 @@ from tests.aids.report_fixture import write_params
 
 SMALL = {
     "model": {"image_size": coded.SIZE, "pretrained": False}, "crop.size": coded.STORED, "train.freeze_stages": 0,
-    "evaluation": {"batch_size": 7, "bootstrap": 100, "seed": 0}, "grid.baselines": [],
+    "evaluation": {"batch_size": 7, "bootstrap": 120, "seed": 3}, "grid.baselines": [],
     "stress.methods": [], "stress.degradations": [], "cross.methods": [],
 }  # fmt: skip
 FOLDS = (0, 1, 2)
