@@ -207,11 +207,11 @@ def test_an_exploding_loss_stops_with_its_name_and_keeps_the_checkpoint(monkeypa
 
 
 class Exploding(Classification):
-    """At its sixth batch a loss is infinite whose gradients are finite, as are all others."""
+    """At its sixth batch these losses come to the others, without gradients of their own."""
 
-    def __init__(self) -> None:
+    def __init__(self, **losses: float) -> None:
         super().__init__(Toy(), "raw")
-        self.calls = 0
+        self.calls, self.losses = 0, losses
         self.before: dict[str, torch.Tensor] = {}
 
     def forward(self, images: Any, labels: Any, warmup: bool = False) -> Terms:
@@ -219,18 +219,27 @@ class Exploding(Classification):
         self.calls += 1
         if self.calls == 6:
             self.before = {name: value.clone() for name, value in self.student.named_parameters()}
-            terms.losses["frequency"] = torch.tensor(torch.inf)
+            terms.losses |= {name: torch.tensor(value) for name, value in self.losses.items()}
         return terms
 
 
 @pytest.mark.parametrize("fused", [False, True])
 @pytest.mark.parametrize("amp", ["off", "bf16", "fp16"])
-def test_no_weight_is_written_from_a_loss_that_is_not_finite(fused: bool, amp: str) -> None:
+@pytest.mark.parametrize(
+    ("losses", "said"),
+    [
+        ({"frequency": torch.inf}, "loss frequency is not finite at step 5"),
+        ({"a": 3e38, "b": 3e38}, "step 5: each loss is finite, their sum is not"),
+    ],
+)
+def test_no_weight_is_written_from_a_loss_that_is_not_finite(
+    fused: bool, amp: str, losses: dict[str, float], said: str
+) -> None:
     seed_everything(0)
-    task = Exploding()
+    task = Exploding(**losses)
     checkpoint = Checkpoint({}, [])
     settings = recipe(fused=fused, amp=amp, validations_per_epoch=1)
-    with pytest.raises(UserError, match="loss frequency is not finite at step 5"):
+    with pytest.raises(UserError, match=said):
         Trainer(task, settings, Batches(), CPU).run(None, checkpoint, lambda row: None, "toy")
     assert task.calls == 6 and checkpoint.load() is None
     assert all(torch.equal(value, task.before[name]) for name, value in task.student.named_parameters())
