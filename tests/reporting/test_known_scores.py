@@ -224,6 +224,22 @@ def test_headline_and_details_go_by_the_corrected_p(
     assert f"kd ({sign}0.100, {word})" in line
 
 
+@pytest.mark.parametrize(
+    ("value", "corrected", "said"),
+    [
+        (0.1, 0.04, "better"),
+        (-0.1, 0.04, "worse"),
+        (0.1, 0.06, "cannot be told apart"),
+        (-0.1, 0.3, "cannot be told apart"),
+    ],
+)
+def test_what_a_paired_test_shows_goes_by_the_corrected_p(value: float, corrected: float, said: str) -> None:
+    found = Difference(value, value - 0.05, value + 0.05, 0.01, 0.05)
+    pair = Model(ADD, "a"), Model("a", "a")
+    row = Comparison(Task("x", "c40"), *pair, "auc", (0.8, 0.8 - value), found, found, corrected)
+    assert row.statement(False, 0.02) == row.statement(True, 0.02) == said
+
+
 def test_without_means_the_single_tasks_are_the_headline(run: Run) -> None:
     found = told(run, ("faceswap", "mobilenet_v2", 0.1, 0.01, 0.02), ("faceswap", "warm_start", -0.1, 0.01, 0.02))
     assert found.headline == "On faceswap c40, ADD beats the plain baseline."
