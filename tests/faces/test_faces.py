@@ -53,6 +53,13 @@ def test_a_face_is_found_again_after_it_moved_a_little():
     assert np.hypot(again.centre[0] - 165, again.centre[1] - 128) < 30
 
 
+def test_a_face_that_is_found_again_far_from_the_corner_is_in_the_frames_pixels():
+    frame = draw(face68((615, 458), 110), (900, 700), SKIN)
+    again = detect_near(frame, Face(545, 395, 655, 505))
+    assert again is not None
+    assert np.hypot(again.centre[0] - 615, again.centre[1] - 458) < 30
+
+
 def test_an_unreadable_landmark_model_is_named(tmp_path: Path):
     model = tmp_path / "model.dat"
     model.write_bytes(b"not a model")
