@@ -87,7 +87,7 @@ def test_intervals_of_single_frames_are_the_binomials(level: float, edges: tuple
     score = np.where(np.arange(count) < SHARE * count, 0.1, 0.9)
     table = pd.DataFrame({"set": "original", "video": np.arange(count), "person": "p", "label": 0, "score": score})
     found = metrics.intervals(table, ["set", "video"], 4000, 0, **({} if level == 0.95 else {"level": level}))["acc"]
-    assert found == pytest.approx(binom.ppf(edges, count, SHARE) / count, abs=0.0101)
+    assert found == pytest.approx(binom.ppf(edges, count, SHARE) / count, abs=1.01 / count)
 
 
 def test_draws_stay_within_their_stratum() -> None:

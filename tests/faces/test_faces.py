@@ -92,17 +92,17 @@ class Dot:
         return [self.found] * 68
 
 
-@pytest.mark.parametrize("face", [Face(100, 80, 200, 180), Face(10, 20, 74, 84), Face(250, 150, 330, 230)])
+@pytest.mark.parametrize("face", [Face(100, 80, 200, 180), Face(10, 20, 74, 84), Face(150, 100, 182, 132)])
 def test_landmarks_come_back_in_the_frames_coordinates(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wherever the face lies, also at the frame's edge, and at whatever scale it was looked at."""
+    """Wherever the face lies, also at the frame's edge, and at whatever scale it was looked at: at pixel centres."""
     monkeypatch.setattr(search, "_predictor", lambda model: Dot())
-    for x, y in ((face.left + 12, face.top + 31), (face.left + 50, face.bottom - 20)):
+    for across, down in ((0.2, 0.7), (0.8, 0.4)):
+        x, y = int(face.left + across * face.width), int(face.top + down * face.width)
         frame = np.zeros((240, 320, 3), np.uint8)
-        frame[int(y) - 1 : int(y) + 2, int(x) - 1 : int(x) + 2] = 100
-        frame[int(y), int(x)] = 255
+        frame[y, x] = 255
         points = landmarks(frame, face, Path("unused.dat"))
         assert points.shape == (68, 2)
-        np.testing.assert_allclose(points[0], (int(x), int(y)), atol=0.75)
+        np.testing.assert_allclose(points[0], (x, y), atol=0.26)
 
 
 def test_landmarks_of_a_face_outside_the_frame_are_none() -> None:
