@@ -1,6 +1,10 @@
-"""What all tests share: scratch folders of their own, and a cluster of two local nodes."""
+"""What all tests share: one thread, scratch folders of their own, params parsed once, a cluster of two local nodes."""
 
+import copy
+import os
 from collections.abc import Iterator
+from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,11 +14,25 @@ from hypothesis import settings
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=40, database=None)
 settings.load_profile("repeatable")
 
+from pipeline.params import schema
+
+# Before torch is loaded: toys gain nothing from more threads, and on a shared machine they wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_ROOT", str(tmp_path_factory.mktemp("root")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def parsed_once() -> Iterator[None]:
+    """The same text of params is parsed once: hundreds of tests read it, and ruamel's own parser takes its time."""
+    parse = lru_cache(schema.READER.load)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schema, "READER", SimpleNamespace(load=lambda text: copy.deepcopy(parse(text))))
         yield
 
 

@@ -1,9 +1,11 @@
 """A run's outcome as evaluate and crop leave it, made up: tiny shards with drawn faces, cells with plausible scores."""
 
+import copy
 import io
 import json
 import struct
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ GAIN = {TEACHER: 0.0, "mobilenet_v2": 0.4, "warm_start": 0.6, ADD: 1.6}
 
 def write_params(folder: Path, **changes: Any) -> Path:
     """The sample's params with dotted changes, e.g. {"grid.seeds": [0, 1]}."""
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params = copy.deepcopy(_sample())
     for key, value in changes.items():
         *parents, last = key.split(".")
         section = params
@@ -36,6 +38,12 @@ def write_params(folder: Path, **changes: Any) -> Path:
     path.write_text(yaml.safe_dump(params, sort_keys=False))
     load(path)
     return path
+
+
+@cache
+def _sample() -> dict[str, Any]:
+    """The sample's params; read once, for it takes PyYAML longer than what most tests do with them."""
+    return dict(yaml.safe_load((ROOT / "params.yaml").read_text()))
 
 
 def frames(manipulation: str, clips: int = 2, count: int = 4) -> pd.DataFrame:

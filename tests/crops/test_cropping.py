@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ from pipeline.videos.manifests import read_manifest, read_rejected, write_reject
 from pipeline.videos.reading import read_frames
 from pipeline.videos.sampling import sample
 from pipeline.work.errors import UserError, VideoError
-from tests.aids.clips import cut_one, raw_set
+from tests.aids.clips import cut_one, ffmpeg, raw_set
 
 QUALITIES = {"c23": 23, "c40": 40}
 BOX = {"left": 12, "top": 16, "size": 40}
@@ -162,3 +163,25 @@ def test_a_stage_tells_a_mendable_error_in_one_line(tmp_path: Path) -> None:
     result = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
     assert result.returncode == 1 and result.stdout == ""
     assert result.stderr == f"sample: {tmp_path}/manifest.csv: not found; run `dvc repro` to make it\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"size": "64:48"}, "frame sizes differ: raw 96x80, c23 64x48, c40 96x80"),
+        ({"frames": 9}, "frame counts differ: raw 12, c23 9, c40 12"),
+    ],
+)
+def test_a_pair_of_different_sizes_or_lengths_is_refused(
+    data: Path, tmp_path: Path, changes: dict[str, object], cause: str
+) -> None:
+    """Its squares would not show the same pixels."""
+    compressed = tmp_path / "compressed"
+    shutil.copytree(data / "compressed/faceswap", compressed)
+    scale, count = changes.get("size", "96:80"), changes.get("frames", 12)
+    source = data / "compressed/faceswap/c23/a_b.mp4"
+    ffmpeg("-i", source, "-vf", f"scale={scale}", "-frames:v", count, compressed / "c23/a_b.mp4")
+    crop(data, "faceswap", tmp_path / "out", compressed=compressed)
+    rejected = pd.read_parquet(tmp_path / "out/rejected.parquet")
+    assert cause in set(rejected.loc[rejected["video"] == "a_b", "cause"])
+    assert set(read_index([tmp_path / "out"])["video"]) == {"b_a"}

@@ -1,8 +1,10 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from pipeline.faces import search
 from pipeline.faces.search import Face, detect, detect_near, landmarks, square_box
 from pipeline.work.errors import UserError
 from tests.aids.faces68 import draw, face68
@@ -51,6 +53,13 @@ def test_a_face_is_found_again_after_it_moved_a_little():
     assert np.hypot(again.centre[0] - 165, again.centre[1] - 128) < 30
 
 
+def test_a_face_that_is_found_again_far_from_the_corner_is_in_the_frames_pixels():
+    frame = draw(face68((615, 458), 110), (900, 700), SKIN)
+    again = detect_near(frame, Face(545, 395, 655, 505))
+    assert again is not None
+    assert np.hypot(again.centre[0] - 615, again.centre[1] - 458) < 30
+
+
 def test_an_unreadable_landmark_model_is_named(tmp_path: Path):
     model = tmp_path / "model.dat"
     model.write_bytes(b"not a model")
@@ -69,3 +78,33 @@ def test_an_unreadable_landmark_model_is_named(tmp_path: Path):
 )
 def test_square_box(face: Face, frame: tuple[int, int], expected: tuple[int, int, int]):
     assert square_box(face, *frame, enlarge=1.3) == expected
+
+
+class Dot:
+    """In place of dlib's predictor: all 68 landmarks on the brightest pixel of the patch that it is given."""
+
+    def __call__(self, patch: np.ndarray, box: object) -> "Dot":
+        y, x = np.unravel_index(patch.sum(axis=2).argmax(), patch.shape[:2])
+        self.found = SimpleNamespace(x=int(x), y=int(y))
+        return self
+
+    def parts(self) -> list[SimpleNamespace]:
+        return [self.found] * 68
+
+
+@pytest.mark.parametrize("face", [Face(100, 80, 200, 180), Face(10, 20, 74, 84), Face(150, 100, 182, 132)])
+def test_landmarks_come_back_in_the_frames_coordinates(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the face lies, also at the frame's edge, and at whatever scale it was looked at: at pixel centres."""
+    monkeypatch.setattr(search, "_predictor", lambda model: Dot())
+    for across, down in ((0.2, 0.7), (0.8, 0.4)):
+        x, y = int(face.left + across * face.width), int(face.top + down * face.width)
+        frame = np.zeros((240, 320, 3), np.uint8)
+        frame[y, x] = 255
+        points = landmarks(frame, face, Path("unused.dat"))
+        assert points.shape == (68, 2)
+        np.testing.assert_allclose(points[0], (x, y), atol=0.26)
+
+
+def test_landmarks_of_a_face_outside_the_frame_are_none() -> None:
+    with pytest.raises(ValueError, match="outside"):
+        landmarks(np.zeros((240, 320, 3), np.uint8), Face(900, 80, 1000, 180), Path("unused.dat"))

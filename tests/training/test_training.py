@@ -161,6 +161,17 @@ def test_select_last_runs_to_the_end() -> None:
     assert not outcome.stopped_early and outcome.selected_step == 18
 
 
+def test_a_plateau_is_one_of_the_validation_loss_where_there_is_validation() -> None:
+    """It stays as it is while the training's own falls: the rate is cut. Without validation the latter counts."""
+    settings = {"schedule": "plateau", "epochs": 5, "validations_per_epoch": 3, "lr": 0.02}
+    seed_everything(0)
+    _, outcome = train(Classification(Toy(), "raw"), scripted([0.5] * 15), **settings)
+    assert outcome.history[-1]["train_loss"] < outcome.history[0]["train_loss"]
+    assert [row["lr"] for row in outcome.history[::14]] == pytest.approx([0.02, 0.002])
+    _, outcome = train(Classification(Toy(), "raw"), **settings)
+    assert {row["lr"] for row in outcome.history} == {0.02}
+
+
 @pytest.mark.parametrize("schedule", ["one_cycle", "plateau", "constant"])
 def test_a_killed_training_resumes_to_the_same_bits(schedule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.training.trainer.CHECKPOINT_SECONDS", 0.0)
@@ -196,11 +207,11 @@ def test_an_exploding_loss_stops_with_its_name_and_keeps_the_checkpoint(monkeypa
 
 
 class Exploding(Classification):
-    """At its sixth batch a loss is infinite whose gradients are finite, as are all others."""
+    """At its sixth batch these losses come to the others, without gradients of their own."""
 
-    def __init__(self) -> None:
+    def __init__(self, **losses: float) -> None:
         super().__init__(Toy(), "raw")
-        self.calls = 0
+        self.calls, self.losses = 0, losses
         self.before: dict[str, torch.Tensor] = {}
 
     def forward(self, images: Any, labels: Any, warmup: bool = False) -> Terms:
@@ -208,18 +219,27 @@ class Exploding(Classification):
         self.calls += 1
         if self.calls == 6:
             self.before = {name: value.clone() for name, value in self.student.named_parameters()}
-            terms.losses["frequency"] = torch.tensor(torch.inf)
+            terms.losses |= {name: torch.tensor(value) for name, value in self.losses.items()}
         return terms
 
 
 @pytest.mark.parametrize("fused", [False, True])
 @pytest.mark.parametrize("amp", ["off", "bf16", "fp16"])
-def test_no_weight_is_written_from_a_loss_that_is_not_finite(fused: bool, amp: str) -> None:
+@pytest.mark.parametrize(
+    ("losses", "said"),
+    [
+        ({"frequency": torch.inf}, "loss frequency is not finite at step 5"),
+        ({"a": 3e38, "b": 3e38}, "step 5: each loss is finite, their sum is not"),
+    ],
+)
+def test_no_weight_is_written_from_a_loss_that_is_not_finite(
+    fused: bool, amp: str, losses: dict[str, float], said: str
+) -> None:
     seed_everything(0)
-    task = Exploding()
+    task = Exploding(**losses)
     checkpoint = Checkpoint({}, [])
     settings = recipe(fused=fused, amp=amp, validations_per_epoch=1)
-    with pytest.raises(UserError, match="loss frequency is not finite at step 5"):
+    with pytest.raises(UserError, match=said):
         Trainer(task, settings, Batches(), CPU).run(None, checkpoint, lambda row: None, "toy")
     assert task.calls == 6 and checkpoint.load() is None
     assert all(torch.equal(value, task.before[name]) for name, value in task.student.named_parameters())

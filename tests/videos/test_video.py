@@ -159,3 +159,17 @@ def test_a_region_holds_the_pixels_of_the_whole_frame(tmp_path: Path) -> None:
     whole, part = (dict(read_frames(video, [1, 4], region)) for region in (None, (10, 6, 34, 52)))
     assert whole.keys() == part.keys()
     assert all((part[frame] == whole[frame][6:58, 10:44]).all() for frame in whole)
+
+
+@pytest.mark.parametrize("frames", [19, 21])
+def test_a_compressed_video_of_fewer_or_more_frames_is_refused(clip: Path, tmp_path: Path, frames: int) -> None:
+    """Raw, c23 and c40 would show other moments under the same numbers."""
+    with pytest.raises(VideoError, match=f"{frames} frames became 20 at crf 40"):
+        transcode(clip, tmp_path / "c40.mp4", 40, frames)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_rate_factor_is_the_one_asked_for(clip: Path, tmp_path: Path) -> None:
+    for crf in (23, 40):
+        transcode(clip, tmp_path / f"c{crf}.mp4", crf, 20)
+        assert f"crf={crf}.0".encode() in (tmp_path / f"c{crf}.mp4").read_bytes()  # x264 writes its settings down

@@ -7,9 +7,11 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -242,3 +244,29 @@ def test_the_estimate_is_near_the_truth(data: Path, tmp_path: Path, monkeypatch:
     compress(data / "raw/original", tmp_path, 23, "c23", workers=1)
     size = sum(path.stat().st_size for path in tmp_path.glob("*.mp4"))
     assert size / 10 < needs[0] < 10 * size
+
+
+@pytest.mark.parametrize("keeps", [lambda out: Scratch("s", out, {}, []), lambda out: resume.Findings("f", {})])
+def test_results_of_other_code_are_not_gone_on_from(
+    keeps: Callable[[Path], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a room that is loaded, or of the stage: what it left is removed."""
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "root"))
+    file = tmp_path / "made_up.py"
+    file.write_text("a = 1")
+    monkeypatch.setitem(sys.modules, "pipeline.videos.made_up", SimpleNamespace(__file__=str(file)))
+    first = keeps(tmp_path / "out").folder
+    first.mkdir(parents=True, exist_ok=True)
+    assert keeps(tmp_path / "out").folder == first and first.exists()
+    file.write_text("a = 2")
+    assert keeps(tmp_path / "out").folder != first and not first.exists()
+    monkeypatch.delitem(sys.modules, "pipeline.videos.made_up")
+    monkeypatch.setitem(sys.modules, "elsewhere.made_up", SimpleNamespace(__file__=str(file)))
+    plain = keeps(tmp_path / "out").folder
+    file.write_text("a = 3")
+    assert keeps(tmp_path / "out").folder == plain, "code of others does not count"
+    script = tmp_path / "stages/compress.py"
+    script.parent.mkdir()
+    script.write_text("b = 1")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(script))
+    assert keeps(tmp_path / "out").folder != plain
