@@ -15,7 +15,7 @@ from pipeline.crops.sharpness import sharpness
 from pipeline.evaluation.calibration import Verdict
 from pipeline.faces.boxes import Box, Image, cut
 from pipeline.faces.search import detect_every, square_box
-from pipeline.serving.inputs import Medium
+from pipeline.serving.inputs import Medium, Watch
 from pipeline.serving.networks import Crops, Networks
 from pipeline.serving.people import Tracks
 from pipeline.serving.shipped import Detector
@@ -100,15 +100,17 @@ def judge(
 ) -> Judgement:
     """Judge a photo or a video. frames: the numbers of those to look at; None: `count` spread over all of it.
 
-    Only the crops of the faces found are held, whatever the video's length. Raises: VideoError where frames that are
-    wanted cannot be decoded.
+    Only the crops of the faces found are held, whatever the video's length. Raises: VideoError where the video is
+    damaged, or frames that are wanted cannot be decoded.
     """
-    wanted = sorted(set(frames)) if frames is not None else spread(medium.frames, count or detector.verdict.frames)
-    crops: list[Image] = []
-    found: list[tuple[int, int, Box]] = []
-    for frame, track, box, square in look(medium.read(wanted), detector):
-        crops.append(resized(square, detector.preparation.crop_size))
-        found.append((frame, track, box))
+    count = count or detector.verdict.frames
+    wanted = sorted(set(frames)) if frames is not None else spread(medium.frames, count)
+    watch = Watch(medium, wanted)
+    found, crops = _find(watch, detector)
+    if watch.medium.frames < medium.frames:  # some that were wanted do not exist
+        wanted = [n for n in wanted if n < watch.medium.frames] if frames is not None else spread(watch.medium.frames, count)
+        watch = Watch(watch.medium, wanted)
+        found, crops = _find(watch, detector)
     size = detector.preparation.crop_size
     stacked = np.stack(crops) if crops else np.empty((0, size, size, 3), np.uint8)
     scores = networks.scores(stacked) if crops else np.empty((0, 1))
@@ -117,7 +119,18 @@ def judge(
         sharp = sharpness(crop)
         usable = box[2] >= detector.verdict.min_size and sharp >= BLUR * detector.seen.sharpness[0]
         sightings.append(Sighting(frame, track, box, sharp, usable, tuple(row.tolist())))
-    return conclude(medium, detector, networks.runtime, wanted, sightings, stacked)
+    return conclude(watch.medium, detector, networks.runtime, wanted, sightings, stacked)
+
+
+def _find(
+    frames: Iterable[tuple[int, Image]], detector: Detector
+) -> tuple[list[tuple[int, int, Box]], list[Image]]:
+    """Where the faces are, (frame, track, box), and their crops."""
+    found, crops = [], []
+    for frame, track, box, square in look(frames, detector):
+        found.append((frame, track, box))
+        crops.append(resized(square, detector.preparation.crop_size))
+    return found, crops
 
 
 def look(frames: Iterable[tuple[int, Image]], detector: Detector) -> Iterator[tuple[int, int, Box, Image]]:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.serving.inputs import shown
 from pipeline.serving.judging import Judgement, Track, probabilities
+from pipeline.sources.names import readable
 
 LIMITS = "A score is evidence, not proof: it says how much faces look like the fakes that the detector was trained on."
 
@@ -27,8 +29,8 @@ Outcome = Judgement | Failure
 def line(outcome: Outcome) -> str:
     """One line: the verdict, the calibrated probability, what it rests on, what to be wary of."""
     if isinstance(outcome, Failure):
-        return f"{outcome.path}: cannot be judged: {outcome.cause}"
-    said = [f"{outcome.medium.path}: {outcome.verdict.upper() if outcome.verdict == 'fake' else outcome.verdict}"]
+        return f"{shown(outcome.path)}: cannot be judged: {outcome.cause}"
+    said = [f"{outcome.medium.name}: {outcome.verdict.upper() if outcome.verdict == 'fake' else outcome.verdict}"]
     if (track := outcome.decisive) is not None:
         said.append(f" (probability of fake {track.probability:.2f})")
     if outcome.why:
@@ -54,10 +56,10 @@ def basis(judgement: Judgement) -> str:
 def as_dict(outcome: Outcome) -> dict[str, Any]:
     """All that is known, for JSON."""
     if isinstance(outcome, Failure):
-        return {"file": str(outcome.path), "error": outcome.cause}
+        return {"file": readable(str(outcome.path)), "error": outcome.cause}
     medium, detector, decisive = outcome.medium, outcome.detector, outcome.decisive
     return {
-        "file": str(medium.path),
+        "file": readable(str(medium.path)),
         "verdict": outcome.verdict,
         "probability_fake": None if decisive is None else _round(decisive.probability),
         "score": None if decisive is None else _round(decisive.score),

@@ -117,7 +117,7 @@ def test_a_photo_is_annotated_as_one(shipped: Run, tmp_path: Path) -> None:
         (["{v}", "--heat"], "--heat goes with --annotate"),
         (["{v}", "{w}", "--page", "one.html"], "there are 2 files; name a folder"),
         (["{v}", "--page", "one.mp4"], "must end in .html"),
-        (["{v}", "--annotate", "{v}"], "is the file itself"),
+        (["{v}", "--annotate", "{v}"], "is one of the files to judge"),
     ],
 )
 def test_a_wrong_command_is_one_line_before_any_work(

@@ -66,7 +66,7 @@ def test_a_network_of_another_detector_is_refused(copy: Path, shipped: Run) -> N
 
 
 def test_folders_that_hold_no_or_several_detectors(shipped: Run, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no shipped detector.*choose one of add-mobilenet_v2-faceswap in it"):
+    with pytest.raises(UserError, match=r"no shipped detector.*choose one of add-toy-faceswap in it"):
         load_family([shipped.detectors.parent])
     with pytest.raises(UserError, match="two detectors are of raw"):
         load_family([shipped.detectors, shipped.detectors / "raw"])
@@ -83,9 +83,7 @@ def test_the_card_is_hugging_faces_and_says_what_was_measured(shipped: Run) -> N
     head = yaml.safe_load(text.split("---")[1])
     (result,) = [r for r in head["model-index"][0]["results"] if r["dataset"]["config"] == "c40-all"]
     measured = {metric["name"]: metric["value"] for metric in result["metrics"]}
-    cell = json.loads((shipped.root / "reports/cells/add-mobilenet_v2-faceswap-c40-s0.json").read_text())["results"][
-        "c40"
-    ]
+    cell = json.loads((shipped.root / f"reports/cells/{shipped.cell('c40')}.json").read_text())["results"]["c40"]
     assert measured == {"AUC per frame": cell["frame"]["auc"], "AUC per video": cell["video"]["auc"]}
     assert f"{cell['frame']['auc']:.3f}" in text and "made up; licence: none" in text
     assert "Too few videos to promise" in text and not detector.video.holds
@@ -100,7 +98,7 @@ def test_what_the_training_faces_were_like(shipped: Run) -> None:
 def test_export_repeats_itself_and_asks_for_people_to_calibrate_on(
     shipped: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = "add-mobilenet_v2-faceswap-c40-s0"
+    name = shipped.cell("c40")
     root, params = shipped.root, shipped.params
     data = (root / "data/shards", root / "data/raw/original")
     places = (root / f"models/add/{name[4:]}", root / f"reports/cells/{name}", *data)
