@@ -81,10 +81,14 @@ class Judgement:
         return sorted((s for track in self.tracks for s in track.sightings), key=lambda s: (s.frame, s.track))
 
     @property
+    def judged(self) -> list[Track]:
+        """Those with enough usable faces."""
+        return [track for track in self.tracks if not track.why]
+
+    @property
     def decisive(self) -> Track | None:
         """The track that the verdict rests on."""
-        known = [track for track in self.tracks if track.probability is not None and not track.why]
-        return max(known, key=lambda track: track.probability or 0.0, default=None)
+        return max(self.judged, key=lambda track: track.probability or 0.0, default=None)
 
     @property
     def with_face(self) -> int:
@@ -168,6 +172,8 @@ def conclude(
     if judged and verdict == "undecided":
         why = "the score lies between the two thresholds"
     warnings = _warnings(medium, detector, [s for track in judged for s in track.usable])
+    if verdict == "fake" and len(judged) > 1:
+        warnings.append(f"the accepted rate of false alarms is one person's; here are {len(judged)}")
     return Judgement(medium, detector, runtime, verdict, why, frames, tracks, warnings, crops)
 
 

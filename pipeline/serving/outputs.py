@@ -45,12 +45,12 @@ def line(outcome: Outcome) -> str:
 
 def basis(judgement: Judgement) -> str:
     """How many faces of how many frames it rests on."""
-    frames = len(judgement.frames)
-    seen = f"a face in {judgement.with_face} of {frames} frames" if frames > 1 else "a face"
-    people = sum(1 for track in judgement.tracks if not track.why)
-    if people > 1:
-        return f"{seen}, {people} people"
-    return seen
+    frames, people = len(judgement.frames), len(judgement.judged)
+    if judgement.medium.photo:
+        faces = len(judgement.sightings)
+        few = f", {people} of them to judge by" if people < faces else ""
+        return f"{faces} faces{few}" if faces > 1 else "a face"
+    return f"a face in {judgement.with_face} of {frames} frames" + (f", {people} people" if people > 1 else "")
 
 
 def as_dict(outcome: Outcome) -> dict[str, Any]:
