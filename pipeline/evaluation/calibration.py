@@ -25,8 +25,9 @@ SLOPE_HELD, OFFSET_HELD = 1.0, 10.0
 class Calibration(BaseModel):
     """A calibrated probability of fake from a mean score, and which verdict it gives.
 
-    slope, offset: the probability is 1 / (1 + exp(-(slope * logit(score) + offset))) (Platt 1999, `_mapping`), where a
-    real and a fake are equally likely beforehand. real_below, fake_above: of the probability; between them is no verdict.
+    slope, offset: the probability is 1 / (1 + exp(-(slope * logit(score) + offset))) (Platt 1999; `_mapping`), where
+    a real and a fake are equally likely beforehand. real_below, fake_above: of the probability; between them is no
+    verdict.
     reals, fakes, people: how many of each it was fitted on. holds: whether there are enough for the accepted rates.
     """
 

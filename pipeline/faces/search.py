@@ -21,7 +21,9 @@ REACH, WINDOW = 0.9, 200
 STEP, OCTAVE = 6 / 5, 4
 SURE = 105  # px: boxes are 80, 96, 115 px wide or more; in the two smallest, a face may well be smaller than its box
 MIN_PLACE = 24  # px: a face of that width is enlarged more than four times
-LARGEST = 4000  # px: the longest side that detect_every searches; a photo of 48 million pixels, twice as large, takes 2 GB
+LARGEST = (
+    4000  # px: the longest side that detect_every searches; a photo of 48 million pixels, twice as large, takes 2 GB
+)
 # The predictor answers in whole pixels; on a face drawn at this width that rounding is half a percent of the face.
 LANDMARK_WIDTH = 256
 

@@ -21,7 +21,7 @@ from pipeline.work.errors import UserError, VideoError
 
 @dataclass(frozen=True)
 class Medium:
-    """A photo or a video. frames: how many it has, 1 for a photo. log: is told what its decoder says, see read_frames."""
+    """A photo or a video. frames: how many it has, 1 for a photo; filters, log: see read_frames."""
 
     path: Path
     photo: bool
@@ -30,7 +30,7 @@ class Medium:
     width: int
     height: int
     quality: Quality
-    filters: tuple[str, str] = ("", "")  # see read_frames
+    filters: tuple[str, str] = ("", "")
     log: DecoderLog | None = field(default=None, compare=False, repr=False)
 
     @property

@@ -4,24 +4,21 @@ The frames, squares, crops, windows and networks are the pipeline's own: a video
 evaluate gave its frames (tests/serving).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.crops.cropping import resized
 from pipeline.crops.sharpness import sharpness
 from pipeline.evaluation.calibration import Verdict
-from pipeline.faces.boxes import Box, Image, cut
-from pipeline.faces.search import detect_every, square_box
+from pipeline.faces.boxes import Box
 from pipeline.serving.inputs import Medium, Watch
+from pipeline.serving.looking import find_faces
 from pipeline.serving.networks import Crops, Networks
-from pipeline.serving.people import Tracks
 from pipeline.serving.shipped import Detector
 from pipeline.videos.sampling import spread
 
-FUTILE = 6  # frames in a row where the slow search found nothing either: then it is left out
 BLUR = 0.5  # of the least sharp training faces: below it a face is too blurred to be judged
 STRANGE_CRF, STRANGE_FACE = 6.0, 1.5  # further from the training's than this: a warning
 
@@ -110,11 +107,13 @@ def judge(
     count = count or detector.verdict.frames
     wanted = sorted(set(frames)) if frames is not None else spread(medium.frames, count)
     watch = Watch(medium, wanted)
-    found, crops = _find(watch, detector)
+    found, crops = find_faces(watch, detector)
     if watch.medium.frames < medium.frames:  # some that were wanted do not exist
-        wanted = [n for n in wanted if n < watch.medium.frames] if frames is not None else spread(watch.medium.frames, count)
+        wanted = (
+            [n for n in wanted if n < watch.medium.frames] if frames is not None else spread(watch.medium.frames, count)
+        )
         watch = Watch(watch.medium, wanted)
-        found, crops = _find(watch, detector)
+        found, crops = find_faces(watch, detector)
     size = detector.preparation.crop_size
     stacked = np.stack(crops) if crops else np.empty((0, size, size, 3), np.uint8)
     scores = networks.scores(stacked) if crops else np.empty((0, 1))
@@ -124,29 +123,6 @@ def judge(
         usable = box[2] >= detector.verdict.min_size and sharp >= BLUR * detector.seen.sharpness[0]
         sightings.append(Sighting(frame, track, box, sharp, usable, tuple(row.tolist())))
     return conclude(watch.medium, detector, networks.runtime, wanted, sightings, stacked)
-
-
-def _find(
-    frames: Iterable[tuple[int, Image]], detector: Detector
-) -> tuple[list[tuple[int, int, Box]], list[Image]]:
-    """Where the faces are, (frame, track, box), and their crops."""
-    found, crops = [], []
-    for frame, track, box, square in look(frames, detector):
-        found.append((frame, track, box))
-        crops.append(resized(square, detector.preparation.crop_size))
-    return found, crops
-
-
-def look(frames: Iterable[tuple[int, Image]], detector: Detector) -> Iterator[tuple[int, int, Box, Image]]:
-    """Yield (frame, track, box, its pixels) of every face, by frame and track."""
-    preparation, tracks, futile = detector.preparation, Tracks(), 0
-    for frame, image in frames:
-        faces = detect_every(image, preparation.max_side, thorough=futile < FUTILE)
-        futile = 0 if faces else futile + 1
-        height, width = image.shape[:2]
-        boxes = [square_box(face, width, height, preparation.enlarge) for face in faces]
-        for track, box in sorted(zip(tracks.add(faces), boxes, strict=True)):
-            yield frame, track, box, cut(image, box)
 
 
 def conclude(

@@ -16,7 +16,7 @@ from pipeline.work.errors import VideoError
 
 # Of the formats that Pillow reads; others (PostScript) would be given to other programs. Phones write photos with a
 # second picture behind the first, such as a depth map (MPO, to Pillow): the first one counts.
-FORMATS = ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000", *(["AVIF"] if features.check("avif") else [])]
+FORMATS = ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000"] + ["AVIF"] * features.check("avif")
 ANIMATED = ("PNG", "WEBP", "GIF", "AVIF")
 MOST_PIXELS = 100_000_000  # a small file can unpack to more than the memory holds
 ORIENTATION, ON_ITS_SIDE = 0x0112, 5  # the EXIF tag, and its first value of a frame that is turned by 90 degrees
@@ -79,7 +79,7 @@ def _opened(path: Path) -> Iterator[Pillow.Image]:
 
 
 def _eight_bits(image: Pillow.Image) -> Pillow.Image:
-    """Pillow would cut grey of 16 bits or of floats off at 255, which is white. Floats are taken to reach from 0 to 1."""
+    """Pillow would cut grey of 16 bits or of floats off at 255, which is white. Floats are taken to be from 0 to 1."""
     if not image.mode.startswith(("I", "F")):
         return image
     grey = np.asarray(image, dtype=np.float64)

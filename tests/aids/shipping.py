@@ -113,9 +113,10 @@ def _crops(data: Path, name: str, label: int, params: Params) -> None:
 def _network(folder: Path, method: str, quality: str, fold: int, run: Run) -> None:
     torch.manual_seed(fold)
     model = registry.build(run.backbone).eval()
-    with torch.no_grad():
-        for value in model.head.parameters():
-            value *= 20  # or untrained scores would all be one half, whatever the pixels
+    with torch.no_grad():  # or untrained scores would all be alike, whatever the pixels
+        weight, bias = model.head.parameters()
+        weight *= 20
+        bias.zero_()
     folder.mkdir(parents=True)
     side, buckets = run.params.model.image_size, {"train": (f"b{1 - fold}",), "val": (), "test": (f"b{fold}",)}
     about = {"method": method, "backbone": run.backbone, "manipulation": "faceswap", "quality": quality, "seed": 0}

@@ -70,10 +70,25 @@ def test_onnx_gives_torchs_scores_for_any_number_of_faces(shipped: Run) -> None:
 
 
 @needs_onnx
+@pytest.mark.slow
+def test_the_samples_own_backbone_is_exported_by_torch(shipped_backbone: Run) -> None:
+    """On its crops, and for one face as for many: the fast tests have an ONNX file that was written node by node."""
+    folder = shipped_backbone.detectors / "c40"
+    detector = read(folder)
+    by_torch, by_onnx = load(folder, detector), load(folder, detector, onnx=True)
+    index = read_index([shipped_backbone.root / "data/shards/original"])
+    files = [read_sample(row["path"], row["offset"], row["bytes"])["c40.png"] for _, row in index.iterrows()]
+    crops = np.stack([cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR)[..., ::-1] for file in files])
+    for count in (1, 2, len(crops)):
+        assert by_onnx.scores(crops[:count]) == pytest.approx(by_torch.scores(crops[:count]), abs=1e-4)
+
+
+@needs_onnx
 def test_onnx_needs_no_torch(shipped: Run, tmp_path: Path) -> None:
     code = (
         "import sys; from pipeline.serving.__main__ import main\n"
-        f"status = main(['predict', {str(shipped.video('v0', 'c40'))!r}, '--onnx', '--model', {str(shipped.detectors / 'c40')!r}])\n"
+        f"status = main(['predict', {str(shipped.video('v0', 'c40'))!r}, '--onnx', "
+        f"'--model', {str(shipped.detectors / 'c40')!r}])\n"
         "sys.exit(status or 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

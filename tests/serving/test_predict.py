@@ -159,7 +159,17 @@ def test_an_annotated_video_has_every_frame_and_a_box(shipped: Run, tmp_path: Pa
 
 
 def test_a_video_of_odd_size_is_annotated_whole(shipped: Run, tmp_path: Path) -> None:
-    ffmpeg("-f", "lavfi", "-i", "color=d=0.2", "-vf", "scale=41:33,format=bgr0", "-c:v", "ffv1", tmp_path / "odd.mkv")
+    ffmpeg(
+        "-f",
+        "lavfi",
+        "-i",
+        "color=d=0.2",
+        "-vf",
+        "scale=41:33,setsar=1,format=bgr0",
+        "-c:v",
+        "ffv1",
+        tmp_path / "odd.mkv",
+    )
     ffmpeg("-f", "lavfi", "-i", "color=s=2x2:d=0.2", "-vf", "scale=1:1", "-c:v", "ffv1", tmp_path / "one.mkv")
     assert predict(shipped, tmp_path / "odd.mkv", tmp_path / "one.mkv", "--annotate", tmp_path / "drawn") == 0
     odd, one = (probe(tmp_path / f"drawn/{name}.mp4") for name in ("odd", "one"))

@@ -106,7 +106,11 @@ def test_the_cards_own_code_runs(
     for _, code in blocks[1:]:
         exec(code, {})
     said = capsys.readouterr().out
-    assert "clip.mp4: " in said and "the middle 40 px" in said and re.search(r"^(real|fake|undecided) [0-9.]+$", said, re.M)
+    assert (
+        "clip.mp4: " in said
+        and "the middle 40 px" in said
+        and re.search(r"^(real|fake|undecided) [0-9.]+$", said, re.M)
+    )
 
 
 def test_what_the_training_faces_were_like(shipped: Run) -> None:
