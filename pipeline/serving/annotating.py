@@ -96,7 +96,7 @@ def _draw(
         colour = COLOURS[verdicts[number]]
         cv2.rectangle(image, (left, top), (right - 1, bottom - 1), colour, thick)
         _write(image, f"fake {place[3]:.2f}", (left + 2 * thick, top + 12 * thick), thick, colour)
-    said = judgement.verdict
+    said = str(judgement.verdict)
     if judgement.decisive is not None:
         said = f"{said} (probability of fake {judgement.decisive.probability:.2f})"
     _write(image, f"{said}; {judgement.detector.quality} detector", (4 * thick, image.shape[0] - 5 * thick), thick)
