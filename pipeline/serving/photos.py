@@ -16,7 +16,8 @@ from pipeline.work.errors import VideoError
 
 # Of the formats that Pillow reads; others (PostScript) would be given to other programs. Phones write photos with a
 # second picture behind the first, such as a depth map (MPO, to Pillow): the first one counts.
-FORMATS = ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000"] + ["AVIF"] * features.check("avif")
+FORMATS = ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000"]
+FORMATS += ["AVIF"] if features.check("avif") else []  # not in every build of Pillow
 ANIMATED = ("PNG", "WEBP", "GIF", "AVIF")
 MOST_PIXELS = 100_000_000  # a small file can unpack to more than the memory holds
 ORIENTATION, ON_ITS_SIDE = 0x0112, 5  # the EXIF tag, and its first value of a frame that is turned by 90 degrees
