@@ -21,6 +21,9 @@ REACH, WINDOW = 0.9, 200
 STEP, OCTAVE = 6 / 5, 4
 SURE = 105  # px: boxes are 80, 96, 115 px wide or more; in the two smallest, a face may well be smaller than its box
 MIN_PLACE = 24  # px: a face of that width is enlarged more than four times
+LARGEST = (
+    4000  # px: the longest side that detect_every searches; a photo of 48 million pixels, twice as large, takes 2 GB
+)
 # The predictor answers in whole pixels; on a face drawn at this width that rounding is half a percent of the face.
 LANDMARK_WIDTH = 256
 
@@ -59,8 +62,7 @@ def detect_all(image: Image, max_side: int = 400) -> list[Face]:
     faces: list[Face] = []
     for level in _levels(grey, max_side):
         scale = 2 / STEP**level
-        small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=_interpolation(scale))
-        if found := _faces(small, 0):
+        if found := _faces(_scaled(grey, scale), 0):
             faces = [Face(*(side / scale for side in face)) for face in found]
             if found[0].width > SURE:
                 break
@@ -92,14 +94,13 @@ def detect_every(image: Image, max_side: int = 400, thorough: bool = True) -> li
     sure = False
     for level in _levels(grey, max_side):
         scale = 2 / STEP**level
-        small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=_interpolation(scale))
-        boxes = _faces(small, 0)
+        boxes = _faces(_scaled(grey, scale), 0)
         here = [Face(*(side / scale for side in box)) for box in boxes]
         if boxes and not sure:
             first, sure = here[:1], boxes[0].width > SURE
         found += here
     if not found and thorough:
-        found = _faces(grey, 1)
+        found = _thorough(grey)
         first = found[:1]
     faces = first
     for face in sorted(found, key=_area, reverse=True):
@@ -176,6 +177,14 @@ def _faces(grey: NDArray[Any], upsample: int) -> list[Face]:
     return [Face(face.left(), face.top(), face.right() + 1, face.bottom() + 1) for face in found]
 
 
+def _thorough(grey: NDArray[Any]) -> list[Face]:
+    """Faces at twice the frame's size, of a very large one at as much as memory and time allow."""
+    scale = LARGEST / max(grey.shape)
+    if scale >= 2:
+        return _faces(grey, 1)
+    return [Face(*(side / scale for side in face)) for face in _faces(_scaled(grey, scale), 0)]
+
+
 def _area(face: Face) -> float:
     return face.width * (face.bottom - face.top)
 
@@ -192,6 +201,15 @@ def _around(face: Face, reach: float, image: Image) -> tuple[int, int, int, int]
     half = reach * face.width
     height, width = image.shape[:2]
     return max(int(x - half), 0), max(int(y - half), 0), min(int(x + half), width), min(int(y + half), height)
+
+
+def _scaled(grey: NDArray[Any], scale: float) -> NDArray[Any]:
+    """The frame at another size; of one that is all width, or all height, a pixel is left."""
+    height, width = grey.shape
+    if min(height, width) * scale < 1:
+        size = (max(round(width * scale), 1), max(round(height * scale), 1))
+        return np.asarray(cv2.resize(grey, size, interpolation=_interpolation(scale)))
+    return np.asarray(cv2.resize(grey, None, fx=scale, fy=scale, interpolation=_interpolation(scale)))
 
 
 def _interpolation(scale: float) -> int:

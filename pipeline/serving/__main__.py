@@ -4,12 +4,16 @@ add-deepfake predict clip.mp4 photo.jpg folder/ 'more/*.webm' --model models/exp
 """
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Sequence
 
 from pipeline.serving import predicting
 from pipeline.work import disk
 from pipeline.work.errors import UserError
+
+INTERRUPTED = 130  # exit status, as shells have it
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -24,16 +28,22 @@ def main(given: Sequence[str] | None = None) -> int:
     )
     predicting.add_arguments(predict)
     arguments = parser.parse_args(given)
+    for stream in (sys.stdout, sys.stderr):  # a name may hold letters that this terminal has not
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         return predicting.run(arguments)
     except UserError as error:
         print(f"{arguments.command}: {error}", file=sys.stderr)
-        return 1
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        if told := disk.barred(error):
-            print(f"{arguments.command}: {told}", file=sys.stderr)
-            return 1
-        raise
+        cause = disk.barred(error) or f"{error.filename or 'writing'}: {error.strerror}"
+        print(f"{arguments.command}: {cause}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print(f"{arguments.command}: interrupted; what was written until now is whole", file=sys.stderr)
+        return INTERRUPTED
+    return 1
 
 
 if __name__ == "__main__":

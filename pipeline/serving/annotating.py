@@ -36,11 +36,11 @@ def annotate(judgement: Judgement, out: Path, networks: Networks | None = None) 
         with whole(out) as part:
             part.write_bytes(png(next(drawn)))
         return
-    width, height = medium.width // 2 * 2, medium.height // 2 * 2
-    frames = progress((image[:height, :width] for image in drawn), medium.frames, f"annotate {out.name}", "frame")
-    write_video(
-        out, frames, medium.fps, (width, height), crf=20, metadata={"comment": "annotated by a deepfake detector"}
-    )
+    odd_width, odd_height = medium.width % 2, medium.height % 2  # which H.264 cannot have
+    even = (cv2.copyMakeBorder(image, 0, odd_height, 0, odd_width, cv2.BORDER_REPLICATE) for image in drawn)
+    frames = progress((np.asarray(image, np.uint8) for image in even), medium.frames, f"annotate {out.name}", "frame")
+    size = (medium.width + odd_width, medium.height + odd_height)
+    write_video(out, frames, medium.fps, size, crf=20, metadata=MADE)
 
 
 def _places(sightings: Sequence[Sighting], judgement: Judgement) -> dict[int, Place]:
@@ -95,10 +95,20 @@ def _draw(
                 )
         colour = COLOURS[verdicts[number]]
         cv2.rectangle(image, (left, top), (right - 1, bottom - 1), colour, thick)
-        cv2.putText(image, f"{place[3]:.2f}", (left + 2 * thick, top + 12 * thick), cv2.FONT_HERSHEY_SIMPLEX,
-                    0.4 * thick, colour, thick, cv2.LINE_AA)  # fmt: skip
-    text = f"{judgement.verdict}, {judgement.detector.name} {judgement.detector.quality}"
-    for colour, width in (((0, 0, 0), 3 * thick), ((255, 255, 255), thick)):
-        cv2.putText(image, text, (4 * thick, image.shape[0] - 5 * thick), cv2.FONT_HERSHEY_SIMPLEX, 0.4 * thick, colour,
-                    width, cv2.LINE_AA)  # fmt: skip
+        _write(image, f"fake {place[3]:.2f}", (left + 2 * thick, top + 12 * thick), thick, colour)
+    said = str(judgement.verdict)
+    if judgement.decisive is not None:
+        said = f"{said} (probability of fake {judgement.decisive.probability:.2f})"
+    _write(image, f"{said}; {judgement.detector.quality} detector", (4 * thick, image.shape[0] - 5 * thick), thick)
     return image
+
+
+def _write(
+    image: Image, text: str, place: tuple[int, int], thick: int, colour: tuple[int, int, int] = (255, 255, 255)
+) -> None:
+    """In outlined letters that fit between `place` (left, bottom) and the right edge."""
+    font, scale = cv2.FONT_HERSHEY_SIMPLEX, 0.4 * thick
+    (width, _), _ = cv2.getTextSize(text, font, scale, thick)
+    scale *= min(1.0, max(image.shape[1] - place[0] - thick, 1) / max(width, 1))
+    for shade, pen in (((0, 0, 0), 3 * thick), (colour, thick)):
+        cv2.putText(image, text, place, font, scale, shade, pen, cv2.LINE_AA)

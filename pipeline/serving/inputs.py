@@ -2,28 +2,26 @@
 
 import glob
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-from PIL import Image as Pillow
-from PIL import ImageOps, UnidentifiedImageError
-
 from pipeline.faces.boxes import Image
-from pipeline.videos.quality import Quality, estimate, photo_quality
-from pipeline.videos.reading import probe, read_frames
+from pipeline.serving import photos
+from pipeline.sources.finding import find
+from pipeline.sources.names import readable
+from pipeline.videos.decoder_log import DecoderLog
+from pipeline.videos.examining import doubtful, examine
+from pipeline.videos.probing import VideoInfo, frame_rate
+from pipeline.videos.quality import Quality, estimate
+from pipeline.videos.reading import probe, read_frames, require_file
 from pipeline.videos.writing import cleaned_width, cleaning
 from pipeline.work.errors import UserError, VideoError
-
-# Of the formats that Pillow reads; others (PostScript) would be given to other programs.
-PHOTOS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000")
-MOST_PIXELS = 100_000_000  # of a photo: a small file can unpack to more than the memory holds
 
 
 @dataclass(frozen=True)
 class Medium:
-    """A photo or a video. frames: how many it has, 1 for a photo."""
+    """A photo or a video. frames: how many it has, 1 for a photo; filters, log: see read_frames."""
 
     path: Path
     photo: bool
@@ -32,84 +30,120 @@ class Medium:
     width: int
     height: int
     quality: Quality
-    filters: tuple[str, str] = ("", "")  # see read_frames
+    filters: tuple[str, str] = ("", "")
+    log: DecoderLog | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """Its path, in a line that can be printed."""
+        return shown(self.path)
 
     def read(self, wanted: Sequence[int] | None = None) -> Iterator[tuple[int, Image]]:
         """Yield (index, RGB image (H, W, 3)) of the wanted frames, upright, of all by default."""
         if self.photo:
-            yield 0, _photo(self.path)
+            yield 0, photos.read(self.path)
         else:
-            yield from read_frames(self.path, wanted, before=self.filters[0], after=self.filters[1])
+            before, after = self.filters
+            yield from read_frames(self.path, wanted, before=before, after=after, log=self.log)
 
     def seconds(self, frame: int) -> float:
         return float(frame / self.fps)
 
 
-def gather(names: Sequence[str]) -> list[Path]:
+@dataclass(frozen=True)
+class Found:
+    """The files that were named, and what lies in the named folders and cannot be looked at, with its cause."""
+
+    files: list[Path]
+    left_out: dict[Path, str]
+
+
+def gather(names: Sequence[str]) -> Found:
     """The files that the arguments name, each once: a file as it is, every file below a folder, a pattern's matches.
 
-    What looks like no medium is kept, to be told of, where it was named itself; in folders, hidden files are left out.
-    Raises: UserError where a pattern or a folder gives nothing.
+    What looks like no medium is kept, to be told of, where it was named itself; in folders hidden files and tables are
+    left out, and links are followed (sources.finding). Raises: UserError where a pattern or a folder gives nothing.
     """
-    found: list[Path] = []
+    files: list[Path] = []
+    left_out: dict[Path, str] = {}
     for name in names:
         path = Path(name)
         if path.is_dir():
-            below = sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p.relative_to(path)))
-            if not below:
-                raise UserError(f"{name}: the folder holds no file")
-            found += below
+            below = find(path)
+            if not below.files and not below.left_out:
+                raise UserError(f"{shown(path)}: the folder holds no file")
+            files += [path / file for file in sorted(below.files)]
+            left_out |= {path / part: cause for part, cause in below.left_out.items()}
         elif not path.exists() and glob.has_magic(name):
             matches = sorted(map(Path, glob.glob(name, recursive=True)))  # noqa: PTH207  it may be absolute
-            files = [match for match in matches if match.is_file()]
-            if not files:
-                raise UserError(f"{name}: matches no file")
-            found += files
+            matches = [match for match in matches if match.is_file()]
+            if not matches:
+                raise UserError(f"{shown(path)}: matches no file")
+            files += matches
         else:
-            found.append(path)
-    return list(dict.fromkeys(found))
+            files.append(path)
+    return Found(list(dict.fromkeys(files)), left_out)
 
 
 def open_medium(path: Path) -> Medium:
     """Look into a file. Raises: VideoError saying why it is neither a photo nor a video."""
-    if not path.is_file():
-        raise VideoError("the file is missing")
-    if path.stat().st_size == 0:
-        raise VideoError("the file is empty (0 bytes)")
-    if (found := _open_photo(path)) is not None:
-        return found
-    info = probe(path)
-    width, filters = cleaned_width(info), cleaning(info)
-    return Medium(path, False, info.frames, info.fps, width, info.height, estimate(path, info), filters)
-
-
-def _open_photo(path: Path) -> Medium | None:
     try:
-        with Pillow.open(path, formats=PHOTOS) as image:
-            if getattr(image, "n_frames", 1) > 1:
-                return None  # an animation
-            width, height = ImageOps.exif_transpose(image).size if _turned(image) else image.size
-            if width * height > MOST_PIXELS:
-                raise VideoError(f"a photo of {width}x{height} pixels, more than {MOST_PIXELS // 10**6} million")
-            bits = 8 * path.stat().st_size / (width * height)
-            tables = [list(table) for table in getattr(image, "quantization", {}).values()]
-            quality = photo_quality(str(image.format).lower(), bits, tables[0] if tables else None)
-    except (UnidentifiedImageError, Pillow.DecompressionBombError, OSError, SyntaxError, ValueError):
-        return None
-    return Medium(path, True, 1, Fraction(1), width, height, quality)
+        require_file(path)
+        if (photo := photos.look(path)) is not None:
+            return Medium(path, True, 1, Fraction(1), photo.width, photo.height, photo.quality)
+        if _is_text(path):
+            raise VideoError("no video: a text")
+        info = probe(path)
+        return _video(path, info, estimate(path, info))
+    except OSError as error:  # a name that is too long, a disk that fails
+        raise VideoError(f"cannot be read: {error.strerror}") from None
 
 
-def _turned(image: Pillow.Image) -> bool:
-    return image.getexif().get(0x0112, 1) >= 5  # on its side
+class Watch:
+    """The wanted frames of a medium, and what it turned out to be while they were decoded.
+
+    medium: as it was said to be, and after the last frame as it is: at the rate of its frames' own times, for packets
+    of MPEG-1 and AVI tell others; and with as many frames as there are, for containers count some that are never shown
+    (VP8). In that case frames are wanted that there are none of, and the last ones were not told.
+    """
+
+    def __init__(self, medium: Medium, wanted: Sequence[int]) -> None:
+        self.medium, self._wanted = medium, wanted
+
+    def __iter__(self) -> Iterator[tuple[int, Image]]:
+        """Yield as Medium.read. Raises: VideoError, at the end, where any part of a video is damaged."""
+        medium, log, cause = self.medium, DecoderLog(), None
+        try:
+            yield from replace(medium, log=log).read(self._wanted)
+        except VideoError as error:
+            cause = error
+        if medium.photo:
+            if cause is not None:
+                raise cause
+        elif cause is None and not doubtful(medium.path, log):
+            fps, _ = frame_rate(log.times, log.tick, log.nominal)
+            self.medium = replace(medium, fps=fps)
+        else:
+            info = examine(medium.path)
+            if cause is not None and info.frames >= medium.frames:
+                raise cause
+            self.medium = _video(medium.path, info, medium.quality)
 
 
-def _photo(path: Path) -> Image:
+def shown(path: Path | str) -> str:
+    """A path in a line that can be printed: no line breaks, no bytes that are no text."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in readable(str(path)))
+
+
+def _is_text(path: Path) -> bool:
+    """By its start. ffmpeg believes a name, and says of a text called .mp4 what it says of a video that was cut off."""
+    with path.open("rb") as file:
+        head = file.read(1000)
     try:
-        with Pillow.open(path, formats=PHOTOS) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"), dtype=np.uint8)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise VideoError(f"the photo is damaged or cut short ({error})") from None
+        return all(sign.isprintable() or sign.isspace() for sign in head.decode())
+    except UnicodeDecodeError as error:
+        return error.start > 990 and error.reason == "unexpected end of data"
 
 
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def _video(path: Path, info: VideoInfo, quality: Quality) -> Medium:
+    return Medium(path, False, info.frames, info.fps, cleaned_width(info), info.height, quality, cleaning(info))

@@ -4,24 +4,21 @@ The frames, squares, crops, windows and networks are the pipeline's own: a video
 evaluate gave its frames (tests/serving).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.crops.cropping import resized
 from pipeline.crops.sharpness import sharpness
 from pipeline.evaluation.calibration import Verdict
-from pipeline.faces.boxes import Box, Image, cut
-from pipeline.faces.search import detect_every, square_box
-from pipeline.serving.inputs import Medium
+from pipeline.faces.boxes import Box
+from pipeline.serving.inputs import Medium, Watch
+from pipeline.serving.looking import find_faces
 from pipeline.serving.networks import Crops, Networks
-from pipeline.serving.people import Tracks
 from pipeline.serving.shipped import Detector
 from pipeline.videos.sampling import spread
 
-FUTILE = 6  # frames in a row where the slow search found nothing either: then it is left out
 BLUR = 0.5  # of the least sharp training faces: below it a face is too blurred to be judged
 STRANGE_CRF, STRANGE_FACE = 6.0, 1.5  # further from the training's than this: a warning
 
@@ -81,10 +78,14 @@ class Judgement:
         return sorted((s for track in self.tracks for s in track.sightings), key=lambda s: (s.frame, s.track))
 
     @property
+    def judged(self) -> list[Track]:
+        """Those with enough usable faces."""
+        return [track for track in self.tracks if not track.why]
+
+    @property
     def decisive(self) -> Track | None:
         """The track that the verdict rests on."""
-        known = [track for track in self.tracks if track.probability is not None and not track.why]
-        return max(known, key=lambda track: track.probability or 0.0, default=None)
+        return max(self.judged, key=lambda track: track.probability or 0.0, default=None)
 
     @property
     def with_face(self) -> int:
@@ -100,15 +101,19 @@ def judge(
 ) -> Judgement:
     """Judge a photo or a video. frames: the numbers of those to look at; None: `count` spread over all of it.
 
-    Only the crops of the faces found are held, whatever the video's length. Raises: VideoError where frames that are
-    wanted cannot be decoded.
+    Only the crops of the faces found are held, whatever the video's length. Raises: VideoError where the video is
+    damaged, or frames that are wanted cannot be decoded.
     """
-    wanted = sorted(set(frames)) if frames is not None else spread(medium.frames, count or detector.verdict.frames)
-    crops: list[Image] = []
-    found: list[tuple[int, int, Box]] = []
-    for frame, track, box, square in look(medium.read(wanted), detector):
-        crops.append(resized(square, detector.preparation.crop_size))
-        found.append((frame, track, box))
+    count = count or detector.verdict.frames
+    wanted = sorted(set(frames)) if frames is not None else spread(medium.frames, count)
+    watch = Watch(medium, wanted)
+    found, crops = find_faces(watch, detector)
+    if watch.medium.frames < medium.frames:  # some that were wanted do not exist
+        wanted = (
+            [n for n in wanted if n < watch.medium.frames] if frames is not None else spread(watch.medium.frames, count)
+        )
+        watch = Watch(watch.medium, wanted)
+        found, crops = find_faces(watch, detector)
     size = detector.preparation.crop_size
     stacked = np.stack(crops) if crops else np.empty((0, size, size, 3), np.uint8)
     scores = networks.scores(stacked) if crops else np.empty((0, 1))
@@ -117,19 +122,7 @@ def judge(
         sharp = sharpness(crop)
         usable = box[2] >= detector.verdict.min_size and sharp >= BLUR * detector.seen.sharpness[0]
         sightings.append(Sighting(frame, track, box, sharp, usable, tuple(row.tolist())))
-    return conclude(medium, detector, networks.runtime, wanted, sightings, stacked)
-
-
-def look(frames: Iterable[tuple[int, Image]], detector: Detector) -> Iterator[tuple[int, int, Box, Image]]:
-    """Yield (frame, track, box, its pixels) of every face, by frame and track."""
-    preparation, tracks, futile = detector.preparation, Tracks(), 0
-    for frame, image in frames:
-        faces = detect_every(image, preparation.max_side, thorough=futile < FUTILE)
-        futile = 0 if faces else futile + 1
-        height, width = image.shape[:2]
-        boxes = [square_box(face, width, height, preparation.enlarge) for face in faces]
-        for track, box in sorted(zip(tracks.add(faces), boxes, strict=True)):
-            yield frame, track, box, cut(image, box)
+    return conclude(watch.medium, detector, networks.runtime, wanted, sightings, stacked)
 
 
 def conclude(
@@ -155,6 +148,8 @@ def conclude(
     if judged and verdict == "undecided":
         why = "the score lies between the two thresholds"
     warnings = _warnings(medium, detector, [s for track in judged for s in track.usable])
+    if verdict == "fake" and len(judged) > 1:
+        warnings.append(f"the accepted rate of false alarms is one person's; here are {len(judged)}")
     return Judgement(medium, detector, runtime, verdict, why, frames, tracks, warnings, crops)
 
 

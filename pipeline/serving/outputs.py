@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.serving.inputs import shown
 from pipeline.serving.judging import Judgement, Track, probabilities
+from pipeline.sources.names import readable
 
 LIMITS = "A score is evidence, not proof: it says how much faces look like the fakes that the detector was trained on."
 
@@ -27,8 +29,8 @@ Outcome = Judgement | Failure
 def line(outcome: Outcome) -> str:
     """One line: the verdict, the calibrated probability, what it rests on, what to be wary of."""
     if isinstance(outcome, Failure):
-        return f"{outcome.path}: cannot be judged: {outcome.cause}"
-    said = [f"{outcome.medium.path}: {outcome.verdict.upper() if outcome.verdict == 'fake' else outcome.verdict}"]
+        return f"{shown(outcome.path)}: cannot be judged: {outcome.cause}"
+    said = [f"{outcome.medium.name}: {outcome.verdict.upper() if outcome.verdict == 'fake' else outcome.verdict}"]
     if (track := outcome.decisive) is not None:
         said.append(f" (probability of fake {track.probability:.2f})")
     if outcome.why:
@@ -43,21 +45,21 @@ def line(outcome: Outcome) -> str:
 
 def basis(judgement: Judgement) -> str:
     """How many faces of how many frames it rests on."""
-    frames = len(judgement.frames)
-    seen = f"a face in {judgement.with_face} of {frames} frames" if frames > 1 else "a face"
-    people = sum(1 for track in judgement.tracks if not track.why)
-    if people > 1:
-        return f"{seen}, {people} people"
-    return seen
+    frames, people = len(judgement.frames), len(judgement.judged)
+    if judgement.medium.photo:
+        faces = len(judgement.sightings)
+        few = f", {people} of them to judge by" if people < faces else ""
+        return f"{faces} faces{few}" if faces > 1 else "a face"
+    return f"a face in {judgement.with_face} of {frames} frames" + (f", {people} people" if people > 1 else "")
 
 
 def as_dict(outcome: Outcome) -> dict[str, Any]:
     """All that is known, for JSON."""
     if isinstance(outcome, Failure):
-        return {"file": str(outcome.path), "error": outcome.cause}
+        return {"file": readable(str(outcome.path)), "error": outcome.cause}
     medium, detector, decisive = outcome.medium, outcome.detector, outcome.decisive
     return {
-        "file": str(medium.path),
+        "file": readable(str(medium.path)),
         "verdict": outcome.verdict,
         "probability_fake": None if decisive is None else _round(decisive.probability),
         "score": None if decisive is None else _round(decisive.score),

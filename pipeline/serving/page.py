@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from pipeline.faces.boxes import Image, png
+from pipeline.serving.inputs import shown
 from pipeline.serving.judging import Judgement, Sighting, Track, probabilities
 from pipeline.serving.networks import Networks
 from pipeline.serving.outputs import LIMITS, basis
@@ -45,6 +46,7 @@ def page(judgement: Judgement, networks: Networks) -> str:
     tracks = sorted(judgement.tracks, key=lambda track: -(track.probability or -1.0))[:SHOWN]
     return environment.get_template("page.html.j2").render(
         j=judgement,
+        name=shown(judgement.medium.path.name),
         words=WORDS[judgement.verdict],
         basis=basis(judgement),
         used=judgement.detector.image if len(judgement.frames) == 1 else judgement.detector.video,

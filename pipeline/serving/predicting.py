@@ -2,20 +2,20 @@
 
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.serving import outputs
-from pipeline.serving.inputs import gather, open_medium
+from pipeline.serving.inputs import gather, open_medium, shown
 from pipeline.serving.loading import Family, load_family
 from pipeline.serving.outputs import Failure, Outcome
+from pipeline.serving.targets import require_places, targets
+from pipeline.work import disk
 from pipeline.work.errors import UserError, VideoError
 from pipeline.work.files import whole
 from pipeline.work.progress import progress
 
 DEFAULT = Path("models/export")
 SOME = 3  # exit status where some files could not be judged
-PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 EPILOG = f"""\
 exit status: 0 where every file was judged, whatever the verdict; 1 where nothing could be (a wrong model, a folder
 without files); 2 for a wrong command line; 3 where some files could not be judged: each has its line, the rest is done.
@@ -48,16 +48,23 @@ def add_model(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Returns the exit status. Raises: UserError where nothing can be judged."""
     _check(arguments)
-    files = gather(arguments.files)
-    pages, videos = _targets(arguments.page, files, "--page"), _targets(arguments.annotate, files, "--annotate")
+    found = gather(arguments.files)
+    files = found.files
+    pages, videos = targets(arguments.page, files, "--page"), targets(arguments.annotate, files, "--annotate")
+    tables = {"--json": arguments.json, "--csv": arguments.csv}
+    require_places(files, {"--page": pages, "--annotate": videos, **{k: [path] for k, path in tables.items()}})
     family = load_family(arguments.model or [only(DEFAULT)], arguments.onnx, arguments.threads, arguments.quality)
-    quiet = Path("-") in (arguments.json, arguments.csv)
-    rows, failed = [], 0
+    out = sys.stderr if Path("-") in tables.values() else sys.stdout
+    left_out = [Failure(path, cause) for path, cause in found.left_out.items()]
+    rows, failed = [], len(left_out)
     for file, page, video in progress(zip(files, pages, videos, strict=True), len(files), "predict", "file"):
         outcome = judge_file(file, family, arguments.frames, page, video, arguments.heat)
         failed += isinstance(outcome, Failure)
         rows.append(outputs.as_dict(outcome))  # not the judgement, which holds crops
-        print(outputs.line(outcome), file=sys.stderr if quiet else sys.stdout, flush=True)
+        print(outputs.line(outcome), file=out, flush=True)
+    for missed in left_out:
+        rows.append(outputs.as_dict(missed))
+        print(outputs.line(missed), file=out, flush=True)
     for target, form in ((arguments.json, outputs.as_json), (arguments.csv, outputs.as_csv)):
         if target is not None:
             _write(target, form(rows))
@@ -81,6 +88,10 @@ def judge_file(
             annotate(judgement, video, networks if heat else None)
     except VideoError as error:
         return Failure(file, str(error))
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) or disk.full(error):
+            raise
+        return Failure(file, f"{shown(error.filename or file)}: {error.strerror}")
     return judgement
 
 
@@ -102,30 +113,6 @@ def _check(arguments: Namespace) -> None:
             raise UserError(f"--{option} {value}: must be 1 or more")
     if arguments.heat and (arguments.onnx or arguments.annotate is None):
         raise UserError("--heat goes with --annotate, and needs torch: leave out --onnx")
-    if arguments.json is not None and arguments.json == arguments.csv:
-        raise UserError("--json and --csv: cannot both be written to the same place")
-
-
-def _targets(target: Path | None, files: Sequence[Path], option: str) -> list[Path | None]:
-    """Where the page or the annotated version of each file goes."""
-    if target is None:
-        return [None] * len(files)
-    endings = [".html"] * len(files) if option == "--page" else [annotated_ending(file) for file in files]
-    if len(files) == 1 and target.suffix:
-        if target.suffix.lower() != endings[0]:
-            raise UserError(f"{option} {target}: must end in {endings[0]} for {files[0]}")
-        if target.resolve() == files[0].resolve():
-            raise UserError(f"{option} {target}: is the file itself")
-        return [target]
-    if target.suffix in (".html", ".mp4", ".png"):
-        raise UserError(f"{option} {target}: there are {len(files)} files; name a folder")
-    stems = [file.stem for file in files]
-    names = [file.stem if stems.count(file.stem) == 1 else f"{n:04d}-{file.stem}" for n, file in enumerate(files)]
-    return [target / f"{name}{ending}" for name, ending in zip(names, endings, strict=True)]
-
-
-def annotated_ending(file: Path) -> str:
-    return ".png" if file.suffix.lower() in PHOTOS else ".mp4"
 
 
 def _write(target: Path, text: str) -> None:

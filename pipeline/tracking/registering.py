@@ -38,6 +38,7 @@ def register(file: Path, name: str, example: NDArray[np.float32], tags: dict[str
                 registered_model_name=name,
                 signature=infer_signature(example, found),
                 input_example=example,
+                onnx_execution_providers=["CPUExecutionProvider"],  # where it is served, others may be missing
                 pip_requirements=needed,
             )
     except Exception as error:  # whatever the store is made of

@@ -63,6 +63,20 @@ def examine(path: Path) -> VideoInfo:
     )
 
 
+def doubtful(path: Path, log: DecoderLog) -> bool:
+    """Whether there is reason to `examine` a video some of whose frames were read. log: what was said meanwhile.
+
+    It costs no decoding, so that a video which is looked at once can be looked at thoroughly only where it must be.
+    """
+    if log.complaints or log.lost or log.searched or log.changes:
+        return True
+    if log.codec not in WITHOUT_ZEROS:
+        return False
+    packets = source(path).output("pipe:1", map="0:V:0", vcodec="copy", format="data")
+    with _running(packets) as (stdout, _):
+        return _has_zeros(stdout)
+
+
 def _damage(log: DecoderLog, frames: int, zeros: bool) -> str:
     """Why not all pictures are whole, empty where they are. frames: how many there are before the first complaint."""
     if log.complaints and log.frames - frames > TAIL:

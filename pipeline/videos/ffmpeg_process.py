@@ -4,11 +4,11 @@ import re
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import ffmpeg
 import imageio_ffmpeg
@@ -32,6 +32,12 @@ CONTAINERS = (
 # what it is given. These signs, which no text uses, stand in for them until the arguments are made.
 STAND_INS = {0xDC00 + byte: 0x10FC00 + byte for byte in range(0x80, 0x100)}
 RAW = {stand_in: raw for raw, stand_in in STAND_INS.items()}
+
+
+class Log(Protocol):
+    """What takes in ffmpeg's own words, of `-loglevel level+info`."""
+
+    def read(self, lines: Iterable[str]) -> None: ...
 
 
 @cache
@@ -68,14 +74,15 @@ def source(path: Path, **options: Any) -> Any:
 
 @contextmanager
 def running(
-    output: Any, stdin: int = subprocess.DEVNULL, stdout: int | None = None
+    output: Any, stdin: int = subprocess.DEVNULL, stdout: int | None = None, log: Log | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run ffmpeg; stop it where the caller leaves early.
+    """Run ffmpeg; stop it where the caller leaves early. log: is told at its end all that it said.
 
     Raises: VideoError with its first complaint where it fails, Killed where it is; UserError where the disk is full.
     """
     with tempfile.TemporaryFile() as errors:
-        arguments = command(output.global_args("-loglevel", "error"))
+        level = ["error"] if log is None else ["level+info", "-nostats"]
+        arguments = command(output.global_args("-loglevel", *level))
         process = subprocess.Popen(arguments, stdin=stdin, stdout=stdout, stderr=errors)
         left_early = True
         try:
@@ -92,12 +99,15 @@ def running(
                         stream.close()
             status = process.wait()
         require_own_end(status)
-        if status != 0:
+        errors.seek(0)
+        if log is not None:
+            log.read(line.decode(errors="replace").rstrip("\n") for line in errors)
             errors.seek(0)
-            log = errors.read().decode(errors="replace")
-            if told := disk.full_in(log):
+        if status != 0:
+            said = errors.read().decode(errors="replace")
+            if told := disk.full_in(said):
                 raise told
-            complaint = first_complaint(log)
+            complaint = first_complaint(said if log is None else _errors(said))
             raise VideoError(f"ffmpeg: {complaint or f'exit status {status}'}")
 
 
@@ -105,6 +115,10 @@ def require_own_end(status: int) -> None:
     """Raises: Killed for the exit status of an ffmpeg that was: what it has said so far is not of the video."""
     if status == -signal.SIGKILL:
         raise Killed("ffmpeg was killed (out of memory?)")
+
+
+def _errors(log: str) -> str:
+    return "\n".join(line for line in log.splitlines() if "[error]" in line or "[fatal]" in line)
 
 
 def first_complaint(log: str) -> str:

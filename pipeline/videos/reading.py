@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.videos import formats
+from pipeline.videos.decoder_log import DecoderLog
 from pipeline.videos.ffmpeg_process import command, executable, require_own_end, running, source
 from pipeline.videos.probing import VideoInfo, parse_probe
 from pipeline.work.errors import VideoError
@@ -60,11 +61,13 @@ def read_frames(
     region: tuple[int, int, int, int] | None = None,
     before: str = "",
     after: str = "",
+    log: DecoderLog | None = None,
 ) -> Iterator[tuple[int, Image]]:
     """Yield (index, RGB image (H, W, 3)) of the wanted frames in order, of all of them by default.
 
     region: (left, top, width, height), even numbers: these pixels alone, at a fraction of the conversion's cost.
     before, after: ffmpeg filters for every frame ahead of the choice, and for the chosen ones (writing.cleaning).
+    log: is told at the end what ffmpeg said of every frame that it decoded, wanted or not.
     Frames are numbered as the decoder gives them, from 0. Decoding stops after the last wanted one.
     Raises: VideoError where a wanted frame is missing.
     """
@@ -82,9 +85,10 @@ def read_frames(
         numbers = chain.from_iterable(spans)
         filters.insert(0, f"select='{'+'.join(f'between(n,{span.start},{span.stop - 1})' for span in spans)}'")
         options["frames:v"] = sum(map(len, spans))
-    options["vf"] = ",".join([before, *filters] if before else filters)
+    told = ["showinfo=checksum=0"] if log is not None else []
+    options["vf"] = ",".join([*told, *([before] if before else []), *filters])
     number = None
-    with running(source(path).output("pipe:", **options), stdout=subprocess.PIPE) as process:
+    with running(source(path).output("pipe:", **options), stdout=subprocess.PIPE, log=log) as process:
         assert process.stdout is not None
         while (image := _read_ppm(process.stdout)) is not None:
             number = next(numbers)

@@ -42,6 +42,29 @@ def test_the_share_of_fakes_among_the_known_does_not_move_the_probability() -> N
     assert one == pytest.approx(other, abs=0.01)
 
 
+@pytest.mark.parametrize("apart", [0.02, 0.2, 1.0])
+def test_scores_that_lie_apart_ask_for_no_certainty(apart: float) -> None:
+    """Of ten people of whom none is mistaken an unbounded fit would be sure of everything near the gap."""
+    random = np.random.default_rng(0)
+    labels = np.tile([0, 1], 45)
+    logit = np.where(labels == 1, apart / 2, -apart / 2) + (2 * labels - 1) * random.uniform(0, 2, 90)
+    people = [f"p{number // 9}" for number in range(90)]
+    found = fit(pd.DataFrame({"label": labels, "score": 1 / (1 + np.exp(-logit)), "person": people}), 0.05, 0.05)
+    assert 1 < found.slope < 5 and abs(found.offset) < 0.1
+
+
+def test_what_few_people_have_in_common_is_not_taken_for_everybodys() -> None:
+    """Scores of ten are all too high by as much as between the thirds of the sample; of a thousand it would be true."""
+    few, many = (fit(videos(count, 0, shift=2.0), 0.05, 0.05) for count in (40, 4000))
+    assert -0.5 < few.offset < 0 and many.offset < -1.5
+
+
+def test_people_count_not_their_videos() -> None:
+    rows = videos(40, 0, sharpness=3.0, shift=2.0)
+    once, often = fit(rows, 0.05, 0.05), fit(pd.concat([rows] * 50), 0.05, 0.05)
+    assert (once.slope, once.offset) == pytest.approx((often.slope, often.offset), abs=1e-3)
+
+
 @pytest.mark.parametrize("accepted", [0.02, 0.1])
 def test_thresholds_keep_their_promise_on_others(accepted: float) -> None:
     alarms, misses = [], []

@@ -120,10 +120,10 @@ def test_files_folders_and_patterns(tmp_path: Path) -> None:
     for name in ("a.mp4", "sub/b.webm", "sub/.c", "odd[1].mp4"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    every = gather([str(tmp_path)])
+    every = gather([str(tmp_path)]).files
     assert [path.name for path in every] == ["a.mp4", "odd[1].mp4", "b.webm"]
-    assert gather([f"{tmp_path}/**/*.webm", f"{tmp_path}/sub"]) == [tmp_path / "sub/b.webm"]
-    assert gather([f"{tmp_path}/odd[1].mp4", "gone.mp4"]) == [tmp_path / "odd[1].mp4", Path("gone.mp4")]
+    assert gather([f"{tmp_path}/**/*.webm", f"{tmp_path}/sub"]).files == [tmp_path / "sub/b.webm"]
+    assert gather([f"{tmp_path}/odd[1].mp4", "gone.mp4"]).files == [tmp_path / "odd[1].mp4", Path("gone.mp4")]
     (tmp_path / "void").mkdir()
     with pytest.raises(UserError, match="holds no file"):
         gather([str(tmp_path / "void")])

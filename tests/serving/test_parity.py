@@ -22,8 +22,8 @@ from tests.serving.conftest import needs_onnx
 ROOT = Path(__file__).parents[2]
 
 
-def expected(run: Run, cell: str, quality: str) -> pd.DataFrame:
-    table = run.scores(cell)
+def expected(run: Run, quality: str) -> pd.DataFrame:
+    table = run.scores(run.cell(quality))
     return table[table["quality"] == quality]
 
 
@@ -31,7 +31,7 @@ def test_a_raw_video_gets_the_scores_of_evaluate(shipped: Run) -> None:
     """Through its own search, squares, crops and windows; `fold` is the network that tested the video."""
     detector = read(shipped.detectors / "raw")
     networks = load(shipped.detectors / "raw", detector)
-    table = expected(shipped, "teacher-mobilenet_v2-faceswap-raw-s0", "raw")
+    table = expected(shipped, "raw")
     compared = 0
     for video, rows in table[table["set"] == "original"].groupby("video"):
         found = judge(open_medium(shipped.video(str(video))), detector, networks, frames=rows["frame"].tolist())
@@ -44,7 +44,7 @@ def test_a_raw_video_gets_the_scores_of_evaluate(shipped: Run) -> None:
 def test_compressed_crops_get_the_scores_of_evaluate(shipped: Run) -> None:
     """On c40 the pipeline's squares are those of raw, so its crops are taken from the shards."""
     detector = read(shipped.detectors / "c40")
-    table = expected(shipped, "add-mobilenet_v2-faceswap-c40-s0", "c40").set_index(["video", "frame"])
+    table = expected(shipped, "c40").set_index(["video", "frame"])
     index = read_index([shipped.root / "data/shards/original"])
     files = [read_sample(row["path"], row["offset"], row["bytes"])["c40.png"] for _, row in index.iterrows()]
     crops = np.stack([cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR)[..., ::-1] for file in files])
@@ -70,15 +70,30 @@ def test_onnx_gives_torchs_scores_for_any_number_of_faces(shipped: Run) -> None:
 
 
 @needs_onnx
+@pytest.mark.slow
+def test_the_samples_own_backbone_is_exported_by_torch(shipped_backbone: Run) -> None:
+    """On its crops, and for one face as for many: the fast tests have an ONNX file that was written node by node."""
+    folder = shipped_backbone.detectors / "c40"
+    detector = read(folder)
+    by_torch, by_onnx = load(folder, detector), load(folder, detector, onnx=True)
+    index = read_index([shipped_backbone.root / "data/shards/original"])
+    files = [read_sample(row["path"], row["offset"], row["bytes"])["c40.png"] for _, row in index.iterrows()]
+    crops = np.stack([cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR)[..., ::-1] for file in files])
+    for count in (1, 2, len(crops)):
+        assert by_onnx.scores(crops[:count]) == pytest.approx(by_torch.scores(crops[:count]), abs=1e-4)
+
+
+@needs_onnx
 def test_onnx_needs_no_torch(shipped: Run, tmp_path: Path) -> None:
     code = (
         "import sys; from pipeline.serving.__main__ import main\n"
-        f"status = main(['predict', {str(shipped.video('v0'))!r}, '--onnx', '--model', {str(shipped.detectors)!r}])\n"
+        f"status = main(['predict', {str(shipped.video('v0', 'c40'))!r}, '--onnx', "
+        f"'--model', {str(shipped.detectors / 'c40')!r}])\n"
         "sys.exit(status or 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "raw detector" in done.stdout
+    assert "c40 detector" in done.stdout
 
 
 @needs_onnx

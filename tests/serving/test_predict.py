@@ -1,8 +1,11 @@
 """The command: what it says of good and of bad files, what it writes, and with which exit status."""
 
 import csv
+import io
 import json
+import os
 import shutil
+import sys
 import tomllib
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from pipeline.videos.writing import write_video
 from tests.aids.clips import faces, ffmpeg
 from tests.aids.shipping import Run, noise
 
+ROOT = Path(__file__).parents[2]
 Said = pytest.CaptureFixture[str]
 
 
@@ -83,6 +87,58 @@ def test_bad_files_have_each_their_line_and_stop_nothing(shipped: Run, tmp_path:
     assert sorted(path.suffix for path in (tmp_path / "pages").iterdir()) == [".html"] * 5
 
 
+def test_a_face_that_leaves_and_a_crowd(shipped: Run, tmp_path: Path, capsys: Said) -> None:
+    shown = [image for image in faces(4)] + [np.full((132, 168, 3), 90, np.uint8)] * 4
+    write_video(tmp_path / "leaves.mp4", shown, 25, (168, 132))
+    crowd = np.concatenate([np.concatenate([faces(1, seed)[0] for seed in range(6)], 1)] * 5)
+    cv2.imwrite(str(tmp_path / "crowd.png"), crowd[..., ::-1])
+    assert predict(shipped, tmp_path, "--json", tmp_path / "o.json", "--page", tmp_path / "pages") == 0
+    crowded, left = capsys.readouterr().out.splitlines()
+    many, one = (len(found["tracks"]) for found in json.loads((tmp_path / "o.json").read_text())["results"])
+    assert 20 < many <= 30 and one == 1  # dlib's detector does not take every drawing for a face
+    assert f"; {many} faces; " in crowded and "a face in 3 of 6 frames" in left
+    assert f"And {many - 6} more." in (tmp_path / "pages/crowd.html").read_text()
+
+
+def test_names_that_break_lines_and_texts(shipped: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a console that has few letters and is strict about it."""
+    monkeypatch.chdir(tmp_path)
+    names = ["-x.mp4", "two\nlines.mp4", os.fsdecode(b"Andr\xe9.mp4"), "n" * 240 + ".mp4"]
+    for name in names:
+        shutil.copy(shipped.video("v0"), tmp_path / name)
+    console = io.TextIOWrapper(io.BytesIO(), "ascii", "strict", write_through=True)
+    monkeypatch.setattr(sys, "stdout", console)
+    wanted = ["--csv", "o.csv", "--json", "o.json", "--page", "pages", "--annotate", "drawn"]
+    assert main(["predict", "--model", str(shipped.detectors), *wanted, "--", *names]) == 0
+    said = console.buffer.getvalue().decode().splitlines()  # type: ignore[attr-defined]
+    assert [line.split(": ")[0] for line in said] == ["-x.mp4", "two\\nlines.mp4", "Andr\\xe9.mp4", names[3]]
+    assert json.loads(Path("o.json").read_text())["results"][1]["file"] == "two\nlines.mp4"
+    with Path("o.csv").open(encoding="utf-8") as file:
+        assert [row["file"] for row in csv.DictReader(file)][1:3] == ["two\nlines.mp4", "André.mp4"]
+    assert len(list(Path("pages").iterdir())) == len(list(Path("drawn").iterdir())) == 4
+
+
+def test_links_loops_and_what_may_not_be_read(
+    shipped: Run, tmp_path: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, elsewhere = tmp_path / "in", tmp_path / "elsewhere"
+    for folder in (inside / "sub", elsewhere):
+        folder.mkdir(parents=True)
+    shutil.copy(shipped.video("v0"), elsewhere / "a.mp4")
+    shutil.copy(shipped.video("v0"), inside / "locked.mp4")
+    (inside / "more").symlink_to(elsewhere)
+    (inside / "sub/loop").symlink_to(inside)
+    (inside / "gone.mp4").symlink_to("nowhere.mp4")
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "locked.mp4" and allowed(path, mode))
+    assert predict(shipped, inside) == 3
+    said = dict(line.removeprefix(f"{inside}/").split(": ", 1) for line in capsys.readouterr().out.splitlines())
+    assert "a face in 6 of 6 frames" in said["more/a.mp4"]
+    assert said["locked.mp4"] == "cannot be judged: the file may not be read: permission denied"
+    assert said["gone.mp4"] == "cannot be judged: a link to nowhere.mp4, which is not there"
+    assert "the same folder as ., which is looked into" in said["sub/loop"] and len(said) == 4
+
+
 def test_a_page_stands_alone(shipped: Run, tmp_path: Path) -> None:
     assert predict(shipped, shipped.video("v0"), "--page", tmp_path / "p.html") == 0
     page = (tmp_path / "p.html").read_text()
@@ -110,6 +166,24 @@ def test_an_annotated_video_has_every_frame_and_a_box(shipped: Run, tmp_path: Pa
         assert changed.any(0).sum() > 60 and changed.any(1).sum() > 60  # from edge to edge of the square
 
 
+def test_a_video_of_odd_size_is_annotated_whole(shipped: Run, tmp_path: Path) -> None:
+    ffmpeg(
+        "-f",
+        "lavfi",
+        "-i",
+        "color=d=0.2",
+        "-vf",
+        "scale=41:33,setsar=1,format=bgr0",
+        "-c:v",
+        "ffv1",
+        tmp_path / "odd.mkv",
+    )
+    ffmpeg("-f", "lavfi", "-i", "color=s=2x2:d=0.2", "-vf", "scale=1:1", "-c:v", "ffv1", tmp_path / "one.mkv")
+    assert predict(shipped, tmp_path / "odd.mkv", tmp_path / "one.mkv", "--annotate", tmp_path / "drawn") == 0
+    odd, one = (probe(tmp_path / f"drawn/{name}.mp4") for name in ("odd", "one"))
+    assert (odd.width, odd.height, odd.frames, one.width, one.height) == (42, 34, 5, 2, 2)
+
+
 def test_a_photo_is_annotated_as_one(shipped: Run, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "p.png"), faces(1)[0][..., ::-1])
     assert predict(shipped, tmp_path / "p.png", "--annotate", tmp_path / "a.png") == 0
@@ -125,14 +199,23 @@ def test_a_photo_is_annotated_as_one(shipped: Run, tmp_path: Path) -> None:
         (["{v}", "--heat"], "--heat goes with --annotate"),
         (["{v}", "{w}", "--page", "one.html"], "there are 2 files; name a folder"),
         (["{v}", "--page", "one.mp4"], "must end in .html"),
-        (["{v}", "--annotate", "{v}"], "is the file itself"),
+        (["{v}", "--annotate", "{v}"], "is one of the files to judge"),
+        (["{v}", "--json", "{v}"], "is one of the files to judge"),
+        (["{v}", "{w}", "--annotate", "{raw}"], "is one of the files to judge"),
+        (["{v}", "--json", "o", "--csv", "./o"], "--json and --csv: cannot both be written to"),
+        (["{v}", "--page", "{v}/p.html"], "is no folder"),
+        (["{v}", "--csv", "{raw}"], "is a folder; name a file"),
+        (["{v}", "--json", "/proc/none/o.json"], "may not be written to"),
+        (["{v}", "--model", "{v}"], "no shipped detector"),
     ],
 )
 def test_a_wrong_command_is_one_line_before_any_work(
     arguments: list[str], said: str, shipped: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    places = {"v": shipped.video("v0"), "w": shipped.video("v1")}
+    allowed = os.access  # root may write anywhere
+    monkeypatch.setattr(os, "access", lambda path, mode: Path("/proc") != Path(path) and allowed(path, mode))
+    places = {"v": shipped.video("v0"), "w": shipped.video("v1"), "raw": shipped.video("v0").parent}
     assert predict(shipped, *(argument.format(**places) for argument in arguments)) == 1
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1 and not list(tmp_path.iterdir())
@@ -146,6 +229,6 @@ def test_files_of_one_name_do_not_overwrite_each_other(shipped: Run, tmp_path: P
 
 
 def test_the_console_command_is_this_one() -> None:
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     module, _, name = project["scripts"]["add-deepfake"].partition(":")
     assert module == main.__module__ and name == main.__name__

@@ -24,14 +24,16 @@ PATIENCE = 120  # seconds until the server must answer; it takes a few
 
 @needs_onnx
 @pytest.mark.slow
-def test_a_registered_detector_is_served(shipped: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registered_detector_is_served(
+    shipped_backbone: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.chdir(tmp_path)
-    named = shipped.params.export.model_copy(update={"registered_as": "detector"})
-    folder = shipped.detectors / "c40"
-    address = registered(folder, shipped.params.model_copy(update={"export": named}))
+    named = shipped_backbone.params.export.model_copy(update={"registered_as": "detector"})
+    folder = shipped_backbone.detectors / "c40"
+    address = registered(folder, shipped_backbone.params.model_copy(update={"export": named}))
     assert address == "models:/detector-c40/1"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

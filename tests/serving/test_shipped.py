@@ -1,6 +1,7 @@
 """A shipped folder: whole, honest about itself, and refused where it is not."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,12 +9,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.serving.__main__ import main
 from pipeline.serving.export.exporting import export
 from pipeline.serving.loading import load_family
 from pipeline.serving.predicting import only
 from pipeline.serving.shipped import read, seal
 from pipeline.work.errors import UserError
 from tests.aids.shipping import Run
+from tests.serving.conftest import needs_onnx
 
 
 @pytest.fixture
@@ -66,7 +69,7 @@ def test_a_network_of_another_detector_is_refused(copy: Path, shipped: Run) -> N
 
 
 def test_folders_that_hold_no_or_several_detectors(shipped: Run, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no shipped detector.*choose one of add-mobilenet_v2-faceswap in it"):
+    with pytest.raises(UserError, match=r"no shipped detector.*choose one of add-toy-faceswap in it"):
         load_family([shipped.detectors.parent])
     with pytest.raises(UserError, match="two detectors are of raw"):
         load_family([shipped.detectors, shipped.detectors / "raw"])
@@ -83,13 +86,31 @@ def test_the_card_is_hugging_faces_and_says_what_was_measured(shipped: Run) -> N
     head = yaml.safe_load(text.split("---")[1])
     (result,) = [r for r in head["model-index"][0]["results"] if r["dataset"]["config"] == "c40-all"]
     measured = {metric["name"]: metric["value"] for metric in result["metrics"]}
-    cell = json.loads((shipped.root / "reports/cells/add-mobilenet_v2-faceswap-c40-s0.json").read_text())["results"][
-        "c40"
-    ]
-    assert measured == {"AUC per frame": cell["frame"]["auc"], "AUC per video": cell["video"]["auc"]}
+    cell = json.loads((shipped.root / f"reports/cells/{shipped.cell('c40')}.json").read_text())["results"]["c40"]
+    assert measured == {f"AUC per {level}": pytest.approx(cell[level]["auc"], abs=5e-5) for level in ("frame", "video")}
     assert f"{cell['frame']['auc']:.3f}" in text and "made up; licence: none" in text
     assert "Too few videos to promise" in text and not detector.video.holds
     assert "evidence, not proof" in text and "A higher score means more likely fake" in text
+
+
+@needs_onnx
+def test_the_cards_own_code_runs(
+    copy: Path, shipped: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(copy)
+    shutil.copy(shipped.video("v0", "c40"), "clip.mp4")
+    blocks = re.findall(r"```(sh|python)\n(.*?)```", Path("README.md").read_text(), re.DOTALL)
+    assert [kind for kind, _ in blocks] == ["sh", "python", "python"]
+    program, *arguments = blocks[0][1].split()
+    assert program == "add-deepfake" and main(arguments) == 0
+    for _, code in blocks[1:]:
+        exec(code, {})
+    said = capsys.readouterr().out
+    assert (
+        "clip.mp4: " in said
+        and "the middle 40 px" in said
+        and re.search(r"^(real|fake|undecided) [0-9.]+$", said, re.M)
+    )
 
 
 def test_what_the_training_faces_were_like(shipped: Run) -> None:
@@ -100,7 +121,7 @@ def test_what_the_training_faces_were_like(shipped: Run) -> None:
 def test_export_repeats_itself_and_asks_for_people_to_calibrate_on(
     shipped: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = "add-mobilenet_v2-faceswap-c40-s0"
+    name = shipped.cell("c40")
     root, params = shipped.root, shipped.params
     data = (root / "data/shards", root / "data/raw/original")
     places = (root / f"models/add/{name[4:]}", root / f"reports/cells/{name}", *data)

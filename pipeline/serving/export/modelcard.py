@@ -45,8 +45,10 @@ def write(detector: Detector, manifest: pd.DataFrame, summary: Mapping[str, Any]
     """The card as markdown with its YAML header. manifest: of the real videos, with their sources and licences."""
     from huggingface_hub import EvalResult, ModelCard, ModelCardData  # a second to load
 
-    value = detector.results[ALL]
     data = ModelCardData(
+        license="other",
+        license_name="see-training-data",
+        license_link="README.md#training-data",
         library_name="pytorch",
         pipeline_tag="image-classification",
         tags=["deepfake-detection", "knowledge-distillation", detector.backbone, "onnx"],
@@ -60,7 +62,7 @@ def write(detector: Detector, manifest: pd.DataFrame, summary: Mapping[str, Any]
                 dataset_split="test people",
                 metric_type="roc_auc",
                 metric_name=f"AUC per {level}",
-                metric_value=measured[f"{level}_auc"],
+                metric_value=round(float(measured[f"{level}_auc"] or 0), 4),
             )
             for name, measured in detector.results.items()
             if name != "verdicts"
@@ -73,13 +75,22 @@ def write(detector: Detector, manifest: pd.DataFrame, summary: Mapping[str, Any]
         data,
         template_path=str(TEMPLATE),
         detector=detector,
-        value=value,
+        method=_method(detector),
+        onnx=params.export.onnx,
         sources=sources.to_dict("records"),
         counts=summary["counts"],
         crf=params.crf,
         training=params.train,
     )
     return f"{str(card).rstrip()}\n"
+
+
+def _method(detector: Detector) -> str:
+    if detector.method == "teacher":
+        return "a plain classifier on raw crops, the teacher of the detectors for compressed video"
+    if detector.method == detector.backbone:
+        return "a plain classifier"
+    return f"{detector.method}, a student that saw compressed crops under a teacher that saw the same ones raw"
 
 
 def _auc(

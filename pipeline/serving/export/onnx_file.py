@@ -4,7 +4,9 @@ import contextlib
 import io
 import json
 import logging
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,26 +36,14 @@ def write(path: Path, folder: Path, detector: Detector, crops: Crops) -> float:
     Its metadata say what an image must be and what the numbers mean. Raises: UserError where packages are missing or
     the file does not compute the same.
     """
-    try:
-        import onnx
-        import onnxscript  # noqa: F401  what torch exports by
-    except ImportError as error:
-        raise UserError(f"{error.name} is not installed: run `make setup`, or set export.onnx to false") from None
+    if missing := [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]:
+        raise UserError(f"{missing[0]} is not installed: run `make setup`, or set export.onnx to false")
+    import onnx
+
     networks = Torch(folder, detector)
     images = torch.from_numpy(normalised(windows(crops, detector.preparation)))
     ensemble = Ensemble([model.cpu().to(memory_format=torch.contiguous_format) for model in networks.models]).eval()
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with contextlib.redirect_stdout(io.StringIO()):  # it tells of every step
-        program = torch.onnx.export(
-            ensemble,
-            (images[:2],),
-            input_names=["images"],
-            output_names=["probability"],
-            dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1)}},
-            dynamo=True,
-        )
-    assert program is not None
-    model = program.model_proto
+    model = converted(ensemble, images[:2])
     onnx.helper.set_model_props(model, _metadata(detector))
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
@@ -63,6 +53,22 @@ def write(path: Path, folder: Path, detector: Detector, crops: Crops) -> float:
     if not difference <= PARITY:
         raise UserError(f"{path}: differs from torch by {difference:.2g} on real crops, more than {PARITY}")
     return difference
+
+
+def converted(ensemble: Ensemble, images: Tensor) -> Any:
+    """The ensemble as an ONNX model, for any number of images (B, 3, S, S) like these."""
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with contextlib.redirect_stdout(io.StringIO()):  # it tells of every step
+        program = torch.onnx.export(
+            ensemble,
+            (images,),
+            input_names=["images"],
+            output_names=["probability"],
+            dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1)}},
+            dynamo=True,
+        )
+    assert program is not None
+    return program.model_proto
 
 
 def _metadata(detector: Detector) -> dict[str, str]:

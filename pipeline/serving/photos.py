@@ -1,0 +1,107 @@
+"""Photos: which files are some, what they are, and their pixels, upright and in eight bits a colour."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageOps, UnidentifiedImageError, features
+
+from pipeline.faces.boxes import Image
+from pipeline.videos.quality import Quality, photo_quality
+from pipeline.work.errors import VideoError
+
+# Of the formats that Pillow reads; others (PostScript) would be given to other programs. Phones write photos with a
+# second picture behind the first, such as a depth map (MPO, to Pillow): the first one counts.
+FORMATS = ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000"]
+FORMATS += ["AVIF"] if features.check("avif") else []  # not in every build of Pillow
+ANIMATED = ("PNG", "WEBP", "GIF", "AVIF")
+MOST_PIXELS = 100_000_000  # a small file can unpack to more than the memory holds
+ORIENTATION, ON_ITS_SIDE = 0x0112, 5  # the EXIF tag, and its first value of a frame that is turned by 90 degrees
+DAMAGE = (OSError, SyntaxError, ValueError)  # what Pillow raises
+BRANDS = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC", b"msf1": "HEIC", b"avif": "AVIF", b"avis": "AVIF"}
+
+
+@dataclass(frozen=True)
+class Photo:
+    """width, height: pixels of the upright picture."""
+
+    width: int
+    height: int
+    quality: Quality
+
+
+def look(path: Path) -> Photo | None:
+    """What a photo is; None where the file is none. Raises: VideoError for a photo that cannot be used."""
+    _refuse_brand(path)
+    try:
+        with _opened(path) as image:
+            return _describe(path, image)
+    except Pillow.DecompressionBombError:
+        raise _too_large("far more") from None
+    except UnidentifiedImageError:
+        return None
+    except DAMAGE as error:
+        raise _damaged(error) from None
+
+
+def read(path: Path) -> Image:
+    """The photo's pixels, RGB (H, W, 3). Raises: VideoError where it is damaged."""
+    try:
+        with _opened(path) as image:
+            return np.asarray(ImageOps.exif_transpose(_eight_bits(image)).convert("RGB"), dtype=np.uint8)
+    except DAMAGE as error:
+        raise _damaged(error) from None
+
+
+def _describe(path: Path, image: Pillow.Image) -> Photo:
+    if image.format in ANIMATED and getattr(image, "n_frames", 1) > 1:
+        raise VideoError(f"an animation ({image.format}): convert it to a video, such as MP4")
+    width, height = image.size
+    if width * height > MOST_PIXELS:
+        raise _too_large(f"{width}x{height}")
+    if image.getexif().get(ORIENTATION, 1) >= ON_ITS_SIDE:
+        width, height = height, width
+    kind = "jpeg" if image.format == "MPO" else str(image.format).lower()
+    tables = [list(table) for table in getattr(image, "quantization", {}).values()]
+    bits = 8 * path.stat().st_size / (width * height)
+    return Photo(width, height, photo_quality(kind, bits, tables[0] if tables else None))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Pillow.Image]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its own bound on pixels, and of tags that it does not know
+        with Pillow.open(path, formats=FORMATS) as image:
+            yield image
+
+
+def _eight_bits(image: Pillow.Image) -> Pillow.Image:
+    """Pillow would cut grey of 16 bits or of floats off at 255, which is white. Floats are taken to be from 0 to 1."""
+    if not image.mode.startswith(("I", "F")):
+        return image
+    grey = np.asarray(image, dtype=np.float64)
+    top = 65535.0 if image.mode.startswith("I") else 1.0
+    if grey.max(initial=0) > top:
+        top = float(grey.max())
+    made = Pillow.fromarray((255 * np.clip(grey / top, 0, 1)).astype(np.uint8))
+    made.info["exif"] = image.getexif().tobytes()
+    return made
+
+
+def _refuse_brand(path: Path) -> None:
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head[4:8] == b"ftyp" and (kind := BRANDS.get(head[8:12])) and kind not in FORMATS:
+        raise VideoError(f"a photo in {kind}, which is not read here: convert it to JPEG or PNG")
+
+
+def _damaged(error: Exception) -> VideoError:
+    return VideoError(f"the photo is damaged or cut short ({error})")
+
+
+def _too_large(size: str) -> VideoError:
+    return VideoError(f"a photo of {size} pixels, more than {MOST_PIXELS // 10**6} million: scale it down")

@@ -1,0 +1,123 @@
+"""Photos as cameras, phones and programs write them: the same pixels from all, upright; or a reason."""
+
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.faces.search import detect_every
+from pipeline.serving.inputs import open_medium
+from pipeline.serving.photos import MOST_PIXELS
+from pipeline.work.errors import VideoError
+from tests.aids.clips import faces
+
+PICTURE = Image.fromarray(faces(1)[0])
+GREY = PICTURE.convert("L")
+TURNS = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
+
+
+def grey16(path: Path) -> None:
+    Image.fromarray(np.asarray(GREY).astype(np.uint16) * 257).save(path)
+
+
+def grey_float(path: Path) -> None:
+    Image.fromarray((np.asarray(GREY) / 255).astype(np.float32)).save(path)
+
+
+def clear(path: Path) -> None:
+    image = PICTURE.convert("RGBA")
+    image.putalpha(180)
+    image.save(path)
+
+
+def turned(path: Path) -> None:
+    code = int(path.stem[-1])
+    exif = Image.Exif()
+    exif[0x0112] = code
+    PICTURE.transpose(TURNS[code]).save(path, exif=exif, quality=95)
+
+
+def two(path: Path) -> None:
+    options: dict[str, Any] = {"quality": 95} if path.suffix == ".jpg" else {}
+    PICTURE.save(path, "MPO" if options else "TIFF", save_all=True, append_images=[PICTURE], **options)
+
+
+KINDS: dict[str, tuple[Callable[[Path], object], bool]] = {
+    "rgb.png": (PICTURE.save, True),
+    "alpha.png": (clear, True),
+    "palette.png": (PICTURE.quantize(200).save, True),
+    "palette.gif": (PICTURE.quantize(200).save, True),
+    "grey16.png": (grey16, False),
+    "grey16.tif": (grey16, False),
+    "float.tif": (grey_float, False),
+    "cmyk.jpg": (lambda path: PICTURE.convert("CMYK").save(path, quality=95), True),
+    "turned3.jpg": (turned, True),
+    "turned6.jpg": (turned, True),
+    "turned8.jpg": (turned, True),
+    "two.jpg": (two, True),
+    "two.tif": (two, True),
+    "photo.mp4": (lambda path: PICTURE.save(path, "PNG"), True),  # what a file is, not what it is called
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_of_photo_shows_the_same(name: str, tmp_path: Path) -> None:
+    write, coloured = KINDS[name]
+    write(tmp_path / name)
+    medium = open_medium(tmp_path / name)
+    assert medium.photo and (medium.width, medium.height) == PICTURE.size
+    ((_, seen),) = medium.read()
+    expected = np.asarray(PICTURE if coloured else GREY.convert("RGB"), dtype=float)
+    assert seen.dtype == np.uint8 and np.abs(seen - expected).mean() < 4
+
+
+def huge(path: Path) -> None:
+    """A PNG of no pixels that says it has too many."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 10_001, MOST_PIXELS // 10_000, 8, 0, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
+
+
+def torn(path: Path) -> None:
+    PICTURE.save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def moving(path: Path) -> None:
+    PICTURE.save(path, save_all=True, append_images=[PICTURE.rotate(5)])
+
+
+REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a.gif": (moving, r"an animation \(GIF\): convert it to a video"),
+    "a.webp": (moving, r"an animation \(WEBP\)"),
+    "a.png": (moving, r"an animation \(PNG\)"),
+    "a.heic": (lambda path: path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(99)), "HEIC.*convert it to JPEG or PNG"),
+    "huge.png": (huge, "a photo of 10001x10000 pixels, more than 100 million"),
+    "torn.jpg": (torn, "damaged or cut short"),
+    "torn.png": (torn, "damaged or cut short"),
+    "a.eps": (  # Pillow would have Ghostscript run it
+        lambda path: path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\n%%EndComments\nshowpage\n"),
+        "no video",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_photo_that_cannot_be_used_is_refused_with_its_cause(name: str, tmp_path: Path) -> None:
+    write, said = REFUSED[name]
+    write(tmp_path / name)
+    with pytest.raises(VideoError, match=said):
+        list(open_medium(tmp_path / name).read())
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 3000), (3000, 1)])
+def test_a_picture_that_is_hardly_one_has_no_face(shape: tuple[int, int]) -> None:
+    assert detect_every(np.full((*shape, 3), 90, np.uint8)) == []
