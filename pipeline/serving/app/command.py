@@ -21,9 +21,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     about = f"a detector that the export stage left; several times for several; default: all in {DEFAULT}"
     add("--model", type=Path, action="append", metavar="FOLDER", help=about)
-    add(
-        "--clips", type=Path, default=CLIPS, metavar="FOLDER", help="the run's raw videos to choose from (%(default)s)"
-    )
+    add("--clips", type=Path, default=CLIPS, metavar="FOLDER", help="the run's raw videos to choose from (%(default)s)")
     add("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on; default: this machine alone")
     add("--port", type=int, default=7860, metavar="N", help="port to listen on (%(default)s); 0: any that is free")
     add("--largest", type=int, default=200, metavar="MB", help="size of the largest file that is taken (%(default)s)")
@@ -42,7 +40,7 @@ def run(arguments: Namespace) -> int:
         os.environ |= {"GRADIO_TEMP_DIR": uploads, "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
         from pipeline.serving.app.server import serve
 
-        serve(listening, arguments.host, detectors, arguments.clips, arguments.largest * 10**6)
+        serve(listening, arguments.host, detectors, arguments.clips, arguments.largest)
     return 0
 
 

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from pipeline.serving.app import showing
 from pipeline.serving.app.clips import Clip
 from pipeline.serving.app.detectors import Detectors, describe
+from pipeline.serving.app.guard import MB
 from pipeline.serving.app.uploads import Uploads
 
 AGE = 3600  # seconds after which a dropped file goes, whatever is open
@@ -62,7 +63,7 @@ def _page(detectors: Detectors, clips: Mapping[str, Clip], largest: int) -> gr.B
         gr.HTML(showing.limits(detectors.family(names[0][1])))
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
-                upload = gr.File(label=f"A video or a photo, up to {largest // 10**6} MB", height=160)
+                upload = gr.File(label=f"A video or a photo, up to {largest // MB} MB", height=160)
                 clip = gr.Dropdown(list(clips), value=None, label="or a clip of the run", visible=bool(clips))
                 name = gr.Radio(names, value=names[0][1], label="Detector", visible=len(names) > 1)
             with gr.Column(scale=3, min_width=300), gr.Tabs():

@@ -19,7 +19,8 @@ from pipeline.work.errors import VideoError
 FRAME = (
     '<iframe title="{title}" sandbox="allow-same-origin" style="width: 100%; border: 0; background: white" '
     'onload="const inner = this.contentDocument.documentElement; '
-    'new ResizeObserver(() => this.style.height = inner.offsetHeight + \'px\').observe(inner)" srcdoc="{inner}"></iframe>'
+    "new ResizeObserver(() => this.style.height = inner.offsetHeight + 'px').observe(inner)\" "
+    'srcdoc="{inner}"></iframe>'
 )
 WAITING = "<p>Drop a video or a photo, or choose a clip.</p>"
 WAITING_COMPARED = "<p>Drop a video or choose a clip, then compare.</p>"
@@ -30,8 +31,8 @@ def limits(family: Family) -> str:
     known = family.members[0][1]
     forged, source = escape(", ".join(known.manipulations)), escape(known.source)
     return (
-        "<h1>Is this face forged?</h1><p><strong>A score is evidence, not proof.</strong> The detectors were trained on "
-        f"{forged}, of {known.people} people ({source}), and know nothing of other forgeries.</p>"
+        "<h1>Is this face forged?</h1><p><strong>A score is evidence, not proof.</strong> "
+        f"The detectors were trained on {forged}, of {known.people} people ({source}), and know nothing of other forgeries.</p>"
     )
 
 
