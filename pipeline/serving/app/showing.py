@@ -31,8 +31,8 @@ def limits(family: Family) -> str:
     known = family.members[0][1]
     forged, source = escape(", ".join(known.manipulations)), escape(known.source)
     return (
-        "<h1>Is this face forged?</h1><p><strong>A score is evidence, not proof.</strong> "
-        f"The detectors were trained on {forged}, of {known.people} people ({source}), and know nothing of other forgeries.</p>"
+        "<h1>Is this face forged?</h1><p><strong>A score is evidence, not proof.</strong> The detectors were trained "
+        f"on {forged}, of {known.people} people ({source}), and know nothing of other forgeries.</p>"
     )
 
 
