@@ -113,7 +113,11 @@ def test_what_cannot_be_judged_is_one_line(detectors: Detectors, tmp_path: Path)
     (tmp_path / "empty.mp4").touch()
     ffmpeg("-f", "lavfi", "-i", "sine=duration=1", tmp_path / "audio.m4a")
     cv2.imwrite(str(tmp_path / "photo.png"), faces(1)[0][..., ::-1])
-    for name, said in (("empty.mp4", "0 bytes"), ("audio.m4a", "no video stream"), ("<b>text.mp4", "&lt;b&gt;text.mp4")):
+    for name, said in (
+        ("empty.mp4", "0 bytes"),
+        ("audio.m4a", "no video stream"),
+        ("<b>text.mp4", "&lt;b&gt;text.mp4"),
+    ):
         for shown in (
             showing.judged(tmp_path / name, detectors, ADD, Told()),
             showing.compared(tmp_path / name, detectors, Told()),
