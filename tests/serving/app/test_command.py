@@ -1,5 +1,6 @@
 """The command app: each thing that it cannot start without is one line, before anything is loaded."""
 
+import re
 import socket
 from importlib.util import find_spec
 from pathlib import Path
@@ -53,3 +54,14 @@ def test_a_port_in_use_is_one_line(both: list[Path], capsys: Said) -> None:
         assert main(["app", "--model", str(both[0]), "--port", str(port)]) == 1
     error = capsys.readouterr().err
     assert f"--port {port}: cannot be listened on" in error and error.count("\n") == 1
+
+
+def test_the_pages_lock_is_the_projects_with_gradio() -> None:
+    """But for what gradio wants older. It fails where one lock was renewed without the other: CONTRIBUTING.md."""
+    root = Path(__file__).parents[3]
+    pins = [
+        set(re.findall(r"^([\w.-]+==\S+)", (root / name).read_text(), flags=re.MULTILINE))
+        for name in ("requirements.lock", "requirements.app.lock")
+    ]
+    assert {pin.partition("==")[0] for pin in pins[0] - pins[1]} == {"pillow", "tomlkit"}
+    assert {"gradio", "playwright"} <= {pin.partition("==")[0] for pin in pins[1]}
