@@ -9,7 +9,10 @@ from pipeline.videos.manifests import read_manifest
 
 @dataclass(frozen=True)
 class Clip:
-    """A lossless clip of the pipeline. what: its set, such as faceswap; fold: whose network never saw it."""
+    """A lossless clip of the pipeline.
+
+    what: its set, such as faceswap; fold: whose network never saw it; source: whom it is from, to credit.
+    """
 
     path: Path
     what: str

@@ -13,7 +13,7 @@ from pipeline.serving.inputs import open_medium
 from pipeline.serving.loading import Family
 from pipeline.serving.outputs import LIMITS
 from pipeline.serving.page import page
-from pipeline.work.errors import VideoError
+from pipeline.work.errors import UserError, VideoError
 
 # As high as what it holds, whatever becomes of the window. Nothing within may run.
 FRAME = (
@@ -43,7 +43,7 @@ def judged(path: Path, detectors: Detectors, name: str, tell: Tell, clip: Clip |
         medium = watched(open_medium(path), lambda done, wanted: tell(done / wanted, "looking at frames"))
         judgement = family.judge(medium)
         shown = page(judgement, family.networks(judgement.detector.quality))
-    except VideoError as error:
+    except (UserError, VideoError) as error:
         return failed(path, "judged", str(error))
     return _about(clip) + _frame(f"verdict on {path.name}", shown)
 
@@ -52,7 +52,7 @@ def compared(path: Path, detectors: Detectors, tell: Tell, clip: Clip | None = N
     """The file at three compressions, or one line that says why not."""
     try:
         found = compare(path, detectors, tell, clip.fold if clip else None)
-    except VideoError as error:
+    except (UserError, VideoError) as error:
         return failed(path, "compared", str(error))
     return _about(clip) + _frame(f"{path.name} at three compressions", comparison_page(found, path.name, clip))
 
@@ -77,7 +77,8 @@ def _about(clip: Clip | None) -> str:
         return ""
     return (
         f'<p class="truth">This clip is <strong>{escape(clip.truth)}</strong>. It is judged by the one network that '
-        "never saw this person; the thresholds were fitted with this person among others.</p>"
+        "never saw this person; the thresholds were fitted with this person among others. "
+        f"Source: {escape(clip.source)}.</p>"
     )
 
 
