@@ -25,7 +25,7 @@ QUIET = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 )
-PATIENCE = 120_000  # ms: a busy machine's
+PATIENCE = 300_000  # ms: a busy machine's
 
 
 @dataclass
@@ -77,7 +77,7 @@ def page(served: Served) -> Iterator[Any]:
 
 
 def until(true: Any) -> bool:
-    """Whether it comes true in a minute."""
+    """Whether it comes true in time."""
     end = time.monotonic() + PATIENCE / 1000
     while not (found := true()) and time.monotonic() < end:
         time.sleep(0.2)
