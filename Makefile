@@ -1,6 +1,7 @@
 # make repro: the whole experiment, environment included. make test: tests, lint and types. make help: the rest.
 PYTHON ?= python3
 VENV := .venv
+LOCK := requirements.lock
 # Relative, for make divides paths at blanks; in recipes all others stand in quotes.
 BIN := $(VENV)/bin
 # An activated environment of DVC's stages: they are started as `python -m stages.x`.
@@ -9,14 +10,14 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 STAMP := $(VENV)/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro plan preset test proof faults lint audit sbom
+.PHONY: help setup repro plan preset app test proof faults lint audit sbom
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
 
 setup: $(STAMP)  ## make the environment in .venv from requirements.lock (uv is found, or installed into .uv)
 
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): $(LOCK) pyproject.toml
 	@case "$$PWD" in *:*) echo "a colon in the path of this folder divides PATH, and no environment works here: rename it"; exit 1;; esac
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	@UV=$$(command -v uv || echo .uv/bin/uv); \
@@ -26,7 +27,7 @@ $(STAMP): requirements.lock pyproject.toml
 	fi; \
 	[ -x $(VENV)/bin/python ] || "$$UV" venv --quiet --python "$(PYTHON)" $(VENV); \
 	echo "installing the environment (5 GB, a minute or two)"; \
-	"$$UV" pip sync --quiet --require-hashes --python $(VENV)/bin/python requirements.lock && \
+	"$$UV" pip sync --quiet --require-hashes --python $(VENV)/bin/python $(LOCK) && \
 	"$$UV" pip install --quiet --no-deps --no-build-isolation --python $(VENV)/bin/python --editable .
 	@touch $@
 
@@ -38,6 +39,11 @@ plan: setup  ## what repro would run, and what it takes: stages, trainings, vide
 
 preset: setup  ## make preset NAME=faceforensics: params.yaml with presets/faceforensics.yaml in it
 	@$(BIN)/python -m pipeline.params.presets $(NAME)
+
+# In an environment of its own, for gradio wants an older Pillow than the rest is locked with.
+app:  ## a page in the browser to try the exported detectors on (sets up .venv-app)
+	@$(MAKE) --no-print-directory setup VENV=.venv-app LOCK=requirements.app.lock
+	.venv-app/bin/python -m pipeline.serving app
 
 lint: setup  ## ruff, mypy, and the layers of pipeline/'s rooms
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """add-deepfake, or python -m pipeline.serving: verdicts of a shipped detector.
 
 add-deepfake predict clip.mp4 photo.jpg folder/ 'more/*.webm' --model models/export/NAME
+add-deepfake app
 """
 
 import argparse
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from pipeline.serving import predicting
+from pipeline.serving.app import command as app
 from pipeline.work import disk
 from pipeline.work.errors import UserError
 
@@ -27,12 +29,16 @@ def main(given: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     predicting.add_arguments(predict)
+    predict.set_defaults(run=predicting.run)
+    page = commands.add_parser("app", help="a page in the browser to try it on", description=app.ABOUT)
+    app.add_arguments(page)
+    page.set_defaults(run=app.run)
     arguments = parser.parse_args(given)
     for stream in (sys.stdout, sys.stderr):  # a name may hold letters that this terminal has not
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        return predicting.run(arguments)
+        return int(arguments.run(arguments))
     except UserError as error:
         print(f"{arguments.command}: {error}", file=sys.stderr)
     except BrokenPipeError:  # `| head` has seen enough
