@@ -18,10 +18,11 @@ from pipeline.detectors.card import Card, load
 from pipeline.detectors.device import device
 from pipeline.detectors.scoring import score
 from pipeline.evaluation import metrics
+from pipeline.evaluation.frames import frames_of
 from pipeline.evaluation.statistics import DRAWS, SUMMARY, UNITS, Floats, Scored, draw, interval
 from pipeline.evaluation.thresholds import carried
 from pipeline.loading.batches import Draw
-from pipeline.loading.loader import EvaluationLoader, evaluation_loader
+from pipeline.loading.loader import EvaluationLoader
 from pipeline.params.cells import RAW, Cell, expected
 from pipeline.params.schema import Params
 from pipeline.videos.sampling import thin
@@ -126,17 +127,9 @@ def _wide(
     keys = set(wanted[KEYS].itertuples(index=False, name=None))
     table: pd.DataFrame | None = None
     for point, places in points.items():
-        loader = evaluation_loader(
-            [folder for folder, _ in places],
-            buckets=card.buckets[role],
-            qualities=[places[0][1]],
-            image_size=card.image_size,
-            batch_size=params.evaluation.batch_size,
-            place=params.loader.place,
-            workers=params.loader.workers,
-            device=device(),
-        )
-        frames = score(detector, _only(loader, keys), places[0][1], device()).frames.rename(columns={"score": point})
+        folders, quality = [folder for folder, _ in places], places[0][1]
+        loader = frames_of(folders, card.buckets[role], quality, card, params.evaluation, params.loader)
+        frames = score(detector, _only(loader, keys), quality, device()).frames.rename(columns={"score": point})
         kept = [name for name in FRAMES if name in frames]
         table = frames[[*kept, point]] if table is None else table.merge(frames[[*KEYS, point]], "left", KEYS)
     assert table is not None
