@@ -46,9 +46,9 @@ def table(results: Results, stressed: Stressed | None, params: Params) -> Table:
         "operating",
         "At few false alarms, as probabilities, and at thresholds that were not fitted here",
         "TPR % is the share of fakes that are found where at most 1 % or 5 % of the reals are called fake; where reals "
-        "are few that is none or one of them, and a single video moves it. Brier score and log loss judge the scores "
-        f"as probabilities (lower is better). Balanced ACC at 0.5; chosen: at the threshold that was best on {where} at "
-        f"the same quality{carried}. ± is the standard deviation over seeds.",
+        "are few that is none or one of them, and a single video moves it. Brier score and log loss judge the "
+        "scores as probabilities (lower is better). Balanced ACC at 0.5; chosen: at the threshold that was best on "
+        f"{where} at the same quality{carried}. ± is the standard deviation over seeds.",
         ["manipulation", "quality", "method", *HEADER, *HEADER],
         rows,
         pd.DataFrame(values),
