@@ -23,7 +23,7 @@ from pipeline.evaluation.statistics import DRAWS, SUMMARY, UNITS, Floats, Scored
 from pipeline.evaluation.thresholds import carried
 from pipeline.loading.batches import Draw
 from pipeline.loading.loader import EvaluationLoader
-from pipeline.params.cells import RAW, Cell, expected
+from pipeline.params.cells import RAW, Cell, expected, pooled
 from pipeline.params.schema import Params
 from pipeline.videos.sampling import thin
 from pipeline.work.errors import UserError
@@ -43,7 +43,7 @@ def stress(method: str, models: Path, shards: Path, stressed: Path, out: Path, p
     cell (but for its seeds) and point, with measures per frame and their intervals; draws.npz has, in the same order,
     the resampled AUCs (records, units, 1 + resamples): the same draws for every method, so that methods can be paired.
     """
-    cells = [cell for cell in expected(params) if cell.family == method]
+    cells = [cell for cell in (*expected(params), *pooled(params)) if cell.family == method]
     made, wanted = _made(stressed, params), _frames(stressed, params)
     draws = {unit: _draws(wanted, unit, params) for unit in UNITS}
     points: list[dict[str, Any]] = []
@@ -101,7 +101,7 @@ def _scores(
     cell: Cell, models: Path, shards: Path, stressed: Path, wanted: pd.DataFrame, params: Params
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Test and validation frames of all folds, a column a point; validation people only at what data/shards has."""
-    sets = ("original", cell.manipulation)
+    sets = ("original", *(params.pool(cell.manipulation) or (cell.manipulation,)))
     qualities = {name: [(shards / one, name) for one in sets] for name in (RAW, *params.compressions)}
     degraded = {
         name: [(stressed / one / name, DEGRADED) for one in sets if (stressed / one / name / INDEX).exists()]

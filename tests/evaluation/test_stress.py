@@ -221,16 +221,18 @@ def test_one_manipulation_crosses_nowhere(run: tuple[Path, Params, Greys], tmp_p
     assert crossing.read(folder / "cells", [read(folder / "cells", params)], alone) == []
 
 
-def test_pooled_tasks_have_their_rows_in_the_matrix(run: tuple[Path, Params, Greys], tmp_path: Path) -> None:
+def test_pooled_tasks_are_crossed_and_stressed(run: tuple[Path, Params, Greys], tmp_path: Path) -> None:
     folder, params, greys = run
     tasks = {"all": ("faceswap", "reenactment"), "swaps": ("faceswap",)}
     several = params.model_copy(
         update={
             "pooled": params.pooled.model_copy(update={"tasks": tuple(tasks), "sets": tasks}),
             "cross": params.cross.model_copy(update={"methods": ("add",)}),
+            "stress": params.stress.model_copy(update={"methods": ("add",)}),
         }
     )
     cells = shutil.copytree(folder / "cells", tmp_path / "cells")
+    shutil.rmtree(cells / "stress-add")
     shutil.copytree(folder / "models/add", tmp_path / "models/add")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(models, "build", lambda name: Brightness())
@@ -240,6 +242,7 @@ def test_pooled_tasks_have_their_rows_in_the_matrix(run: tuple[Path, Params, Gre
                 evaluate(tmp_path / "models" / cell.folder, params.folds, params.compressions, folder / "shards",
                          params.evaluation, params.loader, cells / cell.name)  # fmt: skip
         scores = cross("add", tmp_path / "models", folder / "shards", cells / "cross-add.parquet", several)
+        stress("add", *(tmp_path / "models", folder / "shards", folder / "stressed", cells / "stress-add"), several)
     # Only what it was not trained on is scored: nothing for `all`.
     assert set(scores.loc[scores["cell"].str.contains("-swaps-"), "set"]) == {"reenactment"}
     assert not scores["cell"].str.contains("-all-").any()
@@ -257,6 +260,17 @@ def test_pooled_tasks_have_their_rows_in_the_matrix(run: tuple[Path, Params, Gre
     shown = cross_tables.table(found, results[0])
     assert [row[2].text for row in shown.rows] == ["faceswap", "reenactment", "all", "swaps"]
     assert [entry.best for entry in shown.rows[2][3:]] == [True, True, True]
+    stressed = robustness.read(cells, several)
+    assert stressed is not None and stressed.tasks == ["faceswap", "reenactment", *tasks]
+    (line,) = stressed.lines
+    for point in GAPS:
+        frames = pd.concat([table(greys, name, point) for name in ("faceswap", "reenactment")]).drop_duplicates()
+        value = stressed.value(line, "all", point, "auc")
+        assert value is not None and value[0] == pytest.approx(roc_auc_score(frames["label"], frames["grey"]))
+        assert stressed.value(line, "swaps", point, "auc") == stressed.value(line, "faceswap", point, "auc")
+    assert stressed.bits("all", "vp9-30") == pytest.approx(8 * 100 / 800)
+    # A mean over manipulations counts each once.
+    assert stressed.manipulations == ["faceswap", "reenactment"]
 
 
 def test_thresholds_come_from_validation_people_where_there_are_some(
