@@ -494,8 +494,15 @@ def test_sensitivity_reads_the_runs_that_differ_in_alpha_and_beta_alone() -> Non
     found = sensitivity.runs([entry(None, 1, 16, 0.75), main])
     assert found[["run", "alpha", "beta"]].values.tolist() == [["same", 1, 16], ["b20", 1, 20]]
     assert found["add_c40_faceswap_acc"].tolist() == [0.75, 0.8] and "teacher_on_raw_auc" not in found
-    left, right = sensitivity.figure_of(found).drawing.axes
-    assert right.lines[0].get_xydata().tolist() == [[16, 75], [20, 80]] and len(left.lines[0].get_xydata()) == 1
+    own = sensitivity.own([entry(None, 1, 16, 0.75), main])
+    (ax,) = sensitivity.figure_of(found, own).drawing.axes  # alpha has one value, and no panel
+    assert ax.lines[0].get_xydata().tolist() == [[16, 75], [20, 80]] and ax.get_xlabel() == "beta (alpha = 1)"
+    # beta = 20 has as many runs: what is held is the workspace's value, whatever most runs have.
+    more = sensitivity.runs([entry(None, 1, 16, 0.75), main, entry("a2", 2, 16, 0.7), entry("b0", 1, 0, 0.6)])
+    left, right = sensitivity.figure_of(more, own).drawing.axes
+    assert left.lines[0].get_xydata().tolist() == [[1, 75], [2, 70]] and left.get_xlabel() == "alpha (beta = 16)"
+    assert right.lines[0].get_xydata().tolist() == [[0, 60], [16, 75], [20, 80]]
+    assert sensitivity.table_of(more).header[-1] == "baseline c40 faceswap %"
 
 
 def test_the_papers_tables_are_the_papers() -> None:
