@@ -18,9 +18,9 @@ from pipeline.detectors.card import load
 from pipeline.detectors.device import device
 from pipeline.detectors.scoring import score
 from pipeline.evaluation import metrics
+from pipeline.evaluation.frames import frames_of
 from pipeline.evaluation.statistics import Scored, draw, interval
 from pipeline.loading.crops import META
-from pipeline.loading.loader import evaluation_loader
 from pipeline.params.cells import RAW, Cell, expected, tested_on
 from pipeline.params.schema import Params
 from pipeline.work.errors import UserError
@@ -119,15 +119,7 @@ def _scores(runs: Sequence[tuple[str, Cell]], folders: Sequence[Path], models: P
         detector, card = load(models / cell.folder / f"fold{fold}")
         if held != (quality, card.image_size):
             held = (quality, card.image_size)
-            batches = evaluation_loader(
-                folders,
-                buckets=buckets,
-                qualities=[quality],
-                image_size=card.image_size,
-                batch_size=params.evaluation.batch_size,
-                place=params.loader.place,
-                device=device(),
-            )
+            batches = frames_of(folders, buckets, quality, card, params.evaluation, params.loader)
         # Batch by batch: the embeddings of all frames, of no use here, would take gigabytes.
         table = pd.concat([score(detector, [batch], quality, device()).frames for batch in batches], ignore_index=True)
         columns |= dict.fromkeys(_columns(cell, quality, [fold]), table["score"].to_numpy())

@@ -13,9 +13,9 @@ from pipeline.detectors.device import device
 from pipeline.detectors.scoring import Scores, score
 from pipeline.evaluation import metrics
 from pipeline.evaluation.calibration import TEST, VALIDATION
+from pipeline.evaluation.frames import frames_of
 from pipeline.evaluation.neighbours import knn_recall
 from pipeline.evaluation.thresholds import carried
-from pipeline.loading.loader import evaluation_loader
 from pipeline.params.cells import tested_on
 from pipeline.params.sections import Evaluation, Loader
 from pipeline.work.errors import UserError
@@ -126,16 +126,8 @@ def _by_manipulation(frames: pd.DataFrame, card: Card, settings: Evaluation) -> 
 def _scores(
     detector: Any, card: Card, role: str, quality: str, shards: Path, settings: Evaluation, loading: Loader
 ) -> Scores:
-    loader = evaluation_loader(
-        [shards / name for name in ("original", *card.manipulations)],
-        buckets=card.buckets[role],
-        qualities=[quality],
-        image_size=card.image_size,
-        batch_size=settings.batch_size,
-        place=loading.place,
-        device=device(),
-    )
-    return score(detector, loader, quality, device())
+    folders = [shards / name for name in ("original", *card.manipulations)]
+    return score(detector, frames_of(folders, card.buckets[role], quality, card, settings, loading), quality, device())
 
 
 def _training(folder: Path) -> dict[str, Any]:

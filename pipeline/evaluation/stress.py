@@ -18,11 +18,12 @@ from pipeline.detectors.card import Card, load
 from pipeline.detectors.device import device
 from pipeline.detectors.scoring import score
 from pipeline.evaluation import metrics
+from pipeline.evaluation.frames import frames_of
 from pipeline.evaluation.statistics import DRAWS, SUMMARY, UNITS, Floats, Scored, draw, interval
 from pipeline.evaluation.thresholds import carried
 from pipeline.loading.batches import Draw
-from pipeline.loading.loader import EvaluationLoader, evaluation_loader
-from pipeline.params.cells import RAW, Cell, expected
+from pipeline.loading.loader import EvaluationLoader
+from pipeline.params.cells import RAW, Cell, expected, pooled
 from pipeline.params.schema import Params
 from pipeline.videos.sampling import thin
 from pipeline.work.errors import UserError
@@ -42,7 +43,7 @@ def stress(method: str, models: Path, shards: Path, stressed: Path, out: Path, p
     cell (but for its seeds) and point, with measures per frame and their intervals; draws.npz has, in the same order,
     the resampled AUCs (records, units, 1 + resamples): the same draws for every method, so that methods can be paired.
     """
-    cells = [cell for cell in expected(params) if cell.family == method]
+    cells = [cell for cell in (*expected(params), *pooled(params)) if cell.family == method]
     made, wanted = _made(stressed, params), _frames(stressed, params)
     draws = {unit: _draws(wanted, unit, params) for unit in UNITS}
     points: list[dict[str, Any]] = []
@@ -100,7 +101,7 @@ def _scores(
     cell: Cell, models: Path, shards: Path, stressed: Path, wanted: pd.DataFrame, params: Params
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Test and validation frames of all folds, a column a point; validation people only at what data/shards has."""
-    sets = ("original", cell.manipulation)
+    sets = ("original", *(params.pool(cell.manipulation) or (cell.manipulation,)))
     qualities = {name: [(shards / one, name) for one in sets] for name in (RAW, *params.compressions)}
     degraded = {
         name: [(stressed / one / name, DEGRADED) for one in sets if (stressed / one / name / INDEX).exists()]
@@ -126,16 +127,9 @@ def _wide(
     keys = set(wanted[KEYS].itertuples(index=False, name=None))
     table: pd.DataFrame | None = None
     for point, places in points.items():
-        loader = evaluation_loader(
-            [folder for folder, _ in places],
-            buckets=card.buckets[role],
-            qualities=[places[0][1]],
-            image_size=card.image_size,
-            batch_size=params.evaluation.batch_size,
-            place=params.loader.place,
-            device=device(),
-        )
-        frames = score(detector, _only(loader, keys), places[0][1], device()).frames.rename(columns={"score": point})
+        folders, quality = [folder for folder, _ in places], places[0][1]
+        loader = frames_of(folders, card.buckets[role], quality, card, params.evaluation, params.loader)
+        frames = score(detector, _only(loader, keys), quality, device()).frames.rename(columns={"score": point})
         kept = [name for name in FRAMES if name in frames]
         table = frames[[*kept, point]] if table is None else table.merge(frames[[*KEYS, point]], "left", KEYS)
     assert table is not None

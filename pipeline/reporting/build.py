@@ -71,7 +71,8 @@ def build(
     pooled = read(cells, params, pooled_cells(params)) if params.pooled.tasks else None
     judged = verdicts.collect([found for found in (pooled, results) if found], params.verdict)
     comparisons = Comparisons(results, params.evaluation)
-    stressed, crossed = robustness.read(cells, params), crossing.read(cells, results, params)
+    stressed = robustness.read(cells, params)
+    crossed = crossing.read(cells, [results, *([pooled] if pooled else [])], params)
     index = read_index([shards / name for name in params.sets])
     rejected = data_tables.read_rejected([shards / name for name in params.sets])
     encoded = encodings.read(raw, compressed, params.sets, params.compressions)

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from pipeline.evaluation.statistics import FEW_PEOPLE, Scored, draw, interval
-from pipeline.params.cells import Cell
 from pipeline.params.schema import Params
 from pipeline.reporting.results import Model, Results
 from pipeline.work.errors import UserError
@@ -29,42 +28,54 @@ class Crossed:
     low: float
     high: float
     unit: str
+    own: bool  # whether it was trained on all of these fakes
 
 
-def read(cells: Path, results: Results, params: Params) -> list[Crossed]:
-    """Every model of params.cross, trained on each manipulation and tested on each and on all of them together.
+def read(cells: Path, found: Sequence[Results], params: Params) -> list[Crossed]:
+    """Every model of params.cross, trained on each task and tested on each manipulation and on all of them together.
 
-    Empty where there is one manipulation, or where the stage was not run. Raises: UserError for a damaged file.
+    found: the results of single manipulations and of pooled tasks. Empty where there is one manipulation, or where the
+    stage was not run. Raises: UserError for a damaged file.
     """
-    tables = []
+    tables = {}
     for method in params.cross.methods if len(params.manipulations) > 1 else ():
         path = cells / f"cross-{method}.parquet"
         if path.exists():
             try:
-                tables.append(pd.read_parquet(path))
+                tables[method] = pd.read_parquet(path)
             except (OSError, ValueError) as error:
                 raise UserError(f"{path}: cannot be read ({error}); run `dvc repro`") from None
     if not tables:
         return []
     scores = {(str(name), str(quality)): part for (name, quality), part in
-              pd.concat(tables, ignore_index=True).groupby(["cell", "quality"])}  # fmt: skip
-    groups: dict[tuple[Model, str, str, str], list[Cell]] = {}
-    for cell in results.summaries:
-        for quality in sorted({quality for name, quality in scores if name == cell.name}):
-            key = (Model(cell.method, cell.backbone), cell.manipulation, cell.compression, quality)
-            groups.setdefault(key, []).append(cell)
-    found = []
-    for (model, trained_on, _, quality), seeds in groups.items():
-        runs = [pd.concat([results.at(cell, quality)[KEYS], scores[cell.name, quality][KEYS]]) for cell in seeds]
+              pd.concat(tables.values(), ignore_index=True).groupby(["cell", "quality"])}  # fmt: skip
+    groups: dict[tuple[Model, str, str, str], list[pd.DataFrame]] = {}
+    for results in found:
+        for cell, summary in results.summaries.items():
+            for quality in sorted(summary["results"]) if cell.family in tables else ():
+                parts = [results.at(cell, quality)[KEYS]]
+                parts += [scores[cell.name, quality][KEYS]] if (cell.name, quality) in scores else []
+                key = (Model(cell.method, cell.backbone), cell.manipulation, cell.compression, quality)
+                groups.setdefault(key, []).append(pd.concat(parts))
+    rows = []
+    for (model, trained_on, _, quality), runs in groups.items():
+        known = set(params.pool(trained_on) or (trained_on,))
         for tested_on in (*params.manipulations, ALL):
-            sets = {"original"} | (set(params.manipulations) if tested_on == ALL else {tested_on})
-            found.append(_crossed(model, quality, trained_on, tested_on,
-                                  [run[run["set"].isin(sets)] for run in runs], params))  # fmt: skip
-    return found
+            fakes = set(params.manipulations) if tested_on == ALL else {tested_on}
+            tested = [run[run["set"].isin({"original"} | fakes)] for run in runs]
+            if all(fakes <= set(run["set"]) for run in tested):
+                rows.append(_crossed(model, quality, trained_on, tested_on, tested, fakes <= known, params))
+    return rows
 
 
 def _crossed(
-    model: Model, quality: str, trained_on: str, tested_on: str, runs: Sequence[pd.DataFrame], params: Params
+    model: Model,
+    quality: str,
+    trained_on: str,
+    tested_on: str,
+    runs: Sequence[pd.DataFrame],
+    own: bool,
+    params: Params,
 ) -> Crossed:
     scored = Scored.of(runs)
     videos = scored.videos
@@ -73,4 +84,4 @@ def _crossed(
     strata = None if unit == "people" else videos["set"]
     draws = draw(strata, clusters, params.evaluation.bootstrap, params.evaluation.seed)
     aucs = scored.auc(draws)
-    return Crossed(model, quality, trained_on, tested_on, float(aucs[0]), *interval(np.asarray(aucs[1:])), unit)
+    return Crossed(model, quality, trained_on, tested_on, float(aucs[0]), *interval(np.asarray(aucs[1:])), unit, own)

@@ -43,6 +43,7 @@ class Stressed:
     unit: str  # what the intervals draw: person where few people were tested, else video
     fails_below: float
     crf: dict[str, int]
+    pools: dict[str, tuple[str, ...]]  # of tasks of several manipulations: these
 
     @cached_property
     def lines(self) -> list[Line]:
@@ -60,8 +61,14 @@ class Stressed:
         return f"{name}, trained on {line.compression}"
 
     @cached_property
-    def manipulations(self) -> list[str]:
+    def tasks(self) -> list[str]:
+        """Single manipulations, then pooled tasks."""
         return list(dict.fromkeys(self.points["manipulation"]))
+
+    @property
+    def manipulations(self) -> list[str]:
+        """Without the pooled tasks, which would count their fakes once more in a mean."""
+        return [name for name in self.tasks if name not in self.pools]
 
     @cached_property
     def rate_factors(self) -> dict[str, int]:
@@ -89,8 +96,9 @@ class Stressed:
     def bits(self, manipulation: str, degradation: str) -> float | None:
         """Bits a pixel of a task's videos, reals and fakes."""
         table = self.encodings
-        mine = table[(table["degradation"] == degradation) & table["set"].isin(["original", manipulation])]
-        return float(mine["bits_per_pixel"].mean()) if len(mine) == 2 else None
+        sets = ["original", *self.pools.get(manipulation, (manipulation,))]
+        mine = table[(table["degradation"] == degradation) & table["set"].isin(sets)]
+        return float(mine["bits_per_pixel"].mean()) if len(mine) == len(sets) else None
 
     def fails(self, line: Line, manipulations: Sequence[str]) -> "Failing | None":
         """Where the line's AUC, a mean over manipulations, falls below the level; None where a point is missing."""
@@ -173,6 +181,7 @@ def read(cells: Path, params: Params) -> Stressed | None:
         unit,
         params.report.fails_below,
         params.crf,
+        {task: params.pool(task) for task in params.pooled.tasks},
     )
 
 

@@ -11,7 +11,7 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,12 @@ def runs(shown: list[dict[str, Any]]) -> pd.DataFrame:
     )
 
 
+def own(shown: list[dict[str, Any]]) -> dict[str, float]:
+    """The workspace's alpha and beta."""
+    params, _ = next(_content(data) for _, data in _entries(shown) if data)
+    return {weight: float(params[weight]) for weight in WEIGHTS}
+
+
 def table_of(found: pd.DataFrame) -> Table:
     """The table of the runs, ACC in percent."""
     measures = [c for c in found.columns if c not in ("run", *WEIGHTS)]
@@ -55,26 +61,31 @@ def table_of(found: pd.DataFrame) -> Table:
         [Entry(str(row["run"])), *(Entry(f"{row[w]:g}") for w in WEIGHTS), *(Entry(percent(row[m])) for m in measures)]
         for row in found.to_dict("records")
     ]
-    header = ["run", *WEIGHTS, *(f"{m} %" for m in measures)]
+    header = ["run", *WEIGHTS, *(f"{_named(m)} %" for m in measures)]
     return Table("sensitivity", "ACC by alpha and beta", "ACC per frame in percent.", header, rows, found)
 
 
-def figure_of(found: pd.DataFrame) -> Figure:
+def figure_of(found: pd.DataFrame, own: Mapping[str, float]) -> Figure:
     """ACC of ADD against alpha and against beta, with the plain baseline's as a dashed line.
 
-    Along one weight, the other is held at the value that most runs have.
+    own: the workspace's alpha and beta: along one weight, the other is held there. A weight of which there is but one
+    value has no panel, unless neither has more.
     """
     measures = [column for column in found.columns if column.startswith(ADD) and _baseline(column) in found.columns]
-    drawing, axes = styled(1, 2, 9.6, 3.6, sharey=True)
+    lines = {
+        weight: found[found[other] == own[other]].groupby(weight, as_index=False).mean(numeric_only=True)
+        for weight, other in zip(WEIGHTS, reversed(WEIGHTS), strict=True)
+    }
+    shown = {weight: line for weight, line in lines.items() if len(line) > 1} or lines
+    drawing, axes = styled(1, len(shown), 4.8 * len(shown), 3.6, sharey=True)
     with mpl.rc_context(STYLE):
-        for weight, other, ax in zip(WEIGHTS, reversed(WEIGHTS), axes.flat, strict=True):
-            held = found[other].mode().iloc[0]
-            line = found[found[other] == held].groupby(weight, as_index=False).mean(numeric_only=True)
+        for (weight, line), ax in zip(shown.items(), axes.flat, strict=True):
+            (other,) = set(WEIGHTS) - {weight}
             for number, measure in enumerate(measures):
                 colour = COLOURS[number % len(COLOURS)]
-                ax.plot(line[weight], 100 * line[measure], marker="o", color=colour, label=measure)
+                ax.plot(line[weight], 100 * line[measure], marker="o", color=colour, label=_named(measure))
                 ax.axhline(100 * found[_baseline(measure)].mean(), color=colour, linestyle="--", linewidth=1)
-            ax.set(xlabel=f"{weight} ({other} = {held:g})", ylabel="ACC per frame, %")
+            ax.set(xlabel=f"{weight} ({other} = {own[other]:g})", ylabel="ACC per frame, %")
         handles, labels = axes.flat[0].get_legend_handles_labels()
         drawing.legend(handles, labels, loc="outside lower center", ncols=3)
     hint = "Dashed: the plain baseline of the same network, which neither weight concerns."
@@ -86,10 +97,13 @@ def main(out: Path) -> str:
     result = subprocess.run(COMMAND, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if result.returncode:
         raise UserError(f"dvc exp show failed: {result.stderr.strip().splitlines()[-1]}")
-    found = runs(json.loads(result.stdout))
+    shown = json.loads(result.stdout)
+    found = runs(shown)
+    if found.empty:
+        raise UserError("no run with the workspace's params came to its report; see `dvc queue status`, `dvc exp show`")
     out.mkdir(parents=True, exist_ok=True)
     table_of(found).write(out)
-    figure_of(found).write(out)
+    figure_of(found, own(shown)).write(out)
     return f"{len(found)} runs -> {out / 'sensitivity.md'}"
 
 
@@ -113,6 +127,11 @@ def _content(data: dict[str, Any]) -> tuple[dict[str, Any], dict[str, float]]:
     for file in data["metrics"].values():
         metrics |= file.get("data", {})
     return params, metrics
+
+
+def _named(measure: str) -> str:
+    """In words, e.g. add c40 reenactment."""
+    return measure.removesuffix("_acc").replace("_", " ")
 
 
 def _others(params: dict[str, Any]) -> dict[str, Any]:

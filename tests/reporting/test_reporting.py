@@ -133,7 +133,11 @@ def test_one_model_for_every_quality_stands_in_each_task_and_beside_the_others(t
         assert line[f"{quality}_low"] < expected < line[f"{quality}_high"]
     assert pd.isna(values.loc[("faceswap", "add"), "c23_auc"]) and values.loc[("faceswap", "add"), "c40_auc"] > 0.5
     teacher = results.teacher("mobilenet_v2", "faceswap", "c23", "frame", "auc")
-    assert values.loc[("faceswap", "teacher"), "c23_auc"] == teacher
+    line = values.loc[("faceswap", "teacher")]
+    assert line["c23_auc"] == teacher and line["c23_low"] < teacher < line["c23_high"]
+    # Nine people are few: the intervals are over them.
+    people = comparisons.interval(Model("qad", "mobilenet_v2"), Task("faceswap", "c40"), "frame", "auc", "person")
+    assert tuple(values.loc[("faceswap", "qad"), ["c40_low", "c40_high"]]) == people and "over people" in table.hint
     main = result_tables.main(results, comparisons).values.set_index(["manipulation", "method"])
     assert main.loc[("faceswap", "qad"), "frame_auc"] == values.loc[("faceswap", "qad"), "c40_auc"]
     assert "mixed" in {row.other.method for row in comparisons.against_add}
@@ -490,8 +494,15 @@ def test_sensitivity_reads_the_runs_that_differ_in_alpha_and_beta_alone() -> Non
     found = sensitivity.runs([entry(None, 1, 16, 0.75), main])
     assert found[["run", "alpha", "beta"]].values.tolist() == [["same", 1, 16], ["b20", 1, 20]]
     assert found["add_c40_faceswap_acc"].tolist() == [0.75, 0.8] and "teacher_on_raw_auc" not in found
-    left, right = sensitivity.figure_of(found).drawing.axes
-    assert right.lines[0].get_xydata().tolist() == [[16, 75], [20, 80]] and len(left.lines[0].get_xydata()) == 1
+    own = sensitivity.own([entry(None, 1, 16, 0.75), main])
+    (ax,) = sensitivity.figure_of(found, own).drawing.axes  # alpha has one value, and no panel
+    assert ax.lines[0].get_xydata().tolist() == [[16, 75], [20, 80]] and ax.get_xlabel() == "beta (alpha = 1)"
+    # beta = 20 has as many runs: what is held is the workspace's value, whatever most runs have.
+    more = sensitivity.runs([entry(None, 1, 16, 0.75), main, entry("a2", 2, 16, 0.7), entry("b0", 1, 0, 0.6)])
+    left, right = sensitivity.figure_of(more, own).drawing.axes
+    assert left.lines[0].get_xydata().tolist() == [[1, 75], [2, 70]] and left.get_xlabel() == "alpha (beta = 16)"
+    assert right.lines[0].get_xydata().tolist() == [[0, 60], [16, 75], [20, 80]]
+    assert sensitivity.table_of(more).header[-1] == "baseline c40 faceswap %"
 
 
 def test_the_papers_tables_are_the_papers() -> None:

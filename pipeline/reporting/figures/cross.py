@@ -1,4 +1,4 @@
-"""A heat map of models trained on one manipulation and tested on another."""
+"""A heat map of models trained on one manipulation, or on several at once, and tested on another."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ def heat_map(found: Sequence[Crossed], results: Results) -> Figure:
     models = list(dict.fromkeys(one.model for one in found))
     trained = list(dict.fromkeys(one.trained_on for one in found))
     tested = list(dict.fromkeys(one.tested_on for one in found))
-    values = {(one.compression, one.model, one.trained_on, one.tested_on): one.auc for one in found}
+    values = {(one.compression, one.model, one.trained_on, one.tested_on): one for one in found}
     side = 0.95
     width, height = 1.1 + len(models) * (side * len(tested) + 0.35), 1.1 + len(compressions) * (side * len(trained) + 1)
     drawing, axes = styled(len(compressions), len(models), max(width, 6), height, sharex=True, sharey=True)
@@ -24,15 +24,15 @@ def heat_map(found: Sequence[Crossed], results: Results) -> Figure:
         for row, compression in enumerate(compressions):
             for column, model in enumerate(models):
                 ax = axes[row, column]
-                matrix = np.array([[values.get((compression, model, one, other), np.nan) for other in tested]
-                                   for one in trained])  # fmt: skip
+                cells = [[values.get((compression, model, one, other)) for other in tested] for one in trained]
+                matrix = np.array([[np.nan if one is None else one.auc for one in line] for line in cells])
                 # From chance to perfect: the same colours on every page.
                 shown = ax.imshow(matrix, cmap="cividis", vmin=0.5, vmax=1.0, aspect="auto")
-                for (y, x), value in np.ndenumerate(matrix):
-                    if np.isfinite(value):
-                        own = "bold" if trained[y] == tested[x] else "normal"
-                        ax.text(x, y, f"{value:.2f}".lstrip("0"), ha="center", va="center", fontweight=own,
-                                color="black" if value > 0.72 else "white")  # fmt: skip
+                for y, x in np.ndindex(*matrix.shape):
+                    if one := cells[y][x]:
+                        ax.text(x, y, f"{one.auc:.2f}".lstrip("0"), ha="center", va="center",
+                                fontweight="bold" if one.own else "normal",
+                                color="black" if one.auc > 0.72 else "white")  # fmt: skip
                 ax.grid(False)
                 ax.set_title(f"{results.label(model)}, {compression}", loc="left", fontsize=10)
                 ax.set_xticks(range(len(tested)), tested, rotation=25, ha="right")
@@ -45,8 +45,8 @@ def heat_map(found: Sequence[Crossed], results: Results) -> Figure:
     return Figure(
         "cross",
         "Trained on one manipulation, tested on another",
-        "AUC per frame on people that no model saw; bold is what was trained for. Dark is chance (.5 and below). "
-        "The table below has the intervals.",
+        "AUC per frame on people that no model saw; bold: all of these fakes were trained on. Dark is chance (.5 and "
+        "below). The table below has the intervals.",
         drawing,
         wide=len(models) * len(tested) > 12,
     )

@@ -57,7 +57,7 @@ def _rate_factor(stressed: Stressed, backbone: str, lines: Sequence[Line]) -> Fi
     points = stressed.rate_factors
     if len(points) < 3:
         return None
-    tasks = stressed.manipulations
+    tasks = stressed.tasks
     drawing, axes = styled(2, len(tasks), max(4.4 * len(tasks), 7.5), 7.2, sharex=True, sharey="row")
     encoded = [crf for crf in points.values() if crf]
     left = min(encoded) - 6  # where raw stands: 0 would leave the first half of the axis empty
@@ -98,7 +98,7 @@ def _codecs(stressed: Stressed) -> Figure | None:
     by_codec = {codec: names for codec, names in by_codec.items() if len(names) > 1}
     if len(by_codec) < 2:
         return None
-    lines, tasks = _strongest(stressed), stressed.manipulations
+    lines, tasks = _strongest(stressed), stressed.tasks
     drawing, axes = styled(
         len(tasks), len(lines), 3.3 * len(lines) + 0.6, 2.9 * len(tasks) + 0.8, sharex=True, sharey="row"
     )
@@ -143,7 +143,7 @@ def _others(stressed: Stressed) -> Figure | None:
     columns = [*several, *(["chains"] if chains else [])]
     if not columns:
         return None
-    lines, tasks = _strongest(stressed), stressed.manipulations
+    lines, tasks = _strongest(stressed), stressed.tasks
     look = _look(lines)
     drawing, axes = styled(len(tasks), len(columns), 3.2 * len(columns) + 0.8, 3.0 * len(tasks) + 0.7,
                            sharex="col", sharey=True)  # fmt: skip

@@ -34,20 +34,21 @@ def tables(results: Results, comparisons: Comparisons, params: Params) -> list[T
             row = [Entry(manipulation), Entry(results.label(model)), Entry(own)]
             record: dict[str, Any] = {"manipulation": manipulation, "method": model.method, "backbone": model.backbone}
             for task, measured, mark in zip(tasks, found, marks, strict=True):
-                low, high = comparisons.interval(model, task, "frame", "auc") or (float("nan"), float("nan"))
+                low, high = _interval(results, comparisons, model, task)
                 auc, acc = measured or (None, None)
                 row += [_show(auc, decimal, mark[number]), Entry(between(low, high)), _show(acc, percent)]
                 for name, value in (("auc", auc and auc.mean), ("acc", acc and acc.mean), ("low", low), ("high", high)):
                     record[f"{task.compression}_{name}"] = value
             rows.append(row)
             values.append(record)
+    over = "people, who are few" if results.few_people else "videos"
     return [
         Table(
             "agnostic",
             "One model for every quality",
             "Per frame, on people it never saw: the same model tested at each quality, beside the teacher, which was "
             "trained on raw crops, and methods that train a model for each quality. Brackets: 95 % interval over "
-            "videos. The best AUC of each quality is bold, which does not mean that it can be told from the next.",
+            f"{over}. The best AUC of each quality is bold, which does not mean that it can be told from the next.",
             ["manipulation", "method", "models", *(["AUC", "95 %", "ACC %"] * len(qualities))],
             rows,
             pd.DataFrame(values),
@@ -78,6 +79,19 @@ def _measures(results: Results, model: Model, task: Task) -> tuple[Spread, Sprea
     else:
         auc, acc = (results.spread(model, task, "frame", name) for name in ("auc", "acc"))
     return None if auc is None or acc is None else (auc, acc)
+
+
+def _interval(results: Results, comparisons: Comparisons, model: Model, task: Task) -> tuple[float, float]:
+    """The 95 % interval of the AUC per frame; NaN where the model was not tested."""
+    unit = "person" if results.few_people else "video"
+    if model.method != TEACHER:
+        return comparisons.interval(model, task, "frame", "auc", unit) or (float("nan"), float("nan"))
+    kind = "interval_persons" if results.few_people else "interval"
+    for cell, summary in results.summaries.items():  # one seed: its own draws are all there is
+        if (cell.method, cell.backbone, cell.manipulation) == (TEACHER, model.backbone, task.manipulation):
+            low, high = summary["results"][task.compression][kind]["frame"].get("auc") or (None, None)
+            return float("nan" if low is None else low), float("nan" if high is None else high)
+    return float("nan"), float("nan")
 
 
 def _show(spread: Spread | None, form: Any, mark: bool = False) -> Entry:

@@ -11,7 +11,7 @@ from pipeline.reporting.robustness import Stressed
 from pipeline.reporting.tables.table import Entry, Table, decimal, percent
 
 MEASURES = ("tpr_at_1", "tpr_at_5", "brier", "log_loss", "balanced_acc")
-HEADER = ("TPR at 1 %", "TPR at 5 %", "Brier", "log loss", "at 0.5", "chosen", "carried")
+HEADER = ("TPR % at 1 %", "TPR % at 5 %", "Brier", "log loss", "at 0.5", "chosen", "carried")
 LEVELS: tuple[Level, ...] = ("frame", "video")
 
 
@@ -40,14 +40,15 @@ def table(results: Results, stressed: Stressed | None, params: Params) -> Table:
             values.append(record)
     where = "validation people" if params.split.validation or len(params.folds) == 1 else "the other folds' test people"
     few = ", on the few frames a video of the stress stage" if params.stress.frames else ""
-    carried = f"; carried: the threshold was chosen at {', '.join(sorted(carried_from))}{few}" if carried_from else ""
+    best_at = ", ".join(sorted(carried_from))
+    carried = f"; carried: at the one that was best there at {best_at}{few}" if carried_from else ""
     return Table(
         "operating",
         "At few false alarms, as probabilities, and at thresholds that were not fitted here",
-        "TPR is the share of fakes found at a threshold that 1 % or 5 % of the reals pass (of few: none or one); "
-        "Brier score and log loss judge the scores as probabilities (lower is better). Balanced ACC at 0.5, at the "
-        f"threshold that was best on {where} at the same quality (chosen){carried}. ± is the standard deviation over "
-        "seeds.",
+        "TPR % is the share of fakes that are found where at most 1 % or 5 % of the reals are called fake; where reals "
+        "are few that is none or one of them, and a single video moves it. Brier score and log loss judge the "
+        "scores as probabilities (lower is better). Balanced ACC at 0.5; chosen: at the threshold that was best on "
+        f"{where} at the same quality{carried}. ± is the standard deviation over seeds.",
         ["manipulation", "quality", "method", *HEADER, *HEADER],
         rows,
         pd.DataFrame(values),

@@ -15,7 +15,7 @@ def failing(stressed: Stressed) -> Table:
     """AUC per frame of each trained model along H.264's rate factors, and where it falls below the level."""
     points = stressed.rate_factors
     rows, values = [], []
-    for task in stressed.manipulations:
+    for task in stressed.tasks:
         for line in stressed.lines:
             found = {point: stressed.value(line, task, point, "auc") for point in points}
             failing = stressed.fails(line, [task])
@@ -49,7 +49,7 @@ def every(stressed: Stressed, settings: Stress) -> Table:
     """Every point: what it is, its bits a pixel, and each trained model's AUC and TPR with intervals."""
     names = dict.fromkeys(stressed.points["point"])
     rows, values = [], []
-    for task in stressed.manipulations:
+    for task in stressed.tasks:
         for point in names:
             bits = stressed.bits(task, point)
             row = [Entry(task), Entry(_said(point, settings)), Entry(NOTHING if bits is None else f"{bits:.4f}")]
