@@ -7,8 +7,8 @@ After `make preset NAME=study`, folder.path set, and `dvc repro crop`, in the en
     python -m benchmarks.study test                          # test people, through all that is trained
     python -m benchmarks.study_tables docs/figures/study.png # tables and the figure
 
-Each training is the stage's own command under a params.yaml with the setting in it; what is done is kept in study/ and not
-done again. Fold k tests bucket k. Tuning trains on bucket k + 2 and validates on bucket k + 1, so that no choice has
+Each training is the stage's own command under a params.yaml with the setting in it; what is done is kept in study/ and
+not done again. Fold k tests bucket k. Tuning trains on bucket k + 2 and validates on bucket k + 1, so that no choice has
 seen the fold's test people; the tested models train on both.
 """
 
@@ -148,7 +148,15 @@ def score(jobs: int, told: dict[str, str]) -> None:
         if not out.with_name(out.name + ".parquet").exists():
             here = WORK / "scores" / f"{out.name}.run"
             write_params({}, here / "params.yaml")
-            command = ["stages.evaluate", "--model", str(folder), "--shards", str(ROOT / "data/shards"), "--out", str(out)]
+            command = [
+                "stages.evaluate",
+                "--model",
+                str(folder),
+                "--shards",
+                str(ROOT / "data/shards"),
+                "--out",
+                str(out),
+            ]
             stage(command, here, told)
 
     names = [TEACHER, *PLAN["tested"]]

@@ -43,7 +43,7 @@ LABELS = {
 
 @dataclass(frozen=True)
 class Measured:
-    """A method's measures under every draw, (R + 1,) each, the sample itself first. tasks: AUC per frame of each task."""
+    """A method's measures under every draw, (R + 1,) each, the sample itself first. tasks: AUC per frame of each."""
 
     name: str
     seeds: int

@@ -185,7 +185,9 @@ def test_a_fake_is_ranked_against_its_own_targets_same_frame() -> None:
         rows += [("swap", "a_b", "a", k, 1, s) for k, s in enumerate(fake)]
         rows += [("swap", "b_a", "b", k, 1, s) for k, s in enumerate(other)]
         columns = ["set", "video", "target", "frame", "label", "score"]
-        return pd.DataFrame(rows, columns=columns).assign(person=lambda t: t["target"].where(t["label"] == 1, t["video"]))
+        return pd.DataFrame(rows, columns=columns).assign(
+            person=lambda t: t["target"].where(t["label"] == 1, t["video"])
+        )
 
     # a: above, tied, below; b: one above, one whose target's frame 1 was rejected. The second seed is wrong on a.
     first = table([0.1, 0.5, 0.9], [0.2, 0.5, 0.8], [0.3, 0.9])
