@@ -53,19 +53,20 @@ class Training:
     def out(self) -> Path:
         return WORK / self.place / f"{self.task}-s{self.seed}" / f"fold{self.fold}"
 
+    @property
+    def folder(self) -> Path:
+        """Where it runs: of its params.yaml."""
+        return self.out.with_suffix(".run")
+
     def run(self, told: dict[str, str]) -> None:
-        if self.out.is_dir():
-            return
         quality = {TEACHER: RAW, "mixed": "all"}.get(self.method, COMPRESSION)
-        here = self.out.with_suffix(".run")
-        write_params(self.settings, here / "params.yaml")
         of = ("--method", self.method, "--backbone", BACKBONE, "--manipulation", self.task, "--compression", quality)
         command = [f"stages.{STAGES.get(self.method, 'student')}", *of, "--seed", str(self.seed)]
         command += ["--fold", str(self.fold), "--shards", str(ROOT / "data/shards"), "--out", str(self.out)]
         if self.method not in STAGES:
             inner = "tuning/" if self.place.startswith("tuning/") else ""
             command += ["--teacher", str(Training(f"{inner}{TEACHER}", TEACHER, {}, self.task, self.fold).out)]
-        stage(command, here, told)
+        stage(command, self.folder, told)
 
 
 def stage(command: list[str], here: Path, told: dict[str, str]) -> None:
@@ -136,6 +137,9 @@ def tested(name: str, seed: int = 0) -> list[Training]:
 
 
 def run(trainings: list[Training], jobs: int, told: dict[str, str]) -> None:
+    trainings = [training for training in trainings if not training.out.is_dir()]
+    for training in trainings:
+        write_params(training.settings, training.folder / "params.yaml")
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(lambda training: training.run(told), trainings))
 
@@ -143,27 +147,20 @@ def run(trainings: list[Training], jobs: int, told: dict[str, str]) -> None:
 def score(jobs: int, told: dict[str, str]) -> None:
     """Test every method that all folds are trained of: study/scores/<name>-<task>-s<seed>.parquet, and .json."""
 
-    def one(folder: Path) -> None:
-        out = WORK / "scores" / f"{folder.parent.name}-{folder.name}"
-        if not out.with_name(out.name + ".parquet").exists():
-            here = WORK / "scores" / f"{out.name}.run"
-            write_params({}, here / "params.yaml")
-            command = [
-                "stages.evaluate",
-                "--model",
-                str(folder),
-                "--shards",
-                str(ROOT / "data/shards"),
-                "--out",
-                str(out),
-            ]
-            stage(command, here, told)
-
     names = [TEACHER, *PLAN["tested"]]
     folders = [folder for name in names for folder in sorted((WORK / name).glob("*-s*"))]
     whole = [folder for folder in folders if all((folder / f"fold{fold}").is_dir() for fold in PARAMS.folds)]
+    todo = {WORK / "scores" / f"{folder.parent.name}-{folder.name}": folder for folder in whole}
+    todo = {out: folder for out, folder in todo.items() if not out.with_suffix(".parquet").exists()}
+    for out in todo:
+        write_params({}, out.with_suffix(".run") / "params.yaml")
+
+    def one(out: Path) -> None:
+        command = ["stages.evaluate", "--model", str(todo[out]), "--shards", str(ROOT / "data/shards")]
+        stage([*command, "--out", str(out)], out.with_suffix(".run"), told)
+
     with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(one, whole))
+        list(pool.map(one, todo))
 
 
 def main() -> None:
