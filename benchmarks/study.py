@@ -8,7 +8,7 @@ After `make preset NAME=study`, folder.path set, and `dvc repro crop`, in the en
     python -m benchmarks.study_tables docs/figures/study.png # tables and the figure
 
 Each training is the stage's own command under a params.yaml with the setting in it; what is done is kept in study/ and
-not done again. Fold k tests bucket k. Tuning trains on bucket k + 2 and validates on bucket k + 1, so that no choice has
+not done again. Fold k tests bucket k. Tuning trains on bucket k + 2 and validates on bucket k + 1, so no choice has
 seen the fold's test people; the tested models train on both.
 """
 
