@@ -112,8 +112,14 @@ def validated(training: Training) -> float:
 
 
 def choices(name: str) -> list[dict[str, Any]]:
-    """Each fold's try with the highest validation AUC, mean of the tasks; the first of equals."""
-    tries, found = inner(name), []
+    """Each fold's try with the highest validation AUC, mean of the tasks; the first of equals.
+
+    Of the leading tries that are done in every fold and task: those that time did not allow are left out unseen.
+    """
+    done = [all(training.out.is_dir() for training in group) for group in inner(name)]
+    tries, found = inner(name)[: [*done, False].index(False)], []
+    if not tries:
+        raise SystemExit(f"{name}: no try is done: python -m benchmarks.study tune {name}")
     for fold in PARAMS.folds:
         values = [fmean(validated(t) for t in group if t.fold == fold) for group in tries]
         best = values.index(max(values))
