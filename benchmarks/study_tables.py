@@ -20,13 +20,15 @@ from pipeline.params.cells import RAW, TEACHER
 from pipeline.reporting.figures.overview import COLOURS, styled
 
 PLAIN, CONTROL = "baseline", "warm_start"
-PRIMARY = (("add", PLAIN), ("add", CONTROL), ("add_chosen", PLAIN), ("add_chosen", "warm_start_alike"))
+PRIMARY = (("add", PLAIN), ("add", CONTROL), ("add_paired", PLAIN), ("add_paired", "warm_start_paired"))
 RESAMPLES = 10 * PARAMS.evaluation.bootstrap
 LABELS = {
     "baseline": "plain training on c40",
     "warm_start": "plain, from the teacher's weights",
     "add": "ADD, the paper's constants",
     "add_teacher": "ADD, from the teacher's weights",
+    "add_paired": "ADD, from the teacher's weights, in pairs",
+    "warm_start_paired": "plain, from the teacher's weights, in pairs",
     "add_chosen": "ADD, chosen on validation people",
     "warm_start_alike": "plain, as the chosen ADD is trained",
     "mixed": "plain, on mixed qualities",
