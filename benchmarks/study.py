@@ -159,7 +159,7 @@ def score(jobs: int, told: dict[str, str]) -> None:
     todo = {WORK / "scores" / f"{folder.parent.name}-{folder.name}": folder for folder in whole}
     todo = {out: folder for out, folder in todo.items() if not out.with_suffix(".parquet").exists()}
     for out in todo:
-        few = {"evaluation.bootstrap": 10}  # its intervals are not used: study_tables draws for all methods together
+        few = {"evaluation.bootstrap": 100}  # its intervals are not used: study_tables draws for all methods together
         write_params(few, out.with_suffix(".run") / "params.yaml")
 
     def one(out: Path) -> None:
