@@ -39,6 +39,8 @@ class Scored:
 
     videos: one row each, with columns set, video, person. frames, correct: (V,) counts, `correct` a mean over seeds.
     outranks: (V, V), how many frame pairs (fake of row, real of column) the scores order rightly, ties one half.
+    beside, above: (V,) counts: of a fake's frames, those whose own target's same frame is there, and those of them
+    that score above it, ties one half, a mean over seeds.
     """
 
     videos: pd.DataFrame
@@ -46,10 +48,15 @@ class Scored:
     reals: Floats
     correct: Floats
     outranks: Floats
+    beside: Floats
+    above: Floats
 
     @classmethod
     def of(cls, runs: Sequence[pd.DataFrame], threshold: float = THRESHOLD) -> "Scored":
-        """Per-frame scores (columns set, video, person, frame, label, score), one table a seed, of the same frames."""
+        """Per-frame scores (columns set, video, person, frame, label, score), one table a seed, of the same frames.
+
+        Without a column target nothing lies beside anything.
+        """
         tables = [run.sort_values(["set", "video", "frame"], ignore_index=True) for run in runs]
         first = tables[0]
         keys = first[["set", "video", "frame", "label"]]
@@ -60,13 +67,17 @@ class Scored:
         label = first["label"].to_numpy()
         count = len(videos)
         correct = np.zeros(count)
-        outranks = np.zeros((count, count))
+        outranks, above = np.zeros((count, count)), np.zeros(count)
+        ours, theirs = _beside(first)
         for table in tables:
             score = table["score"].to_numpy(float)
             correct += np.bincount(number, (score >= threshold) == (label == 1), count) / len(tables)
             outranks += _outranks(score, label, number, count) / len(tables)
+            higher = (1 + np.sign(score[ours] - score[theirs])) / 2
+            above += np.bincount(number[ours], higher, count) / len(tables)
         fakes, reals = (np.bincount(number[label == k], minlength=count).astype(float) for k in (1, 0))
-        return cls(videos, fakes, reals, correct, outranks)
+        beside = np.bincount(number[ours], minlength=count).astype(float)
+        return cls(videos, fakes, reals, correct, outranks, beside, above)
 
     def auc(self, draws: Floats) -> Floats:
         """AUC under each row of draws (R, V); NaN where a resample holds one class only."""
@@ -78,6 +89,15 @@ class Scored:
         """Accuracy at the threshold under each row of draws (R, V)."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return (draws @ self.correct) / (draws @ (self.fakes + self.reals))
+
+    def above_target(self, draws: Floats) -> Floats:
+        """How often a fake's frame scores above the same frame of its own target, under each row of draws (R, V).
+
+        The person, the pose and the light cancel out, so it is surer than AUC, and says less: no threshold serves all
+        people. NaN where no target is there.
+        """
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return (draws @ self.above) / (draws @ self.beside)
 
 
 def draw(strata: pd.Series | None, clusters: pd.Series, resamples: int, seed: int) -> Floats:
@@ -140,6 +160,16 @@ def holm(values: Sequence[float]) -> list[float]:
     steps = p[order] * np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return [float(value) for value in adjusted]
+
+
+def _beside(frames: pd.DataFrame) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The rows of fakes, and of the same frames of their own targets, where these are there."""
+    if "target" not in frames:
+        return np.zeros(0, np.intp), np.zeros(0, np.intp)
+    rows = frames.assign(row=np.arange(len(frames)))
+    fakes, reals = (rows[rows["label"] == label] for label in (1, 0))
+    pairs = fakes.merge(reals, left_on=["target", "frame"], right_on=["video", "frame"], suffixes=("", "_real"))
+    return pairs["row"].to_numpy(), pairs["row_real"].to_numpy()
 
 
 def _outranks(score: Floats, label: NDArray[np.integer[Any]], video: NDArray[np.integer[Any]], count: int) -> Floats:

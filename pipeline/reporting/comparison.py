@@ -14,7 +14,11 @@ from pipeline.params.sections import Evaluation
 from pipeline.reporting.results import Level, Model, Results, Task
 from pipeline.work.errors import UserError
 
-MEASURES: dict[str, Callable[[Scored, Floats], Floats]] = {"auc": Scored.auc, "acc": Scored.acc}
+MEASURES: dict[str, Callable[[Scored, Floats], Floats]] = {
+    "auc": Scored.auc,
+    "acc": Scored.acc,
+    "above_target": Scored.above_target,
+}
 # p values come in steps of 2 / resamples, and Holm multiplies them by the size of the grid.
 FINER = 10
 MEAN = "all (mean)"  # in place of a manipulation: the mean of a measure over the manipulations
@@ -96,6 +100,8 @@ class Comparisons:
                         if over["video"] is None or over["person"] is None:
                             continue
                         first, second = over["video"]
+                        if measure == "above_target" and np.isnan(first[0]):
+                            continue  # fakes without a known target
                         values = (float(first[0]), float(second[0]))
                         yield Comparison(
                             shown, add, other, measure, values, paired(first, second), paired(*over["person"])

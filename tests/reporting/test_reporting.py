@@ -182,6 +182,27 @@ def test_resampled_measures_equal_those_of_the_drawn_frames(clips: int) -> None:
         assert acc == pytest.approx(metrics.measure(drawn)["acc"])
 
 
+def test_a_fake_is_ranked_against_its_own_targets_same_frame() -> None:
+    def table(real: list[float], fake: list[float], other: list[float]) -> pd.DataFrame:
+        rows = [("original", "a", "", k, 0, s) for k, s in enumerate(real)]
+        rows += [("original", "b", "", 0, 0, 0.0)]
+        rows += [("swap", "a_b", "a", k, 1, s) for k, s in enumerate(fake)]
+        rows += [("swap", "b_a", "b", k, 1, s) for k, s in enumerate(other)]
+        columns = ["set", "video", "target", "frame", "label", "score"]
+        return pd.DataFrame(rows, columns=columns).assign(
+            person=lambda t: t["target"].where(t["label"] == 1, t["video"])
+        )
+
+    # a: above, tied, below; b: one above, one whose target's frame 1 was rejected. The second seed is wrong on a.
+    first = table([0.1, 0.5, 0.9], [0.2, 0.5, 0.8], [0.3, 0.9])
+    second = table([0.9, 0.9, 0.9], [0.2, 0.5, 0.8], [0.3, 0.9])
+    scored = statistics.Scored.of([first.sample(frac=1, random_state=0), second])
+    assert scored.videos["video"].tolist() == ["a", "b", "a_b", "b_a"]
+    assert scored.above_target(np.ones((1, 4))).tolist() == [pytest.approx((1.5 / 2 + 1) / 4)]
+    assert scored.above_target(np.array([[1.0, 2, 0, 2]])).tolist() == [1.0]
+    assert np.isnan(statistics.Scored.of([first.drop(columns="target")]).above_target(np.ones((1, 4)))).all()
+
+
 def test_paired_bootstrap_agrees_with_a_plain_one() -> None:
     random = np.random.default_rng(3)
     frames = made_up.frames("faceswap")

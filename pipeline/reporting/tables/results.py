@@ -30,6 +30,7 @@ NAMES = {
     "average_precision": "AP",
     "eer": "EER %",
     "ece": "ECE",
+    "above_target": "above own target %",
 }
 
 
@@ -170,7 +171,8 @@ def tests(results: Results, comparisons: Comparisons, margin: float) -> Table:
         "that the two cannot be told apart here. Detectable is the difference that this test set would have shown "
         "four times in five (2.8 standard errors). Two methods differ by less than a margin, here an AUC of "
         f"{margin:g}, where the whole interval over {'people' if few else 'videos'} lies within it: that is shown, as "
-        "a difference is, and not the same as a difference that was not found.",
+        "a difference is, and not the same as a difference that was not found. Above own target: how often a fake's "
+        "frame scores above the same frame of its own target, ties one half.",
         ["manipulation", "quality", "ADD against", "measure", "ADD", "other", "difference",
          *(edges[::-1] if few else edges), "p", "p (Holm)", "detectable", "what that shows"],
         rows,

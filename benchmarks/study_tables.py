@@ -1,0 +1,180 @@
+"""What benchmarks.study measured: tables on stdout, in Markdown, and the figure of docs/study.md.
+
+python -m benchmarks.study_tables docs/figures/study.png
+
+Every interval is 95 %, by bootstrap over people; all methods and both tasks meet the same 10,000 draws.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from benchmarks.study import COMPRESSION, PARAMS, PLAN, WORK
+from pipeline.evaluation.statistics import Difference, Floats, Scored, draw, holm, interval, paired, within
+from pipeline.params.cells import RAW, TEACHER
+from pipeline.reporting.figures.overview import COLOURS, styled
+
+PLAIN, CONTROL = "baseline", "warm_start"
+PRIMARY = (("add", PLAIN), ("add", CONTROL), ("add_paired", PLAIN), ("add_paired", "warm_start_paired"))
+RESAMPLES = 10 * PARAMS.evaluation.bootstrap
+LABELS = {
+    "baseline": "plain training on c40",
+    "warm_start": "plain, from the teacher's weights",
+    "add": "ADD, the paper's constants",
+    "add_teacher": "ADD, from the teacher's weights",
+    "add_paired": "ADD, from the teacher's weights, in pairs",
+    "warm_start_paired": "plain, from the teacher's weights, in pairs",
+    "add_chosen": "ADD, chosen on validation people",
+    "warm_start_alike": "plain, as the chosen ADD is trained",
+    "mixed": "plain, on mixed qualities",
+    "feature": "feature matching",
+    "kd": "knowledge distillation",
+    "fitnet": "FitNet",
+    "at": "attention transfer",
+    "nl": "non-local",
+    "add_fr": "ADD: frequency alone",
+    "add_mv_plain": "ADD: multi-view without contrast",
+    "add_mv": "ADD: multi-view alone",
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A method's measures under every draw, (R + 1,) each, the sample itself first. tasks: AUC per frame of each."""
+
+    name: str
+    seeds: int
+    tasks: dict[str, Floats]
+    above: Floats  # mean of the tasks
+
+    @property
+    def auc(self) -> Floats:
+        return np.mean(list(self.tasks.values()), axis=0)
+
+
+def scores(name: str, task: str, quality: str) -> list[pd.DataFrame]:
+    """Of the test people, one table a seed; none where the method is not whole."""
+    tables = [pd.read_parquet(file) for file in sorted((WORK / "scores").glob(f"{name}-{task}-s*.parquet"))]
+    return [table[(table["quality"] == quality) & (table["role"] == "test")] for table in tables]
+
+
+def people(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """How often each video of any task is drawn with its person: (RESAMPLES + 1, videos)."""
+    videos = pd.concat(tables)[["set", "video", "person"]].drop_duplicates(["set", "video"])
+    videos = videos.sort_values(["set", "video"], ignore_index=True)
+    draws = draw(None, videos["person"], RESAMPLES, PARAMS.evaluation.seed)
+    return pd.DataFrame(draws, columns=pd.MultiIndex.from_frame(videos[["set", "video"]]))
+
+
+def measured(name: str, draws: pd.DataFrame, quality: str = COMPRESSION) -> Measured | None:
+    tasks, above, seeds = {}, [], set()
+    for task in PARAMS.manipulations:
+        runs = scores(name, task, quality)
+        if not runs:
+            return None
+        scored = Scored.of(runs)
+        weights = draws[pd.MultiIndex.from_frame(scored.videos[["set", "video"]])].to_numpy()
+        tasks[task] = scored.auc(weights)
+        above.append(scored.above_target(weights))
+        seeds.add(len(runs))
+    if len(seeds) > 1:
+        raise SystemExit(f"{name}: its tasks have unequal numbers of seeds; run train and test again")
+    return Measured(name, seeds.pop(), tasks, np.mean(above, axis=0))
+
+
+def ends(low: float, high: float, sign: str = "") -> str:
+    return f"[{low:{sign}.3f}, {high:{sign}.3f}]"
+
+
+def estimate(values: Floats) -> str:
+    return f"{values[0]:.3f} {ends(*interval(values[1:]))}"
+
+
+def difference(found: Difference) -> str:
+    return f"{found.value:+.3f} {ends(found.low, found.high, '+')}"
+
+
+def row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |".replace("-0.", "−0.").replace("0.", ".")
+
+
+def methods_table(found: dict[str, Measured]) -> list[str]:
+    tasks = list(PARAMS.manipulations)
+    heads = ["method", "seeds", *tasks, "mean", f"mean less `{PLAIN}`", f"mean less `{CONTROL}`", "above own target"]
+    lines = [row(heads), row(["---"] * len(heads))]
+    for name, one in found.items():
+        cells = [f"`{name}`", str(one.seeds), *(estimate(one.tasks[task]) for task in tasks), estimate(one.auc)]
+        for other in (PLAIN, CONTROL):
+            cells.append("" if name == other else difference(paired(one.auc, found[other].auc)))
+        lines.append(row([*cells, estimate(one.above)]))
+    return lines
+
+
+def primary_table(found: dict[str, Measured]) -> list[str]:
+    """The comparisons that the plan names, whole or not."""
+    pairs = [(found[a], found[b]) for a, b in PRIMARY if a in found and b in found]
+    auc, above = ([paired(getattr(a, what), getattr(b, what)) for a, b in pairs] for what in ("auc", "above"))
+    heads = ["", "AUC per frame", "p", "p (Holm)", "could have shown", "says", "above own target"]
+    lines = [row(heads), row(["---"] * len(heads))]
+    corrected = holm([one.p for one in auc])
+    for (a, b), one, p, other in zip(pairs, auc, corrected, above, strict=True):
+        cells = [f"`{a.name}` less `{b.name}`", difference(one), f"{one.p:.3f}", f"{p:.3f}", f"{one.detectable:.3f}"]
+        lines.append(row([*cells, said(one), difference(other)]))
+    return lines
+
+
+def said(found: Difference) -> str:
+    if found.low > 0:
+        return "helps"
+    if found.high < 0:
+        return "harms"
+    return "equal" if within(found.low, found.high, PARAMS.report.margin) else "open"
+
+
+def gap_table(draws: pd.DataFrame) -> list[str]:
+    lines = [row(["raw teacher, tested on", *PARAMS.manipulations, "mean"]), row(["---"] * 4)]
+    for quality in (RAW, *PARAMS.compressions):
+        one = measured(TEACHER, draws, quality)
+        assert one is not None
+        lines.append(row([quality, *(estimate(one.tasks[task]) for task in PARAMS.manipulations), estimate(one.auc)]))
+    return lines
+
+
+def figure(found: dict[str, Measured]) -> Figure:
+    """Each method's AUC less the plain baseline's, with intervals; those whose interval lies above 0 in colour."""
+    others = [one for name, one in found.items() if name != PLAIN]
+    drawing, axes = styled(1, 1, 7.2, 0.34 * len(others) + 1.3)
+    ax = axes.flat[0]
+    margin = PARAMS.report.margin
+    ax.axvspan(-margin, margin, color="#eeeeee", zorder=0)
+    ax.axvline(0, color="#777777", linewidth=1)
+    for place, one in enumerate(reversed(others)):
+        less = paired(one.auc, found[PLAIN].auc)
+        colour = COLOURS[0] if one.name.startswith("add") else "#555555"
+        ax.plot([less.low, less.high], [place, place], color=colour, linewidth=2)
+        ax.plot(less.value, place, "o", color=colour, markersize=6)
+    ax.set_yticks(range(len(others)), [LABELS[one.name] for one in reversed(others)])
+    ax.set_xlabel("AUC per frame at c40, less that of plain training (95 % over people)")
+    ax.set_title(f"better than plain training →   grey: within ±{margin:g}, equal", loc="right", fontsize=9)
+    return drawing
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("figure", type=Path, help="file to write, .png")
+    arguments = parser.parse_args()
+    draws = people([table for task in PARAMS.manipulations for table in scores(TEACHER, task, COMPRESSION)])
+    every = {name: measured(name, draws) for name in PLAN["tested"]}
+    found = {name: one for name, one in every.items() if one is not None}
+    for lines in (gap_table(draws), methods_table(found), primary_table(found)):
+        print("\n".join(lines), end="\n\n")
+    figure(found).savefig(arguments.figure, dpi=150)
+
+
+if __name__ == "__main__":
+    main()
