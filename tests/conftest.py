@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from pipeline.params import schema
+
 # The same examples in every run, and none kept: a test fails today as it will tomorrow.
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=40, database=None)
 settings.load_profile("repeatable")
 
-from pipeline.params import schema
-
 # Before torch is loaded: toys gain nothing from more threads, and on a shared machine they wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["DVC_NO_ANALYTICS"] = "1"  # else each dvc of a toy repository starts a process that tells its makers
 
 
 @pytest.fixture(scope="session", autouse=True)
