@@ -37,19 +37,24 @@ class Detectors:
         known: dict[tuple[str, str], tuple[str, Detector]] = {}
         for name, family in self.families.items():
             for _, one in family.members:
-                known.setdefault((one.method, one.quality), (name, one))
-        return sorted(known.values(), key=lambda pair: (pair[1].crf, ORDER.get(pair[1].method, 5), pair[1].method))
+                known.setdefault((kind(one), one.quality), (name, one))
+        return sorted(known.values(), key=lambda pair: (pair[1].crf, ORDER.get(kind(pair[1]), 5), kind(pair[1])))
+
+
+def kind(detector: Detector) -> str:
+    """The method; a baseline states its backbone as one."""
+    return "baseline" if detector.method == detector.backbone else detector.method
 
 
 def label(detector: Detector) -> str:
     """What a detector is called in a comparison."""
-    name = WORDS.get(detector.method, detector.method)
+    name = WORDS.get(kind(detector), kind(detector))
     return name if detector.quality == RAW else f"{name}, trained on {detector.quality}"
 
 
 def describe(family: Family) -> str:
     """What a family is called in a choice: its method at the qualities that it was trained on."""
-    method = family.members[-1][1].method
+    method = kind(family.members[-1][1])
     return f"{WORDS.get(method, method)}: {', '.join(family.qualities)}"
 
 
