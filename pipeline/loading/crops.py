@@ -24,7 +24,7 @@ class Crops:
         self, folders: Sequence[Path], buckets: Iterable[str], qualities: Sequence[str], image_size: int
     ) -> None:
         self.table = read_index(folders, buckets)
-        if missing := [column for column in META if column not in self.table]:
+        if missing := [name for name in META if name not in self.table or self.table[name].isna().any()]:
             raise UserError(f"{folders[0]}: the index lacks {', '.join(missing)}; run the crop stage again")
         self.qualities, self.image_size = list(qualities), image_size
         self.labels = torch.tensor(self.table["label"].to_numpy(np.int64, copy=True))

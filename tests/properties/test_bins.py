@@ -21,7 +21,7 @@ def directions(count: int, seed: int) -> torch.Tensor:
     return draw_directions(count, torch.Generator().manual_seed(seed)).double()
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(SHAPES, SEEDS, st.integers(1, 4), st.integers(2, 8), st.booleans(), st.booleans(), st.booleans())
 def test_every_position_is_in_one_bin_and_masses_are_shares(
     shape: tuple[int, ...], seed: int, count: int, groups: int, released: bool, last: bool, empty: bool
@@ -41,7 +41,7 @@ def test_every_position_is_in_one_bin_and_masses_are_shares(
     torch.testing.assert_close(masses.sum(1), there.expand(count, -1))
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(SHAPES, SEEDS, st.integers(2, 8), st.floats(0.01, 100), st.sampled_from(list(DISTANCES)))
 def test_distances_are_symmetric_none_to_itself_and_know_no_scale(
     shape: tuple[int, ...], seed: int, groups: int, scale: float, kind: str
