@@ -11,14 +11,16 @@ NAMED = re.compile(r"(tests/[\w/]+\.py)::(\w+)")
 
 
 @cache
-def tests_in(file: str) -> frozenset[str]:
+def functions_of(file: str) -> frozenset[str]:
     tree = ast.parse((ROOT / file).read_text())
     return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
 
 
 def test_every_test_that_is_named_exists() -> None:
     named = NAMED.findall(PAGE)
-    missing = [f"{file}::{name}" for file, name in named if not (ROOT / file).is_file() or name not in tests_in(file)]
+    missing = [
+        f"{file}::{name}" for file, name in named if not (ROOT / file).is_file() or name not in functions_of(file)
+    ]
     assert named and not missing
 
 

@@ -31,7 +31,7 @@ Make = Callable[..., params.Params]
 def video(path: Path, frames: int = 20, size: tuple[int, int] = (64, 48), shade: int = 0) -> Path:
     """Frame i is an even grey of 6 * i + shade, so that a decoded frame tells which one it was."""
     images = (np.full((size[1], size[0], 3), 6 * i + shade, np.uint8) for i in range(frames))
-    write_video(path, images, Fraction(25), size, metadata={"comment": ascii(path.name)})  # no two have the same bytes
+    write_video(path, images, Fraction(25), size, metadata={"comment": ascii(str(path))})  # no two have the same bytes
     return path
 
 
