@@ -146,21 +146,23 @@ def gap_table(draws: pd.DataFrame) -> list[str]:
 
 
 def figure(found: dict[str, Measured]) -> Figure:
-    """Each method's AUC less the plain baseline's, with intervals; those whose interval lies above 0 in colour."""
-    others = [one for name, one in found.items() if name != PLAIN]
-    drawing, axes = styled(1, 1, 7.2, 0.34 * len(others) + 1.3)
+    """Each method's AUC less the plain baseline's, best first, over the band in which two methods count as equal."""
+    differences = [(one, paired(one.auc, found[PLAIN].auc)) for name, one in found.items() if name != PLAIN]
+    differences.sort(key=lambda pair: pair[1].value)
+    drawing, axes = styled(1, 1, 7.6, 0.36 * len(differences) + 1.5)
     ax = axes.flat[0]
     margin = PARAMS.report.margin
-    ax.axvspan(-margin, margin, color="#eeeeee", zorder=0)
-    ax.axvline(0, color="#777777", linewidth=1)
-    for place, one in enumerate(reversed(others)):
-        less = paired(one.auc, found[PLAIN].auc)
-        colour = COLOURS[0] if one.name.startswith("add") else "#555555"
-        ax.plot([less.low, less.high], [place, place], color=colour, linewidth=2)
-        ax.plot(less.value, place, "o", color=colour, markersize=6)
-    ax.set_yticks(range(len(others)), [LABELS[one.name] for one in reversed(others)])
-    ax.set_xlabel("AUC per frame at c40, less that of plain training (95 % over people)")
-    ax.set_title(f"better than plain training →   grey: within ±{margin:g}, equal", loc="right", fontsize=9)
+    ax.axvspan(-margin, margin, color="#e9e9e9", zorder=0, label=f"counts as equal (±{margin:g})")
+    ax.axvline(0, color="#555555", linewidth=1.5)
+    labels = {COLOURS[0]: "with ADD's losses", COLOURS[1]: "without"}
+    for place, (one, less) in enumerate(differences):
+        colour = COLOURS[0] if one.name.startswith("add") else COLOURS[1]
+        ax.plot([less.low, less.high], [place, place], color=colour, linewidth=2.5)
+        ax.plot(less.value, place, "o", color=colour, markersize=7, label=labels.pop(colour, None))
+    ax.set_yticks(range(len(differences)), [LABELS[one.name] for one, _ in differences])
+    ax.set_ylim(-0.6, len(differences) - 0.4)
+    ax.set_xlabel("AUC per frame at c40, against plain training (0); bars 95 % over people", fontsize=9, loc="right")
+    drawing.legend(loc="outside upper right", ncols=3, fontsize=9)
     return drawing
 
 
