@@ -3,10 +3,12 @@
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from pipeline.evaluation.calibration import Calibration
+from pipeline.faces import search
 from pipeline.faces.search import Face, detect, detect_every
 from pipeline.serving.inputs import Medium, gather
 from pipeline.serving.judging import Judgement, Sighting, conclude
@@ -109,6 +111,17 @@ def test_every_face_is_found_once_and_the_first_is_detects() -> None:
     assert {round(one.centre[0] > scene.shape[1] / 2) for one in found} == {0, 1}
     for image in faces(3):
         assert detect_every(image)[:1] == [detect(image)]
+
+
+def test_a_small_face_of_a_large_photo_is_found_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the photo is too large to be searched at twice its size."""
+    scene = np.full((500, 640, 3), 90, np.uint8)
+    scene[300:388, 400:512] = cv2.resize(faces(1)[0], (112, 88), interpolation=cv2.INTER_AREA)
+    assert not detect_every(scene, thorough=False)
+    (found,) = detect_every(scene)
+    monkeypatch.setattr(search, "LARGEST", 1200)
+    (bounded,) = detect_every(scene)
+    assert bounded != found and np.abs(np.subtract(bounded, found)).max() < 5
 
 
 def test_frames_are_spread_over_the_whole_video() -> None:
