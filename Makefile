@@ -52,7 +52,7 @@ lint: setup  ## ruff, mypy, and the layers of pipeline/'s rooms
 	$(BIN)/lint-imports --no-cache
 
 test: setup lint  ## lint, types, unit tests, then the real graph end to end
-	$(BIN)/python -m pytest -m "not slow and not proof and not faults"
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not proof and not faults"
 	$(BIN)/python -m pytest -m slow
 
 proof: setup  ## the paper's whole grid on a made-up FaceForensics++: every cell of Tables 1 to 3 filled

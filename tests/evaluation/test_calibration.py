@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.evaluation.calibration import TEST, VALIDATION, fit, judged
+from pipeline.evaluation.calibration import TEST, VALIDATION, error, fit, judged
 
 
 def videos(count: int, seed: int, sharpness: float = 1.0, shift: float = 0.0) -> pd.DataFrame:
@@ -118,3 +118,12 @@ def test_validation_people_come_before_other_folds() -> None:
 
 def test_one_fold_without_validation_cannot_be_judged() -> None:
     assert judged(frames(60, 0, 0), 0.05, 0.05).empty
+
+
+def test_the_calibration_error_weighs_reals_and_fakes_alike() -> None:
+    """Of one real and three fakes, 0.5 is right on the whole: as likely the one as the other beforehand."""
+    videos = pd.DataFrame({"label": [0, 1, 1, 1], "right": 0.5, "high": 0.9})
+    assert error(videos, "right") == pytest.approx(0)
+    assert error(videos, "high") == pytest.approx(0.4)
+    turned = videos.assign(label=1 - videos["label"])
+    assert error(turned, "right") == pytest.approx(0) and error(turned, "high") == pytest.approx(0.4)
