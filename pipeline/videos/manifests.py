@@ -25,7 +25,7 @@ def read_manifest(folder: Path) -> pd.DataFrame:
     table = _read(folder / "manifest.csv", MANIFEST)
     types = {"label": int, "frames": int, "fps": float, "width": int, "height": int}
     try:
-        for text in table["parameters"]:
+        for text in filter(None, table["parameters"]):
             json.loads(text)
         return table.astype(types).sort_values("video", ignore_index=True)
     except ValueError as error:

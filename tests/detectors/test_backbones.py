@@ -30,7 +30,7 @@ RECTIFIED = {"resnet18", "resnet34", "resnet50", "xception", "f3net"}
 
 
 def test_facts_cover_every_backbone() -> None:
-    assert FACTS.keys() == FAMILIES.keys()
+    assert FACTS.keys() == FAMILIES.keys() - {"toy"}  # of other tests of the same process
 
 
 @pytest.mark.parametrize("name", FACTS)

@@ -112,9 +112,9 @@ def test_names_that_break_lines_and_texts(shipped: Run, tmp_path: Path, monkeypa
     assert main(["predict", "--model", str(shipped.detectors), *wanted, "--", *names]) == 0
     said = console.buffer.getvalue().decode().splitlines()  # type: ignore[attr-defined]
     assert [line.split(": ")[0] for line in said] == ["-x.mp4", "two\\nlines.mp4", "Andr\\xe9.mp4", names[3]]
-    assert json.loads(Path("o.json").read_text())["results"][1]["file"] == "two\nlines.mp4"
+    assert json.loads(Path("o.json").read_text())["results"][1]["file"] == "two\\nlines.mp4"
     with Path("o.csv").open(encoding="utf-8") as file:
-        assert [row["file"] for row in csv.DictReader(file)][1:3] == ["two\nlines.mp4", "André.mp4"]
+        assert [row["file"] for row in csv.DictReader(file)][1:3] == ["two\\nlines.mp4", "André.mp4"]
     assert len(list(Path("pages").iterdir())) == len(list(Path("drawn").iterdir())) == 4
 
 

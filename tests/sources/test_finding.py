@@ -31,7 +31,7 @@ def download(params: object, out: Path, name: str = "original") -> tuple[dict[st
     )
 
 
-def test_links_are_followed_and_nothing_is_used_twice(tmp_path: Path) -> None:
+def test_links_are_followed_and_nothing_is_used_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root, other = tmp_path / "videos", tmp_path / "other"
     for file in (root / "a.mp4", root / "in/b.mp4", other / "c.mp4", other / "deep/d.mp4"):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def test_links_are_followed_and_nothing_is_used_twice(tmp_path: Path) -> None:
     (root / "loop").symlink_to("loop")
     os.mkfifo(root / "pipe.mp4")
     with socket.socket(socket.AF_UNIX) as open_socket:
-        os.chdir(root)  # the path of a socket is short
+        monkeypatch.chdir(root)  # the path of a socket is short
         open_socket.bind("socket.mp4")
     for quiet in (".DS_Store", "Thumbs.db", "people.csv", ".hidden/e.mp4"):
         (root / quiet).parent.mkdir(exist_ok=True)

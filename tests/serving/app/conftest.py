@@ -14,9 +14,9 @@ from tests.aids.shipping import Run
 @pytest.fixture(scope="session")
 def both(shipped: Run, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The folders of ADD and of a baseline, which is ADD under another name: it states its backbone as its method."""
-    baseline = tmp_path_factory.mktemp("export") / "baseline-mobilenet_v2-faceswap"
+    baseline = tmp_path_factory.mktemp("export") / "baseline-toy-faceswap"
     shutil.copytree(shipped.detectors, baseline)
-    for quality, method in (("raw", "teacher"), ("c40", "mobilenet_v2")):
+    for quality, method in (("raw", "teacher"), ("c40", "toy")):
         file = baseline / quality / folders.ABOUT
         file.write_text(json.dumps(json.loads(file.read_text()) | {"name": baseline.name, "method": method}))
         folders.seal(baseline / quality)

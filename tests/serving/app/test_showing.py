@@ -19,7 +19,7 @@ from pipeline.work.errors import UserError, VideoError
 from tests.aids.clips import faces, ffmpeg
 from tests.aids.shipping import Run, noise
 
-ADD, BASELINE = "add-mobilenet_v2-faceswap", "baseline-mobilenet_v2-faceswap"
+ADD, BASELINE = "add-toy-faceswap", "baseline-toy-faceswap"
 
 
 class Told(list[tuple[float, str]]):
