@@ -176,7 +176,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="of benchmarks/study.yaml; none: all")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time")
     parser.add_argument("--seed", type=int, default=0, help="of the tested models; teachers keep seed 0")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ["PYTHONPATH"] = str(ROOT)  # stages run in folders of their own
     with warm.server({}) as told:
