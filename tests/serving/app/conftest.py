@@ -11,16 +11,20 @@ from pipeline.serving.app.detectors import Detectors, load_detectors
 from tests.aids.shipping import Run
 
 
-@pytest.fixture(scope="session")
-def both(shipped: Run, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def beside_a_baseline(run: Run, folder: Path) -> list[Path]:
     """The folders of ADD and of a baseline, which is ADD under another name: it states its backbone as its method."""
-    baseline = tmp_path_factory.mktemp("export") / "baseline-toy-faceswap"
-    shutil.copytree(shipped.detectors, baseline)
-    for quality, method in (("raw", "teacher"), ("c40", "toy")):
+    baseline = folder / f"baseline-{run.backbone}-faceswap"
+    shutil.copytree(run.detectors, baseline)
+    for quality, method in (("raw", "teacher"), ("c40", run.backbone)):
         file = baseline / quality / folders.ABOUT
         file.write_text(json.dumps(json.loads(file.read_text()) | {"name": baseline.name, "method": method}))
         folders.seal(baseline / quality)
-    return [baseline, shipped.detectors]
+    return [baseline, run.detectors]
+
+
+@pytest.fixture(scope="session")
+def both(shipped: Run, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return beside_a_baseline(shipped, tmp_path_factory.mktemp("export"))
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.aids.shipping import Run
+from tests.serving.app.conftest import beside_a_baseline
 
 pytest.importorskip("gradio", reason="gradio is not installed (make app)")
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (make app)")
@@ -42,10 +43,12 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def served(shipped: Run, both: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(shipped_backbone: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """In a process of its own, to which the toys are not known."""
     folder = tmp_path_factory.mktemp("temporary")
+    both = beside_a_baseline(shipped_backbone, tmp_path_factory.mktemp("export"))
     models = [word for path in both for word in ("--model", str(path))]
-    more = ["--clips", str(shipped.root / "data/raw"), "--port", "0", "--largest", "1", "--threads", "1"]
+    more = ["--clips", str(shipped_backbone.root / "data/raw"), "--port", "0", "--largest", "1", "--threads", "1"]
     command = [sys.executable, "-m", "pipeline.serving", "app", *models, *more]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(folder)}) as run:
         assert run.stdout is not None
