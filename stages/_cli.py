@@ -1,72 +1,23 @@
-"""How every stage starts: arguments in, one outcome line out, a mendable error as one line and exit status 1."""
+"""What the stages' scripts share: how they start, and the arguments of every training."""
 
 import argparse
-import os
-import sys
-from collections.abc import Callable
-from functools import partial
-from importlib import import_module
 from pathlib import Path
 
 from pipeline.params.cells import Cell
 from pipeline.params.schema import BASELINE, load
-from pipeline.work import alone, cluster, disk, memory, warm
-from pipeline.work.errors import UserError
-from pipeline.work.files import require_own_folder
+from pipeline.work import starting
 
-Work = Callable[[argparse.Namespace], str]
+run = starting.run
 
 
-def run(parser: argparse.ArgumentParser, work: Work) -> None:
-    """Parse the command line, do `work`, print the outcome that it returns as one line after the stage's name."""
-    name = Path(sys.argv[0]).stem
-    parser.prog = f"python -m stages.{name}"
-    alone.end_with_parent()
-    try:
-        arguments = parser.parse_args()
-        require_own_folder(arguments.out)
-        with alone.alone(arguments.out):
-            outcome = _full_disk_told(work, arguments)
-    except UserError as error:
-        sys.exit(f"{name}: {error}")  # a string goes to stderr, exit status 1
-    print(f"{name}: {outcome}", flush=True)
+def run_on_device(parser: argparse.ArgumentParser, work: starting.Work) -> None:
+    """`run` for work with a network, where params.yaml says."""
 
-
-def run_on_device(parser: argparse.ArgumentParser, work: Work) -> None:
-    """`run` for work with a network: on the device of this machine, or as a task of the cluster.
-
-    Under `python -m pipeline.jobs` a fork of its warm process does it, which has torch loaded.
-    """
-
-    spec = sys.modules["__main__"].__spec__
-    assert spec is not None, "stages are started as python -m stages.x"
-    module = spec.name
-    if there := os.environ.get(warm.ADDRESS):
-        alone.end_with_parent()
-        if (status := warm.hand_over(there, module)) is not None:
-            sys.exit(status)
-
-    def placed(arguments: argparse.Namespace) -> str:
+    def place() -> tuple[str | None, int]:
         params = load()
-        call = partial(_on_device, module, work.__name__, arguments)
-        if params.cluster.address is None:
-            return call()
-        return cluster.run_stage(call, params.cluster.address, params.jobs.per_gpu, arguments.out.name)
+        return params.cluster.address, params.jobs.per_gpu
 
-    run(parser, placed)
-
-
-def _on_device(module: str, work: str, arguments: argparse.Namespace) -> str:
-    """Imported by its name, the work is the same thing on every node of a cluster."""
-    memory.keep_freed()
-    return _full_disk_told(getattr(import_module(module), work), arguments)
-
-
-def _full_disk_told(work: Work, arguments: argparse.Namespace) -> str:
-    try:
-        return work(arguments)
-    except OSError as error:
-        raise disk.barred(error) or error from None
+    starting.run_on_device(parser, work, place)
 
 
 def training_parser(description: str | None) -> argparse.ArgumentParser:

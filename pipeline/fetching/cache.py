@@ -153,7 +153,7 @@ def _extract(archive: Path, member: Member, target: Path) -> None:
                 while piece := source.read(PIECE):
                     file.write(piece)
             _check(part, member.sha256, member.path)
-    except (*UNPACKING, RuntimeError, NotImplementedError) as error:  # the last two: locked, another method
+    except (*UNPACKING, RuntimeError) as error:  # the last one: a password, or a method that is not known
         raise Unavailable(f"not a readable archive ({type(error).__name__})") from error
 
 

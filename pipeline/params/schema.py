@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from pipeline.params import consistency
 from pipeline.params.degradations import Cross, Report, Stress
 from pipeline.params.recipes import (
     Add,
@@ -106,8 +107,8 @@ class Params(Section):
             raise ValueError(f"sets must hold original and every manipulation: {sorted(wanted)}")
         if set(self.published) | set(self.forge.manipulations) != wanted:
             raise ValueError("published and forge.manipulations together must make up sets: each is one or the other")
-        self._check_sets()
-        self._check_folds()
+        consistency.check_sets(self)
+        consistency.check_folds(self)
         if self.crop.size < self.model.image_size:
             raise ValueError("crop.size must be at least model.image_size")
         # Each of these lists holds only what the other one has.
@@ -132,7 +133,7 @@ class Params(Section):
             if extra := sorted(set(names) - set(allowed)):
                 mend = f"; take it out of {key} too" if key.endswith(".methods") else ""
                 raise ValueError(f"{key} holds {', '.join(extra)}, which {other} does not have{mend}")
-        self._check_pooled()
+        consistency.check_pooled(self)
         if self.export.methods:
             self._check_export()
         every: list[Recipe] = [self.teacher, self.add, *self.baselines.values(), *dict(self.distill).values()]
@@ -149,15 +150,6 @@ class Params(Section):
                 )
         return self
 
-    def _check_pooled(self) -> None:
-        for task in self.pooled.tasks:
-            if task not in self.pooled.sets:
-                raise ValueError(f"pooled.tasks holds {task}, which pooled.sets does not have")
-            if task in self.sets:
-                raise ValueError(f"pooled.tasks: {task} is the name of a set; give the pooled task another")
-            if extra := sorted(set(self.pooled.sets[task]) - set(self.manipulations)):
-                raise ValueError(f"pooled.sets.{task} holds {', '.join(extra)}, which manipulations does not have")
-
     def _check_export(self) -> None:
         """That every detector to be shipped is one that is trained and tested."""
         export, grid = self.export, self.grid
@@ -171,41 +163,6 @@ class Params(Section):
                 raise ValueError(f"export.methods: no {method} on {export.backbone} is trained on {export.task}")
         if export.seed not in grid.seeds:
             raise ValueError(f"export.seed {export.seed} is not in grid.seeds")
-
-    def _check_sets(self) -> None:
-        if "original" not in self.published:
-            raise ValueError("published must hold original: every source brings real videos, nothing else does")
-        if both := sorted(set(self.published) & set(self.forge.manipulations)):
-            raise ValueError(f"published and forge.manipulations both hold {both[0]}: it is brought or made, not both")
-        if self.forge.manipulations and "original" not in self.forge.reals:
-            raise ValueError("forge.reals must hold original where forge.manipulations names what is made from it")
-        if extra := sorted({*self.forge.reals, *self.detect.sets} - set(self.sets)):
-            raise ValueError(f"forge.reals or detect.sets holds {extra[0]}, which sets does not have")
-        if "original" not in self.detect.sets:
-            raise ValueError("detect.sets must hold original: the reals take no box from any other set")
-        if narrow := [name for name in self.forge.manipulations if name not in self.forge.face_width]:
-            raise ValueError(f"forge.face_width has no width for {narrow[0]}")
-
-    def _check_folds(self) -> None:
-        """What is wrong with people, buckets and folds whoever the people are."""
-        if len(set(self.folds)) < len(self.folds):
-            raise ValueError(f"folds names a fold twice: {list(self.folds)}")
-        if self.official:
-            if self.folds != (0,):
-                raise ValueError(f"folds must be [0] for the source {self.source}: its official split is one fold")
-            return
-        count, validation = self.split.buckets, self.split.validation
-        if count < 2 + validation:
-            raise ValueError(
-                f"split.buckets is {count}: in each fold 1 tests, {validation} (split.validation) validate, and none "
-                f"is left to train: set split.buckets to {2 + validation} or more"
-            )
-        if beyond := [number for number in self.folds if number >= count]:
-            left = [number for number in self.folds if number < count] or list(range(count))
-            raise ValueError(
-                f"folds holds {beyond[0]}, which would test bucket b{beyond[0]}, but split.buckets is {count}: set "
-                f"folds to {left}, or split.buckets to {max(beyond) + 1}"
-            )
 
     @property
     def official(self) -> bool:

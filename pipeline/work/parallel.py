@@ -1,15 +1,9 @@
 """Per-video work on all cores, or on a Ray cluster. Results come in the order of the items, whoever worked them out."""
 
-import multiprocessing
 import os
 import sys
-import threading
 import traceback
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -17,17 +11,11 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from pipeline.work import cluster as ray_cluster
 from pipeline.work import disk, resume
 from pipeline.work.errors import Killed, UserError, VideoError
+from pipeline.work.processes import AHEAD, ONE_THREAD, in_processes
 from pipeline.work.progress import progress
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-# Results that wait for an earlier, slower video are held in memory: this bounds them.
-AHEAD = 4
-MOST_LOST = 8
-LOST = VideoError("the process that worked on it ended twice, the second time alone (out of memory?)")
-# More than one thread a process only slows the others down, and changes the bytes of some encoders.
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 
 
 @dataclass(frozen=True)
@@ -59,7 +47,7 @@ def map_videos(
     to light: its cause has the exception's name, the traceback goes to stderr, and a line at the end counts them. It
     must not cost a user what the other thousand videos gave. Where no item succeeds the fault is not one video's, and
     it is raised after the last of them. UserError, such as for a full disk, ends the work at once. A video whose
-    worker process ends on it (killed for its memory, say) is rejected with that cause; see `_in_processes`.
+    worker process ends on it (killed for its memory, say) is rejected with that cause; see processes.py.
 
     It is lazy: nothing runs before the first result is asked for, and only a few results are held at once.
     Each worker is a fresh process of one thread, so `function` and the items must pickle (functools.partial of a
@@ -178,93 +166,7 @@ def _work(calls: Sequence[_Call], workers: int | None, cluster: str | None, what
     if cluster is not None and calls:
         return ray_cluster.run(calls, cluster, ONE_THREAD, AHEAD, what)
     count = min(workers or cores(), len(calls))
-    return _in_processes(calls, count, what) if count > 1 else (call() for call in calls)
-
-
-def _in_processes(calls: Sequence[_Call], workers: int, what: str) -> Iterator[Outcome]:
-    """Yield call() of each, in order, worked out by processes of one thread.
-
-    A process that ends takes its pool with it. The calls that may have ended it are then tried again, each alone in a
-    process: one that ends this too is LOST, and the others go on; half as many at a time where it was none of them,
-    but all together that took too much memory.
-    Raises: UserError where the first MOST_LOST are lost and nothing succeeds: no process lives here.
-    """
-    before = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ.update(ONE_THREAD)  # children read it when they load their libraries
-    left, lost, succeeded = deque(calls), 0, False
-    try:
-        while left:
-            begun: deque[tuple[_Call, Future[Outcome]]] = deque()
-            with suppress(BrokenProcessPool):
-                for outcome in _in_pool(left, workers, begun):
-                    succeeded = True
-                    yield outcome
-                return
-            broken = [call for call, future in begun if not _finished(future)]
-            left.extendleft(reversed(broken[workers:]))  # calls are started in order: these had not begun
-            print(f"{what}: a worker process ended (out of memory?); what it was at is tried again alone",
-                  file=sys.stderr, flush=True)  # fmt: skip
-            guilty = tried = 0
-            for call, future in begun:
-                if _finished(future):
-                    yield future.result()
-                elif tried < workers:
-                    tried += 1
-                    outcome = _alone(call)
-                    guilty += outcome is LOST
-                    succeeded = succeeded or outcome is not LOST
-                    yield outcome
-            lost += guilty
-            if lost >= MOST_LOST and not succeeded:
-                raise UserError(f"{what}: each of {lost} worker processes ended (out of memory?): free some memory, "
-                                "or see why with `workers: 1`, and run again")  # fmt: skip
-            workers = workers if guilty else max(1, workers // 2)
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
-
-
-def _in_pool(left: deque[_Call], workers: int, begun: deque[tuple[_Call, Future[Outcome]]]) -> Iterator[Outcome]:
-    """Yield call() of each of `left`, in order, from one pool; `begun` holds those that were taken and not yielded.
-
-    Raises: BrokenProcessPool where one of its processes ends.
-    """
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
-    try:
-        while left or begun:
-            while left and len(begun) < workers * AHEAD:
-                future = pool.submit(left[0])
-                begun.append((left.popleft(), future))
-            outcome = begun[0][1].result()
-            begun.popleft()
-            yield outcome
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _alone(call: _Call) -> Outcome:
-    try:
-        return next(_in_pool(deque([call]), 1, deque()))
-    except BrokenProcessPool:
-        return LOST
-
-
-def _finished(future: Future[Outcome]) -> bool:
-    return future.done() and not future.cancelled() and future.exception() is None
-
-
-def _end_with_parent() -> None:
-    """Workers of a stage that was killed would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    return in_processes(calls, count, what) if count > 1 else (call() for call in calls)
 
 
 def _one_thread() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.work import parallel
+from pipeline.work import processes
 from pipeline.work.errors import UserError, VideoError
 from pipeline.work.parallel import Rejected, map_videos
 
@@ -125,6 +125,6 @@ def test_where_only_all_together_are_too_large_fewer_work_at_a_time(tmp_path: Pa
 
 
 def test_where_every_worker_ends_the_stage_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "MOST_LOST", 2)
+    monkeypatch.setattr(processes, "MOST_LOST", 2)
     with pytest.raises(UserError, match=r"halve: each of 2 worker processes ended .*`workers: 1`"):
         list(map_videos(partial(deadly, notes=tmp_path), [5] * 20, workers=2, what="halve"))

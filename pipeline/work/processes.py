@@ -1,0 +1,110 @@
+"""Work in fresh processes of one thread, and what a process that ends on its work costs: that one, not the rest."""
+
+import multiprocessing
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from typing import Any, TypeAlias
+
+from pipeline.work.errors import UserError, VideoError
+
+# Results that wait for an earlier, slower video are held in memory: this bounds them.
+AHEAD = 4
+MOST_LOST = 8
+LOST = VideoError("the process that worked on it ended twice, the second time alone (out of memory?)")
+# More than one thread a process only slows the others down, and changes the bytes of some encoders.
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+
+Outcome: TypeAlias = Any
+Call: TypeAlias = Callable[[], Outcome]  # pickles
+
+
+def in_processes(calls: Sequence[Call], workers: int, what: str) -> Iterator[Outcome]:
+    """Yield call() of each, in order, worked out by processes of one thread.
+
+    A process that ends takes its pool with it. The calls that may have ended it are then tried again, each alone in a
+    process: one that ends this too is LOST, and the others go on; half as many at a time where it was none of them,
+    but all together that took too much memory.
+    Raises: UserError where the first MOST_LOST are lost and nothing succeeds: no process lives here.
+    """
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(ONE_THREAD)  # children read it when they load their libraries
+    left, lost, succeeded = deque(calls), 0, False
+    try:
+        while left:
+            begun: deque[tuple[Call, Future[Outcome]]] = deque()
+            with suppress(BrokenProcessPool):
+                for outcome in _in_pool(left, workers, begun):
+                    succeeded = True
+                    yield outcome
+                return
+            broken = [call for call, future in begun if not _finished(future)]
+            left.extendleft(reversed(broken[workers:]))  # calls are started in order: these had not begun
+            print(f"{what}: a worker process ended (out of memory?); what it was at is tried again alone",
+                  file=sys.stderr, flush=True)  # fmt: skip
+            guilty = tried = 0
+            for call, future in begun:
+                if _finished(future):
+                    yield future.result()
+                elif tried < workers:
+                    tried += 1
+                    outcome = _alone(call)
+                    guilty += outcome is LOST
+                    succeeded = succeeded or outcome is not LOST
+                    yield outcome
+            lost += guilty
+            if lost >= MOST_LOST and not succeeded:
+                raise UserError(f"{what}: each of {lost} worker processes ended (out of memory?): free some memory, "
+                                "or see why with `workers: 1`, and run again")  # fmt: skip
+            workers = workers if guilty else max(1, workers // 2)
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _in_pool(left: deque[Call], workers: int, begun: deque[tuple[Call, Future[Outcome]]]) -> Iterator[Outcome]:
+    """Yield call() of each of `left`, in order, from one pool; `begun` holds those that were taken and not yielded.
+
+    Raises: BrokenProcessPool where one of its processes ends.
+    """
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+    try:
+        while left or begun:
+            while left and len(begun) < workers * AHEAD:
+                future = pool.submit(left[0])
+                begun.append((left.popleft(), future))
+            outcome = begun[0][1].result()
+            begun.popleft()
+            yield outcome
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _alone(call: Call) -> Outcome:
+    try:
+        return next(_in_pool(deque([call]), 1, deque()))
+    except BrokenProcessPool:
+        return LOST
+
+
+def _finished(future: Future[Outcome]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
+
+
+def _end_with_parent() -> None:
+    """Workers of a stage that was killed would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
