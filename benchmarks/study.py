@@ -25,6 +25,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from pipeline.detectors.card import SUMMARY
 from pipeline.params.cells import RAW, TEACHER
 from pipeline.params.schema import BASELINE, READER, load
 from pipeline.work import warm
@@ -108,7 +109,7 @@ def inner(name: str) -> list[list[Training]]:
 
 def validated(training: Training) -> float:
     """AUC per frame on the fold's validation people, after the last epoch."""
-    return float(json.loads((training.out / "summary.json").read_text())["measures"]["val_auc"])
+    return float(json.loads((training.out / SUMMARY).read_text())["measures"]["val_auc"])
 
 
 def choices(name: str) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import ffmpeg
 
-from pipeline.videos import formats
+from pipeline.videos import endings, formats
 from pipeline.videos.decoder_log import DecoderLog
 from pipeline.videos.ffmpeg_process import command, require_own_end, source
 from pipeline.videos.probing import VideoInfo, frame_rate, refuse_unreadable
@@ -52,6 +52,7 @@ def examine(path: Path) -> VideoInfo:
         frames = _until_the_cut(path, log) if log.container in STREAMED else 0
     if cause := _damage(log, frames, zeros):
         raise VideoError(f"damaged or cut short: {cause}")
+    endings.require_end(path)
     if log.changes:
         raise VideoError(f"its picture changes half way, {log.changes}")
     picture = log.pictures[0]
@@ -68,7 +69,7 @@ def doubtful(path: Path, log: DecoderLog) -> bool:
 
     It costs no decoding, so that a video which is looked at once can be looked at thoroughly only where it must be.
     """
-    if log.complaints or log.lost or log.searched or log.changes:
+    if log.complaints or log.lost or log.searched or log.changes or endings.missing(path):
         return True
     if log.codec not in WITHOUT_ZEROS:
         return False

@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.videos import formats
+from pipeline.videos import endings, formats
 from pipeline.videos.decoder_log import DecoderLog
 from pipeline.videos.ffmpeg_process import command, executable, require_own_end, running, source
 from pipeline.videos.probing import VideoInfo, parse_probe
@@ -42,7 +42,9 @@ def probe(path: Path) -> VideoInfo:
     log = result.stderr.decode(errors="replace")
     if formats.REFUSED in log:
         raise VideoError(formats.refusal(path))
-    return parse_probe(result.stdout.decode(), log)
+    info = parse_probe(result.stdout.decode(), log)
+    endings.require_end(path)
+    return info
 
 
 def require_file(path: Path) -> None:

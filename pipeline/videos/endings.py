@@ -1,0 +1,116 @@
+"""Whether a file ends before its container does.
+
+ffmpeg takes the end of a file for the end of the video where the cut falls between two packets, and says nothing.
+MediaInfo calls every live recording (Matroska without a size) truncated, and sees no cut in FLV, Ogg and ASF.
+"""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from pipeline.work.errors import VideoError
+
+BOX_NAME = re.compile(rb"[ -~\xa9]{4}")
+ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+HEADER = 1 << 16  # bytes of an ASF file that hold its properties
+
+
+def require_end(path: Path) -> None:
+    """Raise VideoError where a part of the file is missing at its end."""
+    if count := missing(path):
+        raise VideoError(f"damaged or cut short: {count} bytes are missing at its end")
+
+
+def missing(path: Path) -> int:
+    """How many bytes the container of a Matroska, WebM, MP4, MOV, FLV, Ogg or ASF file says it has beyond the file's
+    end; 0 for all others, where all are there, and where the container does not say (a live recording)."""
+    with path.open("rb") as file:
+        length = os.fstat(file.fileno()).st_size
+        start = file.read(12)
+        end = next((read for magic, read in ENDS.items() if magic.match(start)), _unknown)(file, length)
+    return max(0, end - length)
+
+
+def _unknown(file: BinaryIO, length: int) -> int:
+    return 0
+
+
+def _matroska(file: BinaryIO, length: int) -> int:
+    """EBML (RFC 8794): the header, then one segment. A size whose bits are all ones is not known."""
+    file.seek(4)
+    header = _ebml_size(file) or 0
+    file.seek(header, os.SEEK_CUR)
+    segment = file.read(4)
+    size = _ebml_size(file) if segment == b"\x18\x53\x80\x67" else None
+    return 0 if size is None else file.tell() + size
+
+
+def _ebml_size(file: BinaryIO) -> int | None:
+    first = file.read(1)
+    if not first or not first[0]:
+        return None
+    width = 9 - first[0].bit_length()
+    size = int.from_bytes(first + file.read(width - 1), "big") - (1 << 7 * width)
+    return None if size == (1 << 7 * width) - 1 else size
+
+
+def _boxes(file: BinaryIO, length: int) -> int:
+    """ISO/IEC 14496-12, 4.2: boxes, one after the other. One of size 0 goes to the end of the file.
+
+    Boxes that reach beyond it and hold no picture (free, udta) are some writers' fault, and nothing is missing.
+    """
+    at, name = 0, b""
+    while at + 8 <= length:
+        file.seek(at)
+        size, name = int.from_bytes(file.read(4), "big"), file.read(4)
+        if size == 1:
+            size = int.from_bytes(file.read(8), "big")
+        if size < 8 or not BOX_NAME.fullmatch(name):  # to the end, or something behind the last box
+            return 0
+        at += size
+    return at if name in (b"mdat", b"moof") else 0
+
+
+def _flv(file: BinaryIO, length: int) -> int:
+    """Adobe's FLV 10.1, annex E: tags of a header (11 bytes), data, and the size of both (4 bytes)."""
+    at = 13
+    while at < length:
+        file.seek(at)
+        head = file.read(4)
+        if head and head[0] & 0x1F not in (8, 9, 18):  # something behind the last tag
+            return 0
+        at += 15 + int.from_bytes(head[1:], "big")
+    return at
+
+
+def _ogg(file: BinaryIO, length: int) -> int:
+    """RFC 3533: pages of a header (27 bytes), the lengths of its segments, and these."""
+    at = 0
+    while at < length:
+        file.seek(at)
+        head = file.read(27)
+        if not head.startswith(b"OggS"[: len(head)]):
+            return 0
+        if len(head) < 27:
+            return at + 27
+        at += 27 + head[26] + sum(file.read(head[26]))
+    return at
+
+
+def _asf(file: BinaryIO, length: int) -> int:
+    """ASF 01.20.05, 3.2: the file's properties hold its size, which does not count in a broadcast."""
+    file.seek(0)
+    _, found, properties = file.read(HEADER).partition(ASF_PROPERTIES)
+    broadcast = len(properties) < 68 or properties[64] & 1
+    return 0 if not found or broadcast else int.from_bytes(properties[24:32], "little")
+
+
+ENDS: dict[re.Pattern[bytes], Callable[[BinaryIO, int], int]] = {
+    re.compile(rb"\x1a\x45\xdf\xa3"): _matroska,
+    re.compile(rb"(?s)....(ftyp|moov|mdat|wide|free|skip|styp)"): _boxes,
+    re.compile(rb"FLV\x01"): _flv,
+    re.compile(rb"OggS"): _ogg,
+    re.compile(rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11"): _asf,
+}
