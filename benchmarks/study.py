@@ -26,8 +26,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from pipeline.detectors.card import SUMMARY
-from pipeline.params.cells import RAW, TEACHER
-from pipeline.params.schema import BASELINE, READER, load
+from pipeline.params.cells import BASELINE, RAW, TEACHER
+from pipeline.params.schema import READER, load
 from pipeline.work import warm
 
 ROOT = Path.cwd()

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from pipeline.params.cells import Cell
-from pipeline.params.schema import BASELINE, load
+from pipeline.params.cells import BASELINE, Cell
+from pipeline.params.schema import load
 from pipeline.work import starting
 
 run = starting.run

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from pipeline.params.schema import SWAPS, Params
+from pipeline.params.schema import Params
 from pipeline.params.sources import OFFICIAL
 from pipeline.work.errors import UserError
 
@@ -20,6 +20,8 @@ class Roles(NamedTuple):
     test: tuple[str, ...]
 
 
+# Manipulations of the forge that need another person to lend the face; the others need another clip.
+SWAPS = ("faceswap",)
 DOES = {"train": "trains on", "val": "validates on", "test": "tests"}
 
 

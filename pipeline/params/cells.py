@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from pipeline.params.schema import BASELINE, Params
+from pipeline.params.fields import Fields
 
 TEACHER = "teacher"
+BASELINE = "baseline"  # a classifier without a teacher, whatever its backbone
 ADD = "add"
 RAW = "raw"
 ALL_QUALITIES = "all"  # in place of a compression: trained on raw and every one
@@ -60,12 +61,12 @@ def tested_on(trained_on: str, compressions: Sequence[str]) -> tuple[str, ...]:
     return (RAW, *compressions) if trained_on in (RAW, ALL_QUALITIES) else (trained_on,)
 
 
-def expected(params: Params) -> list[Cell]:
+def expected(params: Fields) -> list[Cell]:
     """Every cell that the params name, each once: teachers, baselines, agnostic, distilled, students, ablations."""
     return list(dict.fromkeys(_named(params)))
 
 
-def pooled(params: Params) -> list[Cell]:
+def pooled(params: Fields) -> list[Cell]:
     """Every cell of the pooled tasks, each once: teachers, baselines, students."""
     grid, tasks = params.grid, params.pooled.tasks
     cells = [
@@ -77,7 +78,7 @@ def pooled(params: Params) -> list[Cell]:
     return list(dict.fromkeys(cells))
 
 
-def _named(params: Params) -> Iterator[Cell]:
+def _named(params: Fields) -> Iterator[Cell]:
     grid, ablation, tasks = params.grid, params.ablation, params.manipulations
     for backbone, task in product(grid.backbones, tasks):
         yield Cell(TEACHER, backbone, task, RAW, params.teacher.seed)

@@ -1,17 +1,20 @@
-"""What params.yaml must agree on with itself about sets, folds and pooled tasks.
+"""What the sections of params.yaml must agree on with each other.
 
-Each raises ValueError, which says what to change.
+Each check raises ValueError, which says what to change.
 """
 
-from __future__ import annotations
+from collections.abc import Callable, Collection
 
-from typing import TYPE_CHECKING
+from pipeline.params.cells import BASELINE, TEACHER
+from pipeline.params.fields import Fields
+from pipeline.params.recipes import Recipe
 
-if TYPE_CHECKING:
-    from pipeline.params.schema import Params
 
-
-def check_sets(params: Params) -> None:
+def check_sets(params: Fields) -> None:
+    if set(params.sets) != (wanted := {"original", *params.manipulations}):
+        raise ValueError(f"sets must hold original and every manipulation: {sorted(wanted)}")
+    if set(params.published) | set(params.forge.manipulations) != wanted:
+        raise ValueError("published and forge.manipulations together must make up sets: each is one or the other")
     if "original" not in params.published:
         raise ValueError("published must hold original: every source brings real videos, nothing else does")
     if both := sorted(set(params.published) & set(params.forge.manipulations)):
@@ -26,7 +29,7 @@ def check_sets(params: Params) -> None:
         raise ValueError(f"forge.face_width has no width for {narrow[0]}")
 
 
-def check_folds(params: Params) -> None:
+def check_folds(params: Fields) -> None:
     """What is wrong with people, buckets and folds whoever the people are."""
     if len(set(params.folds)) < len(params.folds):
         raise ValueError(f"folds names a fold twice: {list(params.folds)}")
@@ -48,7 +51,37 @@ def check_folds(params: Params) -> None:
         )
 
 
-def check_pooled(params: Params) -> None:
+def check_sizes(params: Fields) -> None:
+    if params.crop.size < params.model.image_size:
+        raise ValueError("crop.size must be at least model.image_size")
+
+
+def check_lists(params: Fields) -> None:
+    """That each of these lists holds only what the other one has."""
+    grid, trained = params.grid, {*params.grid.distilled, *params.grid.students, *params.grid.agnostic}
+    trained |= {*params.ablation.methods}
+    trained |= {TEACHER} if grid.backbones else set()
+    trained |= {BASELINE} if grid.baselines else set()
+    within: list[tuple[str, Collection[str], str, Collection[str]]] = [
+        ("compressions", params.compressions, "crf", params.crf),
+        ("grid.compressions", params.grid.compressions, "compressions", params.compressions),
+        ("grid.distilled_backbones", params.grid.distilled_backbones, "grid.backbones", params.grid.backbones),
+        ("grid.baselines", params.grid.baselines, "baselines", params.baselines),
+        ("grid.distilled", params.grid.distilled, "distill", dict(params.distill)),
+        ("grid.agnostic", params.grid.agnostic, "agnostic", dict(params.agnostic)),
+        ("ablation.manipulations", params.ablation.manipulations, "manipulations", params.manipulations),
+        ("ablation.compressions", params.ablation.compressions, "compressions", params.compressions),
+        ("ablation.backbones", params.ablation.backbones, "grid.backbones", params.grid.backbones),
+        ("stress.methods", params.stress.methods, "this run (grid, ablation)", trained),
+        ("cross.methods", params.cross.methods, "this run (grid, ablation)", trained),
+    ]
+    for key, names, other, allowed in within:
+        if extra := sorted(set(names) - set(allowed)):
+            mend = f"; take it out of {key} too" if key.endswith(".methods") else ""
+            raise ValueError(f"{key} holds {', '.join(extra)}, which {other} does not have{mend}")
+
+
+def check_pooled(params: Fields) -> None:
     for task in params.pooled.tasks:
         if task not in params.pooled.sets:
             raise ValueError(f"pooled.tasks holds {task}, which pooled.sets does not have")
@@ -56,3 +89,47 @@ def check_pooled(params: Params) -> None:
             raise ValueError(f"pooled.tasks: {task} is the name of a set; give the pooled task another")
         if extra := sorted(set(params.pooled.sets[task]) - set(params.manipulations)):
             raise ValueError(f"pooled.sets.{task} holds {', '.join(extra)}, which manipulations does not have")
+
+
+def check_export(params: Fields) -> None:
+    """That every detector to be shipped is one that is trained and tested."""
+    export, grid = params.export, params.grid
+    if not export.methods:
+        return
+    pooled = export.task in params.pooled.tasks
+    if not pooled and export.task not in params.manipulations:
+        raise ValueError(f"export.task {export.task} is neither in pooled.tasks nor in manipulations")
+    trained = {BASELINE: grid.baselines, **dict.fromkeys(grid.students, grid.backbones)}
+    trained |= {} if pooled else dict.fromkeys(grid.distilled, grid.distilled_backbones)
+    for method in export.methods:
+        if export.backbone not in {*trained.get(method, ())} & {*grid.backbones}:
+            raise ValueError(f"export.methods: no {method} on {export.backbone} is trained on {export.task}")
+    if export.seed not in grid.seeds:
+        raise ValueError(f"export.seed {export.seed} is not in grid.seeds")
+
+
+def check_recipes(params: Fields) -> None:
+    """That each method's own changes make a whole recipe, and that none keeps random weights."""
+    every: list[Recipe] = [params.teacher, params.add, *params.baselines.values(), *dict(params.distill).values()]
+    every += dict(params.agnostic).values()
+    for recipe in every:
+        params.recipe(recipe)
+    if params.grid.backbones and params.train.freeze_stages and not params.model.pretrained:
+        raise ValueError("model.pretrained is false: train.freeze_stages would keep random weights: set it to 0")
+    for name in params.grid.baselines:
+        if params.recipe(params.baselines[name]).freeze_stages and not params.starts(name).pretrained:
+            raise ValueError(
+                f"baselines.{name}: pretrained is false, and freeze_stages would keep random weights: "
+                f"set baselines.{name}.train.freeze_stages to 0"
+            )
+
+
+CHECKS: tuple[Callable[[Fields], None], ...] = (
+    check_sets,
+    check_folds,
+    check_sizes,
+    check_lists,
+    check_pooled,
+    check_export,
+    check_recipes,
+)

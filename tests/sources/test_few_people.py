@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 
 from pipeline.crops.cropping import lacking
+from pipeline.crops.folds import SWAPS
 from pipeline.crops.shards import ShardWriter
 from pipeline.forging.fakes import MANIPULATIONS, forge_set
 from pipeline.params.cells import Cell
-from pipeline.params.schema import SWAPS, Params, load
+from pipeline.params.schema import Params, load
 from pipeline.sources import registry
 from pipeline.training.fitting import fit
 from pipeline.videos.manifests import read_manifest, read_rejected
