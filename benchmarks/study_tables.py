@@ -20,7 +20,14 @@ from pipeline.params.cells import RAW, TEACHER
 from pipeline.reporting.figures.overview import COLOURS, styled
 
 PLAIN, CONTROL = "baseline", "warm_start"
-PRIMARY = (("add", PLAIN), ("add", CONTROL), ("add_paired", PLAIN), ("add_paired", "warm_start_paired"))
+PRIMARY = (
+    ("add", PLAIN),
+    ("add", CONTROL),
+    ("add_paired", PLAIN),
+    ("add_paired", "warm_start_paired"),
+    ("add_chosen", PLAIN),
+    ("add_chosen", "warm_start_alike"),
+)
 RESAMPLES = 10 * PARAMS.evaluation.bootstrap
 LABELS = {
     "baseline": "plain training on c40",
