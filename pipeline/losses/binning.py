@@ -53,13 +53,12 @@ def equal_width_bins(
         if step > 1:
             bins += firsts[:, None]  # one sort tells all directions apart: a GPU would sort one after the other
         ordered, index = bins.flatten().sort(stable=True)
-        begins = torch.searchsorted(ordered, edges, out_int32=True).view(step, groups)
+        torch.searchsorted(ordered, edges, out_int32=True, out=starts[k].view(-1))
         if released:
-            bins = _runs(begins, shape, last)
+            bins = _runs(starts[k], shape, last)
             order[k] = _raster(shape, last, device)
         else:
             torch.remainder(index.view(step, positions), positions, out=order[k])
-        starts[k] = begins
         bin[:, k] = bins.t()
     if step < count:
         bin += multiples(count, groups, torch.int32, device)

@@ -39,7 +39,7 @@ class Classes(NamedTuple):
         alike = labels[:, None] == labels[None, :]
         barred = torch.stack([alike == diagonal(len(labels), labels.device), alike])
         alone = barred.all(-1)
-        return cls(barred, alone, ~alone & ~alone[1].all())
+        return cls(barred, alone, ~(alone | alone[1].all()))
 
 
 def choose_partners(draws: Tensor, barred: Tensor) -> Tensor:
