@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from pipeline.losses.frequency import frequency_attention_loss
+from pipeline.losses.frequency import frequency_attention_losses
 from pipeline.losses.multiview import draw_directions
+from pipeline.losses.partners import Pairings
 from pipeline.losses.slices import DISTANCES
 
 matplotlib.use("Agg")
@@ -54,7 +55,7 @@ def distances(kind: str, teacher: Tensor, generator: torch.Generator) -> tuple[T
     half = IMAGES // 2
     positive = torch.cat([torch.arange(half).roll(1), half + torch.arange(half).roll(1)])
     negative = torch.arange(IMAGES).roll(half)
-    pairings = [(None, None), (None, positive), (None, negative)]
+    pairings = Pairings(torch.stack([torch.arange(IMAGES), positive, negative]))
     found = DISTANCES[kind](student, teacher, draw_directions(48, generator), pairings, teacher.shape[1] // 2)
     own, to_positive, to_negative = found.mean(1)
     return own, to_positive, to_negative
@@ -81,7 +82,8 @@ def draw_weights(axes: "plt.Axes", generator: torch.Generator) -> None:
     gammas = torch.logspace(-3, 3, 25)
     for stage, shape in SHAPES.items():
         difference = torch.randn(IMAGES, *shape, generator=generator)
-        weights = [frequency_attention_loss(difference, torch.zeros_like(difference), float(g))[1] for g in gammas]
+        still = torch.zeros_like(difference)
+        weights = [frequency_attention_losses([difference], [still], float(g))[1][0] for g in gammas]
         axes.loglog(gammas, weights, label=f"stage {stage}: {shape[1]}x{shape[2]}")
     axes.axvline(1, color="grey", ls=":")
     axes.set(xlabel="γ_FR (dotted: the paper's)", ylabel="max w", title="weight of a frequency", ylim=(0.9, 1e4))

@@ -1,10 +1,13 @@
-"""Sums of a feature's energy over bins along random directions: `histogram` and `released` (Le & Woo, 2022, Fig. 4).
+"""Squared L2 distances of a feature's energy over bins along random directions: `histogram` and `released`.
 
-Which bin a position falls in depends on the direction and the shape alone. So the masses of all images, directions
-and bins are one product of a sparse 0/1 matrix (K * g, N) with the energies (N, B); the gradient is one with its
-transpose.
+    E_j = sum over the positions of bin j of A^2,   m = E / ||A||_F^2,   d = sum_j (m_S - m_T)^2
+
+(Le & Woo, AAAI 2022, Fig. 4.) Which bin a position falls in depends on the direction and the shape alone. So the
+energies of all images, directions and bins are one product of a sparse 0/1 matrix (K * g, N) with A^2 (N, B); the
+gradient is one with its transpose.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -12,7 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.losses.projection import LEAST_ENERGY, is_channels_last, project
+from pipeline.losses.constants import multiples
+from pipeline.losses.partners import Pairings
+from pipeline.losses.projection import LEAST_ENERGY, largest, project
 
 
 class Bins(NamedTuple):
@@ -23,70 +28,130 @@ class Bins(NamedTuple):
     starts: Tensor  # (K * g,) int32: where in `order` each bin begins
 
 
-@lru_cache(maxsize=16)
-def _extents(shape: torch.Size, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The largest (c, x, y) of a shape (C, H, W). Kept: a GPU would be waited for while it is copied."""
-    return torch.tensor([shape[0] - 1, shape[2] - 1, shape[1] - 1], dtype=dtype).to(device)
+def equal_width_bins(
+    directions: Tensor, shape: torch.Size, groups: int, released: bool, last: bool, device: torch.device | None = None
+) -> Bins:
+    """The bins of `histogram` or `released`. directions (K, 3), device: as for `project`.
 
-
-def equal_width_bins(directions: Tensor, shape: torch.Size, groups: int, released: bool, last: bool) -> Bins:
-    """The bins of `histogram` or `released`. last: positions are numbered (H, W, C), as channels_last features lie."""
-    device, count, positions = directions.device, len(directions), shape.numel()
-    extent = directions.abs() @ _extents(shape, directions.dtype, device)
+    last: positions are numbered (H, W, C), as channels_last features lie.
+    """
+    device = device or directions.device
+    count, positions = len(directions), shape.numel()
+    extent = directions.abs() @ largest(shape, directions)
     scaled = directions * (groups / extent.clamp_min(torch.finfo(extent.dtype).tiny))[:, None]
     bin = torch.empty(positions, count, dtype=torch.int32, device=device)
     order = torch.empty(count, positions, dtype=torch.int32, device=device)
     starts = torch.empty(count, groups, dtype=torch.int32, device=device)
     # One direction at a time stays in a CPU's cache; a GPU wants all of them at once.
     step = 1 if device.type == "cpu" else count
+    # Small integers: their stable sort is a radix sort, five times faster than sorting projections.
+    small = torch.int16 if step * groups < 2**15 else torch.int32
+    firsts, edges = multiples(step, groups, small, device), multiples(step * groups, 1, small, device)
     for first in range(0, count, step):
         k = slice(first, first + step)
-        # Small integers: their stable sort is a radix sort, five times faster than sorting projections.
-        small = torch.int16 if step * groups < 2**15 else torch.int32
-        bins = project(scaled[k], shape).clamp_max_(groups - 1).to(small)
-        if released:
-            bins = _runs(bins, groups)
-        bins = (bins.permute(0, 2, 3, 1) if last else bins).flatten(1)  # (k, N)
-        # All directions in one sort, told apart by their bins: a GPU would sort them one after the other.
-        bins = bins + groups * torch.arange(step, device=device, dtype=small)[:, None]
+        bins = project(scaled[k], shape, device, last).clamp_max_(groups - 1).to(small).flatten(1)  # (k, N)
+        if step > 1:
+            bins += firsts[:, None]  # one sort tells all directions apart: a GPU would sort one after the other
         ordered, index = bins.flatten().sort(stable=True)
-        edges = torch.arange(step * groups, device=device, dtype=small)
+        torch.searchsorted(ordered, edges, out_int32=True, out=starts[k].view(-1))
+        if released:
+            bins = _runs(starts[k], shape, last)
+            order[k] = _raster(shape, last, device)
+        else:
+            torch.remainder(index.view(step, positions), positions, out=order[k])
         bin[:, k] = bins.t()
-        order[k] = index.remainder_(positions).view(step, positions)
-        starts[k] = torch.searchsorted(ordered, edges).view(step, groups)
-    before = torch.arange(count, device=device, dtype=torch.int32) // step * step  # directions in earlier sorts
-    return Bins(bin.add_(before * groups), order.flatten(), starts.add_(before[:, None] * positions).flatten())
+    if step < count:
+        bin += multiples(count, groups, torch.int32, device)
+        starts += multiples(count, positions, torch.int32, device)[:, None]
+    return Bins(bin, order.flatten(), starts.flatten())
 
 
-def _runs(bins: Tensor, groups: int) -> Tensor:
-    """The bins (K, C, H, W) of `histogram` -> those of `released`: as full, but filled in raster order."""
-    counts = torch.zeros(len(bins), groups, dtype=torch.int64, device=bins.device)
-    flat = bins.flatten(1).long()
-    counts.scatter_add_(1, flat, torch.ones_like(flat))
-    starts = counts.cumsum(1)[:, :-1] + 1  # a run goes up to and with the position at the bin's end
-    steps = torch.zeros(len(bins), flat.shape[1] + 1, dtype=torch.int32, device=bins.device)
-    steps.scatter_add_(1, starts, torch.ones_like(starts, dtype=torch.int32))
-    return steps[:, :-1].cumsum(1, dtype=torch.int32).to(bins.dtype).view_as(bins)
+def _runs(begins: Tensor, shape: torch.Size, last: bool) -> Tensor:
+    """The bins of `released`, (k, N): runs of the raster order, as full as the bins of `histogram`.
+
+    begins: (k, g), where these begin in their order, and afterwards where the runs do.
+    """
+    count, positions = len(begins), shape.numel()
+    begins[:, 1:] += 1  # a run goes up to and with the position at the bin's end
+    lengths = F.pad(begins.flatten(), (0, 1), value=count * positions).diff()
+    runs = torch.repeat_interleave(lengths, output_size=count * positions).view(count, *shape)
+    return (runs.permute(0, 2, 3, 1) if last else runs).flatten(1)
 
 
-class _BinnedEnergy(torch.autograd.Function):
-    """Sums of a^2 over bins, a (B, N) -> (K * g, B): sums of whole rows of all images, forward and backward."""
+@lru_cache(maxsize=16)
+def _raster(shape: torch.Size, last: bool, device: torch.device) -> Tensor:
+    """The numbers of the positions of a shape (C, H, W) in raster order: (N,) int32."""
+    channels, height, width = shape
+    numbers = torch.arange(shape.numel(), dtype=torch.int32, device=device)
+    return numbers.view(height, width, channels).permute(2, 0, 1).flatten() if last else numbers
+
+
+def bin_masses(features: Sequence[Tensor], bins: Bins, directions: int) -> tuple[Tensor, Tensor]:
+    """m, of which the g of a direction sum to 1, and the ||A||_F^2 that it was divided by.
+
+    features: n of (B, N), positions numbered as in bins: (K, g, n * B) and (1, 1, n * B), one after the other.
+    """
+    images, positions = features[0].shape
+    energy = features[0].new_empty(positions, len(features) * images)
+    for some, place in zip(features, energy.split(images, 1), strict=True):
+        torch.square(some.t(), out=place)
+    binned = F.embedding_bag(bins.order, energy, bins.starts, mode="sum").unflatten(0, (directions, -1))
+    whole = binned[:1].sum(1, keepdim=True).clamp_min_(LEAST_ENERGY)
+    return binned.div_(whole), whole
+
+
+class BinnedDistance(torch.autograd.Function):
+    """ours, theirs (B, N): features. d for each pairing, direction and image: (P, K, B). Gradient to ours alone.
+
+    kept: of the g bins those that count, from the first on.
+    """
 
     @staticmethod
-    def forward(ctx: Any, a: Tensor, bin: Tensor, order: Tensor, starts: Tensor) -> Tensor:
-        ctx.save_for_backward(a, bin)
-        energy = torch.square(a.t(), out=a.new_empty(a.shape[::-1]))  # (N, B)
-        return F.embedding_bag(order, energy, starts, mode="sum")
+    def forward(
+        ctx: Any, ours: Tensor, theirs: Tensor, bins: Bins, pairings: Pairings, directions: int, kept: int
+    ) -> Tensor:
+        images = len(ours)
+        masses, whole = bin_masses((ours, theirs), bins, directions)
+        one, other = (half[:, :kept] for half in masses.split(images, 2))  # (K, g, B)
+        difference = _differences(one, other, pairings)
+        ctx.save_for_backward(ours, bins.bin, masses[..., :images], whole[..., :images], difference, pairings.ours)
+        return difference.square().sum(2)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
-        a, bin = ctx.saved_tensors
-        slope = F.embedding_bag(bin, grads[0].contiguous(), mode="sum")  # (N, B)
-        return torch.mul(slope.t(), a, out=torch.empty_like(a)).mul_(2), None, None, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        ours, bin, masses, whole, difference, images = ctx.saved_tensors
+        # The 2 of d (m_S - m_T)^2 and that of d A^2 at once, where it is small.
+        slope = _to_students(difference * (4 * grads[0])[:, :, None], images)  # dL/dm: (K, g, B)
+        slope = F.pad(slope, (0, 0, 0, masses.shape[1] - slope.shape[1])) if slope.shape != masses.shape else slope
+        # m = E / W with W = sum_j E_j of the first direction: dL/dE = dL/dm / W, and there - sum dL/dm m / W besides.
+        through = (masses / whole).mul_(slope).sum((0, 1), keepdim=True).mul_(whole > LEAST_ENERGY)
+        slope.div_(whole)[:1].sub_(through)
+        begins = multiples(*bin.shape, bin.dtype, bin.device)
+        slope = F.embedding_bag(bin.flatten(), slope.flatten(0, 1), begins, mode="sum")  # dL/dA^2: (N, B)
+        return torch.mul(slope.t(), ours, out=torch.empty_like(ours)), None, None, None, None, None
 
 
-def bin_masses(features: Tensor, bins: Bins, directions: int) -> Tensor:
-    """The mass of each bin: features (B, C, H, W) -> (K, g, B); the g masses of a direction sum to 1."""
-    rows = (features.permute(0, 2, 3, 1) if is_channels_last(features) else features).flatten(1)
-    energy = _BinnedEnergy.apply(rows, *bins).unflatten(0, (directions, -1))  # (K, g, B)
-    return energy / energy[:1].sum(1, keepdim=True).clamp_min(LEAST_ENERGY)
+def _differences(ours: Tensor, theirs: Tensor, pairings: Pairings) -> Tensor:
+    """Of the masses (K, g, B) of each pairing: (P + Q, K, g, B)."""
+    count = len(pairings.theirs)
+    found = ours.new_empty(count + (0 if pairings.ours is None else len(pairings.ours)), *ours.shape)
+    torch.sub(ours, _chosen(theirs, pairings.theirs), out=found[:count])
+    if pairings.ours is not None:
+        torch.sub(_chosen(ours, pairings.ours), theirs, out=found[count:])
+    return found
+
+
+def _chosen(masses: Tensor, images: Tensor) -> Tensor:
+    """(K, g, B) -> (n, K, g, B) of the images (n, B)."""
+    return masses.index_select(2, images.flatten()).unflatten(2, images.shape).permute(2, 0, 1, 3)
+
+
+def _to_students(slopes: Tensor, images: Tensor | None) -> Tensor:
+    """Sum of (P + Q, K, g, B) at the student images of the pairings, of which the last Q are images: (K, g, B)."""
+    count = len(slopes) - (0 if images is None else len(images))
+    *others, found = slopes[:count].unbind()
+    for other in reversed(others):
+        found += other
+    if images is not None:
+        found.index_add_(2, images.flatten(), slopes[count:].permute(1, 2, 0, 3).flatten(2))
+    return found

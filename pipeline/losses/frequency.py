@@ -9,11 +9,13 @@ w is one map an image and carries no gradient. The sum runs over (C, H, W), the 
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.detectors.backbones.features import Features
+from pipeline.losses.constants import constant
 from pipeline.losses.projection import is_channels_last
 from pipeline.training.terms import Terms
 
@@ -30,16 +32,35 @@ def _impulse_spectra(height: int, width: int, dtype: torch.dtype, device: torch.
 
 
 @lru_cache(maxsize=16)
-def _occurrences(width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """How often each column of rfft2 occurs in the whole spectrum: those left out equal their mirror image.
+def _occurrences(sides: tuple[torch.Size, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """How often each value of rfft2 occurs in the whole spectrum: those left out equal their mirror image.
 
-    Kept, as the spectra above: made anew, each step would wait for the copy to a GPU.
+    sides: (H, W) of each layer; all their values in one row. Kept, as the spectra above: made anew, each step would
+    wait for the copy to a GPU.
     """
-    times = torch.full((width // 2 + 1,), 2.0, dtype=dtype)
-    times[0] = 1
-    if width % 2 == 0:
-        times[-1] = 1
-    return times.to(device)
+    rows = []
+    for height, width in sides:
+        times = torch.full((width // 2 + 1,), 2.0, dtype=dtype)
+        times[0] = 1
+        if width % 2 == 0:
+            times[-1] = 1
+        rows.append(times.repeat(height))
+    return torch.cat(rows).to(device)
+
+
+class _MeanSquare(torch.autograd.Function):
+    """The mean over dim of x^2. Its slope is 2 x / n: for n large autograd writes three tensors of x's size for it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dim: int) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.dim = dim
+        return x.square().mean(dim)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        return x * (grads[0] / (x.shape[ctx.dim] / 2)).unsqueeze(ctx.dim), None
 
 
 def power_spectrum(maps: Tensor) -> Tensor:
@@ -49,36 +70,45 @@ def power_spectrum(maps: Tensor) -> Tensor:
         spectra = _impulse_spectra(height, width, maps.dtype, maps.device)
         # Channels last keeps the memory order of channels_last features: no copy either way.
         if is_channels_last(maps):
-            power = (spectra.t() @ maps.flatten(2).transpose(1, 2)).square().mean(2)  # (B, HW, C) -> (B, H(W/2+1)2)
+            power = _MeanSquare.apply(spectra.t() @ maps.flatten(2).transpose(1, 2), 2)  # (B, HW, C) -> (B, H(W/2+1)2)
         else:
-            power = (maps.flatten(2) @ spectra).square().mean(1)  # (B, C, HW) -> (B, H(W/2+1)2)
+            power = _MeanSquare.apply(maps.flatten(2) @ spectra, 1)  # (B, C, HW) -> (B, H(W/2+1)2)
         power = power.unflatten(1, (height, width // 2 + 1, 2))
     else:
-        power = torch.view_as_real(torch.fft.rfft2(maps, norm="forward")).square().mean(1)
-    return power.sum(-1)
+        power = _MeanSquare.apply(torch.view_as_real(torch.fft.rfft2(maps, norm="forward")), 1)
+    found: Tensor = power.sum(-1)
+    return found
 
 
-def frequency_attention_loss(
-    student: Tensor, teacher: Tensor, gamma: float = 1.0, weighted: bool = True
-) -> tuple[Tensor, Tensor]:
-    """L_FR of one layer and its largest weight.
-
-    student, teacher: (B, C, H, W), equal shapes; half precision is raised to float32, double stays double.
-    gamma: gamma_FR of Eq. 3. weighted: False sets w = 1; then L_FR = sum_c mean_xy (A_S - A_T)^2 (Parseval).
-    Returns two scalars: the loss, with gradient to the student alone; max w over images and frequencies, with none.
-    Raises ValueError where the shapes differ.
-    """
+def _difference(student: Tensor, teacher: Tensor) -> Tensor:
+    """A_S - A_T, in float32 or more. The DFT is linear: one transform of this, not two."""
     if student.shape != teacher.shape:
         raise ValueError(f"features of unequal shapes: student {tuple(student.shape)}, teacher {tuple(teacher.shape)}")
-    with torch.autocast(student.device.type, enabled=False):
-        dtype = torch.promote_types(student.dtype, torch.float32)
-        difference = student.to(dtype) - teacher.detach().to(dtype)  # the DFT is linear: one transform, not two
-        channels, width = student.shape[1], student.shape[3]
-        distance = power_spectrum(difference)  # (B, H, W//2 + 1): mean_c d(u, v)
+    return student.to(torch.promote_types(student.dtype, torch.float32)) - teacher.detach()
+
+
+def frequency_attention_losses(
+    students: Sequence[Tensor], teachers: Sequence[Tensor], gamma: float = 1.0, weighted: bool = True
+) -> tuple[Tensor, Tensor]:
+    """L_FR of each of L layers and its largest weight.
+
+    students, teachers: (B, C, H, W) each, equal shapes; half precision is raised to float32, double stays double.
+    gamma: gamma_FR of Eq. 3. weighted: False sets w = 1; then L_FR = sum_c mean_xy (A_S - A_T)^2 (Parseval).
+    Returns the losses (L,), with gradient to the students alone; max w over images and frequencies (L,), with none.
+    Raises ValueError where the shapes differ.
+    """
+    with torch.autocast(students[0].device.type, enabled=False):
+        differences = [_difference(*pair) for pair in zip(students, teachers, strict=True)]
+        # mean_c d(u, v) of all layers in one row: what is small is done at once, for a GPU is held up by small steps.
+        layers = [power_spectrum(difference).flatten(1) for difference in differences]  # (B, H(W//2 + 1)) each
+        distance = torch.cat(layers, 1)
         weight = (gamma * distance.detach()).exp() if weighted else torch.ones_like(distance)
-        times = _occurrences(width, dtype, student.device)
-        loss = channels * (weight * distance * times).sum((1, 2)).mean()  # w has no channel: sum_c d = C mean_c d
-        return loss, weight.max()
+        sides, places = tuple(d.shape[2:] for d in differences), [layer.shape[1] for layer in layers]
+        times = _occurrences(sides, distance.dtype, distance.device)
+        sums = torch.stack([part.sum(1) for part in (weight * distance * times).split(places, 1)])  # (L, B)
+        channels = constant(tuple(float(d.shape[1]) for d in differences), distance.dtype, distance.device)
+        # w has no channel: sum_c d = C mean_c d
+        return channels * sums.mean(1), torch.stack([part.max() for part in weight.split(places, 1)])
 
 
 class FrequencyAttention(nn.Module):
@@ -96,16 +126,14 @@ class FrequencyAttention(nn.Module):
 
     def forward(self, student: Features, teacher: Features, labels: Tensor) -> Terms:
         """student, teacher: Features of the same B images; labels: (B,), not used by this loss."""
-        total = student.logits.new_zeros((), dtype=torch.float32)
-        measures: dict[str, Tensor] = {}
         layers = zip(self.layer_weights, student.stages, teacher.stages, strict=True)
-        for stage, (layer_weight, ours, theirs) in enumerate(layers, start=1):
-            if layer_weight == 0:
-                continue
-            loss, w_max = frequency_attention_loss(ours, theirs, self.gamma)
-            total = total + layer_weight * loss
-            measures |= {f"frequency_stage{stage}": loss.detach(), f"frequency_w_max_stage{stage}": w_max}
-        w_maxima = [value for name, value in measures.items() if "w_max" in name]
-        if w_maxima:
-            measures["frequency_w_max"] = torch.stack(w_maxima).max()
-        return Terms({"frequency": total}, measures)
+        kept = {stage: layer for stage, layer in enumerate(layers, start=1) if layer[0] != 0}
+        if not kept:
+            return Terms({"frequency": student.logits.new_zeros((), dtype=torch.float32)})
+        weights, ours, theirs = zip(*kept.values(), strict=True)
+        losses, maxima = frequency_attention_losses(ours, theirs, self.gamma)
+        total = (constant(weights, losses.dtype, losses.device) * losses).sum()
+        measures: dict[str, Tensor] = {}
+        for stage, loss, w_max in zip(kept, losses.detach().unbind(), maxima.unbind(), strict=True):
+            measures |= {f"frequency_stage{stage}": loss, f"frequency_w_max_stage{stage}": w_max}
+        return Terms({"frequency": total}, measures | {"frequency_w_max": maxima.max()})

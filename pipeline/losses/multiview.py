@@ -11,26 +11,24 @@ contrastive term from teacher to student.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.detectors.backbones.features import Features
-from pipeline.losses.projection import Pairing
+from pipeline.losses.constants import constant
+from pipeline.losses.partners import Classes, Pairings, pairings
 from pipeline.losses.slices import DISTANCES
 from pipeline.training.terms import Terms
+
+# The terms of Eq. 9, and what is watched of them.
+LOSSES = ("multiview_match", "multiview_positive", "multiview_negative")
+MEASURES = ("multiview_swd", "multiview_swd_positive", "multiview_swd_negative", "multiview_hinge_active")
 
 
 def draw_directions(count: int, generator: torch.Generator) -> Tensor:
     """K directions uniform on the unit sphere of R^3: (K, 3), float64."""
     return nn.functional.normalize(torch.randn(count, 3, generator=generator, dtype=torch.float64), dim=1)
-
-
-def draw_partners(allowed: Tensor, generator: torch.Generator) -> Tensor:
-    """For each row of allowed (B, B), bool, one allowed column, each as likely; 0 where none is: (B,)."""
-    draws = torch.rand(allowed.shape, generator=generator).to(allowed.device, non_blocking=True)
-    return draws.masked_fill(~allowed, -1.0).argmax(1)
 
 
 class MultiViewAttention(nn.Module):
@@ -79,31 +77,39 @@ class MultiViewAttention(nn.Module):
         self.generator.set_state(state.cpu())
 
     def forward(self, student: Features, teacher: Features, labels: Tensor) -> Terms:
-        """student, teacher: Features of the same B images; labels: (B,), 0 real, 1 fake."""
-        names = ("match", "positive", "negative") if self.contrastive else ("match",)
-        zero = student.logits.new_zeros((), dtype=torch.float32)
-        losses = {f"multiview_{name}": zero for name in names}
-        measures: dict[str, Tensor] = {}
-        by_name: dict[str, list[Tensor]] = {}
-        classes = _Classes.of(labels.to(zero.device))
-        layers = zip(self.layer_weights, student.stages, teacher.stages, strict=True)
-        for stage, (layer_weight, ours, theirs) in enumerate(layers, start=1):
-            if layer_weight == 0:
-                continue
-            terms = self._layer(ours, theirs, classes)
-            for name, loss in terms.losses.items():
-                losses[name] = losses[name] + layer_weight * loss
-            for name, value in terms.measures.items():
-                measures[f"{name}_stage{stage}"] = value
-                by_name.setdefault(name, []).append(value)
-        measures |= {name: torch.stack(values).mean() for name, values in by_name.items()}
-        if self.contrastive:
-            measures["multiview_without_positive"] = (~classes.same.any(1)).sum()
-            measures["multiview_without_negative"] = (~classes.opposite.any(1)).sum()
-        return Terms(losses, measures)
+        """student, teacher: Features of the same B images; labels: (B,), 0 real, 1 fake.
 
-    def _layer(self, student: Tensor, teacher: Tensor, classes: "_Classes") -> Terms:
-        """L_MV of one layer before its weight: student, teacher (B, C, H, W).
+        What is small is done for all layers at once: a GPU is held up by many small steps.
+        """
+        device = student.logits.device
+        layers = [layer for layer in zip(self.layer_weights, student.stages, teacher.stages, strict=True) if layer[0]]
+        if not layers:
+            return Terms({name: student.logits.new_zeros((), dtype=torch.float32) for name in self._names})
+        classes = Classes.of(labels.to(device))
+        directions, draws = self._draw(len(layers), len(labels))
+        compared = pairings(draws.to(device, non_blocking=True), classes)
+        with torch.autocast(device.type, enabled=False):
+            swd = [
+                self._distances(ours, theirs, *how)
+                for (_, ours, theirs), *how in zip(layers, directions, compared, strict=True)
+            ]
+            return self._terms(torch.stack(swd), classes)
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return LOSSES if self.contrastive else LOSSES[:1]
+
+    def _draw(self, layers: int, images: int) -> tuple[list[Tensor], Tensor]:
+        """Directions (K, 3) of each layer, and what its partners are chosen by: (L, ways, 2, B, B)."""
+        ways = (2 if self.distance == "released" else 1) if self.contrastive else 0
+        directions, draws = [], torch.empty(layers, ways, 2, images, images)
+        for layer in draws:
+            directions.append(draw_directions(self.directions, self.generator))
+            layer.uniform_(generator=self.generator)
+        return directions, draws
+
+    def _distances(self, student: Tensor, teacher: Tensor, directions: Tensor, compared: Pairings) -> Tensor:
+        """Of one layer: student, teacher (B, C, H, W) -> (P, K, B).
 
         Half precision is raised to float32, double stays double. Raises ValueError where the shapes differ.
         """
@@ -111,65 +117,55 @@ class MultiViewAttention(nn.Module):
             raise ValueError(
                 f"features of unequal shapes: student {tuple(student.shape)}, teacher {tuple(teacher.shape)}"
             )
-        with torch.autocast(student.device.type, enabled=False):
-            dtype = torch.promote_types(student.dtype, torch.float32)
-            student, teacher = student.to(dtype), teacher.detach().to(dtype)
-            directions = draw_directions(self.directions, self.generator).to(student.device, non_blocking=True)
-            groups = self.groups or max(student.shape[1] // 2, 1)
-            swd = self.slice_distances(student, teacher, directions, self._pairings(classes), groups)
-            return self._terms(swd, classes)
+        dtype = torch.promote_types(student.dtype, torch.float32)
+        groups = self.groups or max(student.shape[1] // 2, 1)
+        return self.slice_distances(student.to(dtype), teacher.detach().to(dtype), directions, compared, groups)
 
-    def _pairings(self, classes: "_Classes") -> list[Pairing]:
-        """Each image with its own, then with a positive and a negative; for `released` also the other way round."""
-        pairings: list[Pairing] = [(None, None)]
+    def _terms(self, swd: Tensor, classes: Classes) -> Terms:
+        """Eq. 9 and its sum over layers. swd: (L, P, K, B), own, positive, negative; `released`: and both once more."""
+        own, others = swd.split([1, swd.shape[1] - 1], 1)
+        values = own.flatten(1).mean(1)[None]
         if self.contrastive:
-            pairings += [(None, draw_partners(allowed, self.generator)) for allowed in classes[:2]]
-            if self.distance == "released":
-                pairings += [(draw_partners(allowed, self.generator), None) for allowed in classes[:2]]
-        return pairings
+            values = torch.cat([values, self._contrast(others, classes)])  # (6, L)
+        scales = (self.gamma, self.eta, self.eta)[: len(self._names)]
+        weights = tuple(weight for weight in self.layer_weights if weight)
+        losses = values[: len(scales)] * constant(scales, swd.dtype, swd.device)[:, None]
+        total = (losses * constant(weights, swd.dtype, swd.device)).sum(1)
+        measures = self._measures(values.detach())
+        if self.contrastive:
+            without = classes.alone.sum(1).unbind()
+            measures |= dict(zip(("multiview_without_positive", "multiview_without_negative"), without, strict=True))
+        return Terms(dict(zip(self._names, total.unbind(), strict=True)), measures)
 
-    def _terms(self, swd: Tensor, classes: "_Classes") -> Terms:
-        """swd: (P, K, B), own, positive, negative and, for `released`, the same from teacher to student."""
-        match = swd[0].mean()
-        losses = {"multiview_match": self.gamma * match}
-        measures = {"multiview_swd": match.detach()}
-        if not self.contrastive:
-            return Terms(losses, measures)
+    def _contrast(self, swd: Tensor, classes: Classes) -> Tensor:
+        """Means over images, (5, L), of swd (L, 2 or 4, K, B): the positive's distance and the hinge; then, watched
+
+        alone and from student to teacher alone: the positive's distance, the negative's, the share of active hinges.
+        """
         if self.distance != "released":
-            swd = swd.mean(1, keepdim=True)  # Eq. 8 before the hinge of Eq. 9
-        positive, negative = swd[1::2], swd[2::2]  # (1 or 2, K or 1, B)
+            swd = swd.mean(2, keepdim=True)  # Eq. 8 before the hinge of Eq. 9
+        positive, negative = swd.unflatten(1, (-1, 2)).unbind(2)  # (L, ways, K or 1, B) each
         hinge = (self.margin - negative).relu()
-        with_positive, with_negative = classes[2:]
-        losses["multiview_positive"] = self.eta * _mean_over(positive, with_positive)
-        losses["multiview_negative"] = self.eta * _mean_over(hinge, with_negative)
-        measures["multiview_swd_positive"] = _mean_over(positive[:1].detach(), with_positive)
-        measures["multiview_swd_negative"] = _mean_over(negative[:1].detach(), with_negative)
-        measures["multiview_hinge_active"] = _mean_over((hinge[:1] > 0).to(swd.dtype), with_negative)
-        return Terms(losses, measures)
+        watched = [values.detach()[:, :1] for values in (positive, negative, hinge)]
+        watched[2] = watched[2].sign()
+        values = torch.stack([_over_views(values) for values in (positive, hinge, *watched)])  # (5, L, B)
+        with_positive, with_negative = classes.contrasted
+        images = torch.stack([with_positive, with_negative, with_positive, with_negative, with_negative]).to(swd.dtype)
+        return (values * images[:, None]).sum(2) / images.sum(1, keepdim=True).clamp_min(1)
+
+    def _measures(self, values: Tensor) -> dict[str, Tensor]:
+        """Of each stage, and their means. values: (1 or 6, L), of which rows 1 and 2 are losses alone."""
+        rows, means = values.unbind(), values.mean(1).unbind()
+        watched = [rows[0].unbind(), *(row.unbind() for row in rows[3:])]
+        stages = [stage for stage, weight in enumerate(self.layer_weights, start=1) if weight]
+        found = {
+            f"{name}_stage{stage}": row[layer]
+            for layer, stage in enumerate(stages)
+            for name, row in zip(MEASURES, watched, strict=False)
+        }
+        return found | dict(zip(MEASURES, (means[0], *means[3:]), strict=False))
 
 
-class _Classes(NamedTuple):
-    """Which images can be compared with which, found once for all layers: a GPU is held up by many small steps.
-
-    same, opposite: (B, B), bool, other images of a class, images of the other one. with_positive, with_negative: the
-    images that have such partners, as ones (B,) in float32, and their number, at least 1.
-    """
-
-    same: Tensor
-    opposite: Tensor
-    with_positive: tuple[Tensor, Tensor]
-    with_negative: tuple[Tensor, Tensor]
-
-    @classmethod
-    def of(cls, labels: Tensor) -> "_Classes":
-        alike = labels[:, None] == labels[None, :]
-        same, opposite = alike & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device), ~alike
-        # In a batch of one class there is nothing to contrast with, so positives do not count either.
-        chosen = (same.any(1) & opposite.any()).float(), opposite.any(1).float()
-        return cls(same, opposite, *((images, images.sum().clamp_min(1)) for images in chosen))
-
-
-def _mean_over(values: Tensor, images: tuple[Tensor, Tensor]) -> Tensor:
-    """Sum over the ways (two for `released`), mean over directions and the chosen images: (n, K, B) -> ()."""
-    chosen, count = images
-    return (values.sum(0).mean(0) * chosen).sum() / count
+def _over_views(values: Tensor) -> Tensor:
+    """Sum over the ways (two for `released`), mean over directions: (L, ways, K, B) -> (L, B)."""
+    return values.flatten(1) if values.shape[1] == values.shape[2] == 1 else values.sum(1).mean(1)

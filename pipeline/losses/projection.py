@@ -1,35 +1,54 @@
 """Where a direction sees the positions of a feature, and how features lie in memory (Le & Woo, AAAI 2022, Eq. 6)."""
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
-
-# Which student image is compared with which teacher image: indices (B,), or None for each in its place.
-Pairing = tuple[Tensor | None, Tensor | None]
 
 # Least ||A||_F^2 that P = A^2 / ||A||_F^2 divides by, so that a feature without mass has finite gradients; the least
 # norm of torch.nn.functional.normalize, squared.
 LEAST_ENERGY = 1e-24
 
 
-def project(directions: Tensor, shape: torch.Size) -> Tensor:
+@lru_cache(maxsize=16)
+def _indices(shape: torch.Size, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """All indices along c, then x, then y of a shape (C, H, W), (C + W + H,): of which axis (0, 1, 2), and their value.
+
+    Kept: a GPU would be waited for while they are copied.
+    """
+    lengths = (shape[0], shape[2], shape[1])
+    axes = torch.cat([torch.full((length,), axis) for axis, length in enumerate(lengths)])
+    values = torch.cat([torch.arange(length, dtype=dtype) for length in lengths])
+    return axes.to(device), values.to(device)
+
+
+def largest(shape: torch.Size, like: Tensor) -> Tensor:
+    """The largest (c, x, y) of a shape (C, H, W)."""
+    return torch.tensor([shape[0] - 1, shape[2] - 1, shape[1] - 1]).to(like)
+
+
+def project(directions: Tensor, shape: torch.Size, device: torch.device | None = None, last: bool = False) -> Tensor:
     """t = <theta, (c, x, y)> of every position, x the column and y the row, shifted so that the least t is 0.
 
-    directions (K, 3), shape (C, H, W): (K, C, H, W).
+    directions: (K, 3), best left on the processor, where they are drawn: what is small is done there sooner than a GPU
+    is asked for it. device: of the result, by default theirs. For a shape (C, H, W): (K, C, H, W), or with last
+    (K, H, W, C).
     """
-    channels, height, width = (torch.arange(n, dtype=directions.dtype, device=directions.device) for n in shape)
-    along_c, along_x, along_y = (
-        direction[:, None] * axis - (direction * axis[-1]).clamp_max(0)[:, None]
-        for direction, axis in zip(directions.unbind(1), (channels, width, height), strict=True)
-    )
+    device = device or directions.device
+    channels, height, width = shape
+    least = (directions * largest(shape, directions)).clamp_max(0)
+    axes, values = _indices(shape, directions.dtype, device)
+    both = torch.stack([directions, least]).to(device, non_blocking=True).index_select(2, axes)
+    along_c, along_x, along_y = (both[0] * values - both[1]).split((channels, width, height), 1)
     plane = along_y[:, :, None] + along_x[:, None, :]  # (K, H, W)
-    return along_c[:, :, None, None] + plane[:, None]  # (K, C, H, W)
-
-
-def pick(values: Tensor, images: Tensor | None, dim: int) -> Tensor:
-    """The chosen images along dim; None chooses each in its place."""
-    return values if images is None else values.index_select(dim, images)
+    return along_c[:, None, None] + plane[..., None] if last else along_c[:, :, None, None] + plane[:, None]
 
 
 def is_channels_last(features: Tensor) -> bool:
     """Whether features (B, C, H, W) lie in memory as (B, H, W, C)."""
     return features.is_contiguous(memory_format=torch.channels_last) and not features.is_contiguous()
+
+
+def rows(features: Tensor, last: bool) -> Tensor:
+    """(B, C, H, W) -> (B, N), positions numbered in the order (C, H, W), or with last (H, W, C)."""
+    return (features.permute(0, 2, 3, 1) if last else features).flatten(1)

@@ -1,73 +1,99 @@
 """Exact Wasserstein-1 distances of projected densities: `wasserstein` (Le & Woo, AAAI 2022, Eq. 5, 7, 8).
 
 On one line W1 is the area between the two distribution functions. The order of the positions is found once for all
-images, and kept for the backward pass; the distribution functions are computed again there, one direction at a time, so
-that nothing of size K * N * B is ever held.
+images, and kept for the backward pass; the distribution functions are computed again there, some directions at a time,
+so that where K * N * B is large nothing of that size is held.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.losses.projection import Pairing, pick
+from pipeline.losses.partners import Pairings
+
+# Directions at once: on a CPU one, for its cache; on a GPU, which waits for many small steps, up to so many values.
+GPU_VALUES = 2**25
 
 
 class Wasserstein(torch.autograd.Function):
     """ours, theirs (B, N): masses; t (K, N): projections. W1 in units of t: (P, K, B). Gradient to ours alone."""
 
     @staticmethod
-    def forward(ctx: Any, ours: Tensor, theirs: Tensor, t: Tensor, pairings: Sequence[Pairing]) -> Tensor:
-        orders, gaps, distances = [], [], []
-        work = _Work(ours, theirs)
-        for row in t:
-            ordered, order = row.sort()
-            orders.append(order)
-            gaps.append(F.pad(ordered.diff(), (0, 1)).to(ours.dtype))
+    def forward(ctx: Any, ours: Tensor, theirs: Tensor, t: Tensor, pairings: Pairings) -> Tensor:
+        ordered, orders = t.sort(1)
+        gaps = F.pad(ordered.diff(), (0, 1)).to(ours.dtype)
+        distances = []
+        work = _Work(ours, theirs, pairings, len(t))
+        for order, gap in zip(orders.split(work.step), gaps.split(work.step), strict=True):
             work.sum_along(order)
-            distances.append(torch.stack([work.difference(pairing).abs_() @ gaps[-1] for pairing in pairings]))
-        ctx.save_for_backward(ours, theirs, torch.stack(orders), torch.stack(gaps))
-        ctx.pairings = pairings
-        return torch.stack(distances, dim=1)
+            areas = [difference.abs_().transpose(0, 1) @ gap[:, :, None] for _, difference in work.differences()]
+            distances.append(torch.stack(areas).squeeze(3))  # (P, k, B)
+        ctx.save_for_backward(ours, theirs, orders, gaps, *pairings)
+        return torch.cat(distances, 1)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
-        ours, theirs, orders, gaps = ctx.saved_tensors
-        total, slope, below = torch.zeros_like(ours), torch.empty_like(ours), torch.empty_like(ours)
-        rank = torch.empty_like(orders[0])
-        work = _Work(ours, theirs)
-        for order, gap, grad in zip(orders, gaps, grads[0].unbind(1), strict=True):
+        ours, theirs, orders, gaps, *pairings = ctx.saved_tensors
+        total = torch.zeros_like(ours)
+        work = _Work(ours, theirs, Pairings(*pairings), len(orders))
+        held = torch.empty_like(work.result), torch.empty_like(work.result)
+        places = torch.arange(work.step * ours.shape[1], device=ours.device)
+        for first in range(0, len(orders), work.step):
+            k = slice(first, first + work.step)
+            order = orders[k]
             work.sum_along(order)
+            slope, below = (_begin(memory, len(ours), *order.shape) for memory in held)  # (B, k, N)
             slope.zero_()  # dL / dCDF_S
-            for pairing, weight in zip(ctx.pairings, grad, strict=True):
-                signs = work.difference(pairing).sign_()
-                if pairing[0] is None:
-                    slope.addcmul_(signs, weight[:, None])
+            weights = grads[0][:, k].transpose(1, 2)[..., None]  # (P, B, k, 1)
+            for (images, difference), weight in zip(work.differences(), weights, strict=True):
+                signs = difference.sign_()
+                if images is None:
+                    slope.addcmul_(signs, weight)
                 else:
-                    slope.index_add_(0, pairing[0], signs.mul_(weight[:, None]))
-            slope.mul_(gap)
+                    slope.index_add_(0, images, signs.mul_(weight))
+            slope.mul_(gaps[k])
             # Mass at position i raises the distribution function from i on: the sum of what follows, i included.
-            torch.cumsum(slope, 1, out=below)
-            slope.sub_(below).add_(below[:, -1:])
-            rank[order] = torch.arange(len(order), device=order.device)
-            total.add_(torch.index_select(slope, 1, rank, out=below))
+            torch.cumsum(slope, 2, out=below)
+            slope.sub_(below).add_(below[..., -1:])
+            # Back to where the positions are, those of all k directions in one row.
+            ranks = torch.empty_like(order).scatter_(1, order, places[: order.numel()].view_as(order))
+            found = torch.index_select(slope.flatten(1), 1, ranks.flatten(), out=below.flatten(1)).view_as(below)
+            total += found.sum(1) if len(order) > 1 else found[:, 0]
         return total, None, None, None
 
 
 class _Work:
-    """The distribution functions along one direction, in memory taken once: fresh tensors would double the time."""
+    """The distribution functions along some directions, in memory taken once: fresh tensors would double the time."""
 
-    def __init__(self, ours: Tensor, theirs: Tensor) -> None:
-        self.masses = ours, theirs
-        self.ours, self.theirs, self.result = torch.empty_like(ours), torch.empty_like(theirs), torch.empty_like(ours)
+    def __init__(self, ours: Tensor, theirs: Tensor, pairings: Pairings, directions: int) -> None:
+        self.step = 1 if ours.device.type == "cpu" else min(max(GPU_VALUES // ours.numel(), 1), directions)
+        self.masses, self.pairings = torch.cat([ours, theirs]), pairings  # (2B, N)
+        self.both = ours.new_empty(2 * self.step * ours.numel())
+        self.result = ours.new_empty(self.step * ours.numel())
 
     def sum_along(self, order: Tensor) -> None:
-        for mass, below in zip(self.masses, (self.ours, self.theirs), strict=True):
-            torch.index_select(mass, 1, order, out=below).cumsum_(1)
+        """order: (k, N), the positions in the order of each of k directions."""
+        rows = _begin(self.both, len(self.masses), order.numel())
+        torch.index_select(self.masses, 1, order.flatten(), out=rows)
+        self.ours, self.theirs = rows.view(-1, *order.shape).cumsum_(2).chunk(2)  # (B, k, N) each
 
-    def difference(self, pairing: Pairing) -> Tensor:
-        """CDF_S - CDF_T: (B, N), good until the next call."""
-        s, t = pairing
-        return torch.sub(pick(self.ours, s, 0), pick(self.theirs, t, 0), out=self.result)
+    def differences(self) -> Iterator[tuple[Tensor | None, Tensor]]:
+        """For each pairing its student images, None for all in their places, and CDF_S - CDF_T.
+
+        The differences are (B, k, N), each good until the next.
+        """
+        result = _begin(self.result, *self.ours.shape)
+        for number, images in enumerate(self.pairings.theirs):
+            theirs = self.theirs.index_select(0, images) if number else self.theirs
+            yield None, torch.sub(self.ours, theirs, out=result)
+        for images in () if self.pairings.ours is None else self.pairings.ours:
+            yield images, torch.sub(self.ours.index_select(0, images), self.theirs, out=result)
+
+
+def _begin(memory: Tensor, *shape: int) -> Tensor:
+    """So much of the memory as the shape takes."""
+    return memory[: math.prod(shape)].view(shape)

@@ -7,7 +7,7 @@ of tests/losses/test_slices.py and the other side of benchmarks/losses.py.
 import torch
 from torch import Tensor
 
-from pipeline.losses.projection import Pairing
+from pipeline.losses.partners import Pairings
 
 
 def density(features: Tensor) -> Tensor:
@@ -52,18 +52,20 @@ def pick(values: Tensor, images: Tensor | None) -> Tensor:
 
 
 def distances(
-    kind: str, student: Tensor, teacher: Tensor, directions: Tensor, pairings: list[Pairing], groups: int
+    kind: str, student: Tensor, teacher: Tensor, directions: Tensor, pairings: Pairings, groups: int
 ) -> Tensor:
     """What pipeline.losses.slices.DISTANCES[kind] returns: (P, K, B)."""
     rows = []
-    for direction in directions:
+    others = () if pairings.ours is None else pairings.ours
+    pairs = [(None, None), *((None, images) for images in pairings.theirs[1:]), *((images, None) for images in others)]
+    for direction in directions.to(student.device):
         ours, theirs = density(student), density(teacher)
         t = projection(direction, student.shape[1:])
         if kind == "wasserstein":
             (ours, gaps), (theirs, _) = wasserstein_cdf(ours, t), wasserstein_cdf(theirs, t)
-            rows.append(torch.stack([((pick(ours, s) - pick(theirs, v)).abs() * gaps).sum(1) for s, v in pairings]))
+            rows.append(torch.stack([((pick(ours, s) - pick(theirs, v)).abs() * gaps).sum(1) for s, v in pairs]))
         else:
             masses = histogram_masses if kind == "histogram" else released_masses
             ours, theirs = masses(ours, t, groups), masses(theirs, t, groups)
-            rows.append(torch.stack([(pick(ours, s) - pick(theirs, v)).square().sum(1) for s, v in pairings]))
+            rows.append(torch.stack([(pick(ours, s) - pick(theirs, v)).square().sum(1) for s, v in pairs]))
     return torch.stack(rows, 1)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pipeline.detectors.backbones.features import Features
-from pipeline.losses.frequency import MATMUL_POSITIONS, FrequencyAttention, frequency_attention_loss
+from pipeline.losses.frequency import MATMUL_POSITIONS, FrequencyAttention, frequency_attention_losses
 
 # Odd and even sides, oblong maps, and both ways of taking the transform.
 SHAPES = [(3, 5, 4, 4), (2, 4, 8, 8), (2, 3, 5, 7), (2, 3, 6, 5), (1, 2, 1, 1), (2, 3, 16, 16), (2, 3, 9, 11)]
@@ -20,6 +20,14 @@ def pair(shape: tuple[int, ...], dtype: torch.dtype = torch.float64) -> tuple[Te
 
 def features(*stages: Tensor) -> Features:
     return Features(stages, stages[-1].mean((2, 3)), stages[-1].new_zeros(len(stages[-1]), 2))
+
+
+def frequency_attention_loss(
+    student: Tensor, teacher: Tensor, gamma: float = 1.0, weighted: bool = True
+) -> tuple[Tensor, Tensor]:
+    """Of one layer: the loss and its largest weight."""
+    (loss,), (w_max,) = frequency_attention_losses([student], [teacher], gamma, weighted)
+    return loss, w_max
 
 
 def test_shapes_cover_both_transforms() -> None:

@@ -3,13 +3,14 @@
 import pytest
 import scipy.stats
 import torch
+from torch import Tensor
 
-from pipeline.losses.multiview import MultiViewAttention, draw_directions, draw_partners
-from pipeline.losses.projection import Pairing
+from pipeline.losses.multiview import MultiViewAttention, draw_directions
+from pipeline.losses.partners import Pairings, choose_partners
 from pipeline.losses.slices import DISTANCES
 from tests.aids import loop_multiview
 from tests.losses.test_frequency import features, labels
-from tests.losses.test_slices import OWN, directions, pair
+from tests.losses.test_slices import directions, pair
 
 
 def loss(kind: str, seed: int = 0, margin: float = 0.012, contrastive: bool = True) -> MultiViewAttention:
@@ -59,13 +60,15 @@ def test_terms_are_those_of_equation_9(kind: str, margin: float) -> None:
     generator = torch.Generator().manual_seed(0)
     theta = draw_directions(3, generator)
     positive = torch.tensor([2, 3, 0, 1])
-    opposite = labels(4)[:, None] != labels(4)[None, :]
-    draw_partners(~opposite, generator)
-    negative = draw_partners(opposite, generator)
-    pairings: list[Pairing] = [*OWN, (None, positive), (None, negative)]
+    alike = labels(4)[:, None] == labels(4)[None, :]
+
+    def draw_negative() -> Tensor:
+        torch.rand(4, 4, generator=generator)  # the positive's
+        return choose_partners(torch.rand(4, 4, generator=generator), alike)
+
+    pairings = Pairings(torch.stack([torch.arange(4), positive, draw_negative()]))
     if kind == "released":
-        draw_partners(~opposite, generator)
-        pairings += [(positive, None), (draw_partners(opposite, generator), None)]
+        pairings = pairings._replace(ours=torch.stack([positive, draw_negative()]))
     swd = loop_multiview.distances(kind, student, teacher, theta, pairings, 4)  # (P, K, B)
     negatives = swd[2::2] if kind == "released" else swd[2::2].mean(1, keepdim=True)
     hinge = (margin - negatives).clamp_min(0)
@@ -128,7 +131,7 @@ def test_one_image_alone_is_matched() -> None:
 def test_partners_are_drawn_among_the_allowed_and_evenly() -> None:
     generator = torch.Generator().manual_seed(0)
     allowed = torch.tensor([[False, True, True, False], [True, False, False, True]]).repeat(2000, 1)
-    partners = draw_partners(allowed, generator)
+    partners = choose_partners(torch.rand(allowed.shape, generator=generator), ~allowed)
     assert allowed.gather(1, partners[:, None]).all()
     shares = torch.bincount(partners, minlength=4) / len(partners)
     torch.testing.assert_close(shares, torch.full((4,), 0.25), atol=0.03, rtol=0)

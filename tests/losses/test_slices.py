@@ -10,12 +10,16 @@ from torch import Tensor
 
 from pipeline.losses.binning import bin_masses, equal_width_bins
 from pipeline.losses.multiview import draw_directions
-from pipeline.losses.projection import Pairing, project
+from pipeline.losses.partners import Pairings
+from pipeline.losses.projection import project
 from pipeline.losses.slices import DISTANCES
 from tests.aids import loop_multiview
 
-OWN: list[Pairing] = [(None, None)]
-ALL: list[Pairing] = [*OWN, (None, torch.tensor([1, 2, 0])), (torch.tensor([2, 2, 1]), None)]
+ALL = Pairings(torch.tensor([[0, 1, 2], [1, 2, 0]]), torch.tensor([[2, 2, 1]]))
+
+
+def own(images: int) -> Pairings:
+    return Pairings(torch.arange(images)[None])
 
 
 def pair(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -66,7 +70,7 @@ def test_released_is_a_walk_through_the_raster() -> None:
                 begins = [0, *(end + 1 for end in ends)]
                 masses.append([sum(flat[i:j]) for i, j in pairwise(begins)])
             expected = sum((p - q) ** 2 for p, q in zip(*masses, strict=True))
-            found = DISTANCES["released"](student, teacher, directions(3), OWN, groups)[0, k, image]
+            found = DISTANCES["released"](student, teacher, directions(3), own(2), groups)[0, k, image]
             assert found.item() == pytest.approx(expected, rel=1e-9)
 
 
@@ -74,7 +78,7 @@ def test_wasserstein_equals_scipy_and_pot() -> None:
     import ot  # here: what is marked gpu runs on machines without it
 
     student, teacher = pair(2, 6, 4, 5)
-    found = DISTANCES["wasserstein"](student, teacher, directions(3), OWN, 3)[0]  # (K, B)
+    found = DISTANCES["wasserstein"](student, teacher, directions(3), own(2), 3)[0]  # (K, B)
     c, y, x = np.indices((6, 4, 5)).reshape(3, -1)
     for k, theta in enumerate(directions(3).numpy()):
         t = theta @ np.stack([c, x, y])
@@ -94,13 +98,15 @@ def test_an_axis_gives_its_marginal(axis: int) -> None:
     energy = feature.square()
     marginal = energy.sum(dims) / energy.sum((1, 2, 3))[:, None]
     bins = equal_width_bins(theta, feature.shape[1:], marginal.shape[1], released=False, last=False)
-    torch.testing.assert_close(bin_masses(feature, bins, 1)[0].t(), marginal)
+    masses, _ = bin_masses([feature.flatten(1)], bins, 1)
+    torch.testing.assert_close(masses[0].t(), marginal)
 
 
 def test_mass_is_conserved() -> None:
     feature, _ = pair(3, 16, 4, 4)
     bins = equal_width_bins(directions(7), feature.shape[1:], 8, released=False, last=False)
-    torch.testing.assert_close(bin_masses(feature, bins, 7).sum(1), torch.ones(7, 3, dtype=torch.float64))
+    masses, _ = bin_masses([feature.flatten(1)], bins, 7)
+    torch.testing.assert_close(masses.sum(1), torch.ones(7, 3, dtype=torch.float64))
 
 
 def test_projection_spans_from_zero() -> None:
@@ -120,18 +126,18 @@ class TestEachDistance:
 
     def test_equal_features_are_at_no_distance(self, kind: str) -> None:
         student, _ = pair(3, 8, 4, 4)
-        assert DISTANCES[kind](student, student.clone(), directions(4), OWN, 4).abs().max() < 1e-25
+        assert DISTANCES[kind](student, student.clone(), directions(4), own(3), 4).abs().max() < 1e-25
 
     def test_scale_of_a_feature_does_not_matter(self, kind: str) -> None:
         student, teacher = pair(3, 8, 4, 4)
-        expected = DISTANCES[kind](student, teacher, directions(4), OWN, 4)
-        torch.testing.assert_close(DISTANCES[kind](7 * student, 0.1 * teacher, directions(4), OWN, 4), expected)
+        expected = DISTANCES[kind](student, teacher, directions(4), own(3), 4)
+        torch.testing.assert_close(DISTANCES[kind](7 * student, 0.1 * teacher, directions(4), own(3), 4), expected)
 
     def test_channel_order_matters(self, kind: str) -> None:
         student, teacher = pair(3, 8, 4, 4)
         order = torch.tensor([5, 2, 7, 0, 3, 6, 1, 4])
-        expected = DISTANCES[kind](student, teacher, directions(4), OWN, 4)
-        permuted = DISTANCES[kind](student[:, order], teacher[:, order], directions(4), OWN, 4)
+        expected = DISTANCES[kind](student, teacher, directions(4), own(3), 4)
+        permuted = DISTANCES[kind](student[:, order], teacher[:, order], directions(4), own(3), 4)
         assert ((permuted - expected).abs() > 1e-3 * expected).any()
 
     def test_a_feature_without_mass_gives_finite_numbers(self, kind: str) -> None:

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from pipeline.detectors.backbones.features import Features
-from pipeline.losses import binning, frequency, registry
+from pipeline.losses import binning, constants, frequency, projection, registry
 from pipeline.losses.multiview import MultiViewAttention
 from pipeline.losses.slices import DISTANCES
 from pipeline.params.cells import ABLATIONS
@@ -20,7 +20,15 @@ from pipeline.params.schema import load
 
 # Stages so large and so small that both ways of the DFT are gone; channels as many on both sides.
 SHAPES = ((4, 8, 12, 12), (4, 8, 10, 10), (4, 16, 4, 4), (4, 16, 2, 2))
-KEPT = (frequency._impulse_spectra, frequency._occurrences, binning._extents)
+KEPT = (
+    constants.constant,
+    constants.diagonal,
+    constants.multiples,
+    frequency._impulse_spectra,
+    frequency._occurrences,
+    binning._raster,
+    projection._indices,
+)
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from pipeline.losses.binning import bin_masses, equal_width_bins
 from pipeline.losses.multiview import draw_directions
+from pipeline.losses.partners import Pairings
+from pipeline.losses.projection import rows
 from pipeline.losses.slices import DISTANCES
 
 SHAPES = st.tuples(st.integers(1, 3), st.integers(2, 9), st.integers(1, 6), st.integers(1, 6))  # (B, C, H, W)
@@ -35,7 +37,7 @@ def test_every_position_is_in_one_bin_and_masses_are_shares(
     assert (order == torch.arange(positions)).all()
     edges = torch.cat([bins.starts, torch.tensor([count * positions])])
     assert (edges.diff() >= 0).all() and edges[0] == 0
-    masses = bin_masses(made, bins, count)
+    masses, _ = bin_masses([rows(made, last)], bins, count)
     assert masses.shape == (count, groups, shape[0]) and (masses >= 0).all()
     there = (made.flatten(1) > 0).any(1).double()  # a feature without mass counts as none
     torch.testing.assert_close(masses.sum(1), there.expand(count, -1))
@@ -47,7 +49,7 @@ def test_distances_are_symmetric_none_to_itself_and_know_no_scale(
     shape: tuple[int, ...], seed: int, groups: int, scale: float, kind: str
 ) -> None:
     one, other, theta = features(shape, seed), features(shape, seed + 1), directions(3, seed)
-    own = [(None, None)]
+    own = Pairings(torch.arange(shape[0])[None])
     found = DISTANCES[kind](one, other, theta, own, groups)
     assert found.shape == (1, 3, shape[0]) and (found >= 0).all()
     torch.testing.assert_close(found, DISTANCES[kind](other, one, theta, own, groups))
