@@ -27,18 +27,18 @@ def under(frames: pd.DataFrame, draws: Floats) -> dict[str, Floats]:
     with np.errstate(invalid="ignore", divide="ignore"):
         drawn = draws @ np.bincount(number)
         found = {name: draws @ np.bincount(number, values) / drawn for name, values in errors.items()}
-    half = np.full(len(frames), THRESHOLD)
+    half = np.full(len(frames), THRESHOLD, np.float64)
     return _recalls(number, labels, scores, draws) | found | {"balanced_acc": _balanced(frames, half, draws)}
 
 
 def balanced_under(frames: pd.DataFrame, cuts: Mapping[int, float], draws: Floats) -> Floats:
     """Balanced accuracy, each frame at its fold's threshold, under each draw: (R,); the thresholds stay as they are."""
-    return _balanced(frames, frames["fold"].map(dict(cuts)).to_numpy(float), draws)
+    return _balanced(frames, np.asarray(frames["fold"].map(dict(cuts)), np.float64), draws)
 
 
 def _arrays(frames: pd.DataFrame) -> tuple[NDArray[np.intp], Floats, Floats]:
-    number = frames.groupby(["set", "video"], sort=True).ngroup().to_numpy()
-    return number, frames["label"].to_numpy(float), frames["score"].to_numpy(float)
+    number = np.asarray(frames.groupby(["set", "video"], sort=True).ngroup(), np.intp)
+    return number, np.asarray(frames["label"], np.float64), np.asarray(frames["score"], np.float64)
 
 
 def _balanced(frames: pd.DataFrame, cuts: Floats, draws: Floats) -> Floats:
