@@ -18,11 +18,13 @@ from pipeline.detectors.card import load
 from pipeline.detectors.device import device
 from pipeline.detectors.scoring import score
 from pipeline.evaluation import metrics
+from pipeline.evaluation.evaluation import finite
 from pipeline.evaluation.frames import frames_of
-from pipeline.evaluation.statistics import Scored, draw, interval
+from pipeline.evaluation.statistics import Floats, Scored, draw, interval
 from pipeline.loading.crops import META
 from pipeline.params.cells import RAW, Cell, expected, tested_on
 from pipeline.params.schema import Params
+from pipeline.params.sections import Evaluation
 from pipeline.work.errors import UserError
 from pipeline.work.files import whole
 from pipeline.work.progress import progress
@@ -37,7 +39,8 @@ def evaluate_elsewhere(name: str, shards: Path, own: Path, models: Path, out: Pa
     shards: its folder of folders of shards; own: the shards of this run's real videos, whose people may not be there;
     models: the folder of the trained models. The parquet has a row a frame, and for each model and quality a column
     `<cell>.fold<k>.<quality>` of probabilities of fake. The json, which is given back, has a record for each cell but
-    for its seeds, quality and manipulation there: measures, means over folds and seeds, and intervals over videos.
+    for its seeds, quality and manipulation there: measures, means over folds and seeds, and their intervals, over
+    videos and over people.
     Raises: UserError where the data lack fakes, a quality or the crops' size, or share people with `own`.
     """
     folders = _sets(shards)
@@ -67,7 +70,7 @@ def evaluate_elsewhere(name: str, shards: Path, own: Path, models: Path, out: Pa
     with whole(out.with_name(f"{out.name}.parquet")) as part:
         frames.to_parquet(part, index=False)
     with whole(out.with_name(f"{out.name}.json")) as part:
-        part.write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n")
+        part.write_text(json.dumps(finite(summary), indent=1, allow_nan=False) + "\n")
     return summary
 
 
@@ -135,9 +138,9 @@ def _results(
     groups = {ALL: manipulations} if len(manipulations) > 1 else {}
     for tested, sets in {**groups, **{name: [name] for name in manipulations}}.items():
         part = frames[frames["set"].isin(["original", *sets])].reset_index(drop=True)
-        videos = part[["set", "video"]].drop_duplicates().sort_values(["set", "video"], ignore_index=True)
-        units = videos["set"] + "/" + videos["video"]
-        draws = draw(videos["set"], units, params.evaluation.bootstrap, params.evaluation.seed)
+        videos = part[["set", "video", "person"]].drop_duplicates(["set", "video"])
+        videos = videos.sort_values(["set", "video"], ignore_index=True)
+        draws = _draws(videos, params.evaluation)
         for (quality, cell), names in columns.items():
             runs = [part[META].assign(score=part[name]) for name in names]
             levels = {"frame": runs, "video": [metrics.by_video(run).assign(frame=0) for run in runs]}
@@ -150,8 +153,20 @@ def _results(
                 "tested_on": tested,
                 "models": len(names),
                 **{level: _means(tables) for level, tables in levels.items()},
-                "interval": {level: _intervals(Scored.of(tables), draws) for level, tables in levels.items()},
+                **{
+                    kind: {level: _intervals(Scored.of(tables), drawn) for level, tables in levels.items()}
+                    for kind, drawn in draws.items()
+                },
             }
+
+
+def _draws(videos: pd.DataFrame, settings: Evaluation) -> dict[str, Floats]:
+    """Draws of the videos (set, video, person): of whole videos, reals and fakes apart; and of people."""
+    units, how = videos["set"] + "/" + videos["video"], (settings.bootstrap, settings.seed)
+    return {
+        "interval": draw(videos["set"], units, *how),
+        "interval_persons": draw(None, videos["person"], *how),
+    }
 
 
 def _means(tables: Sequence[pd.DataFrame]) -> dict[str, float]:
@@ -159,6 +174,6 @@ def _means(tables: Sequence[pd.DataFrame]) -> dict[str, float]:
     return {name: fmean(one[name] for one in measured) for name in measured[0]}
 
 
-def _intervals(scored: Scored, draws: Any) -> dict[str, tuple[float, float]]:
+def _intervals(scored: Scored, draws: Floats) -> dict[str, tuple[float, float]]:
     """95 % intervals of the means over models, by the same draws for every model."""
     return {name: interval(function(scored, draws)[1:]) for name, function in INTERVALS.items()}

@@ -115,7 +115,11 @@ def _by_manipulation(frames: pd.DataFrame, card: Card, settings: Evaluation) -> 
     return {
         "manipulations": {
             name: {
-                level: metrics.measure(table) | {"interval": metrics.intervals(table, UNITS["video"], *draws)}
+                level: {
+                    **metrics.measure(table),
+                    "interval": metrics.intervals(table, UNITS["video"], *draws),
+                    "interval_persons": metrics.intervals(table, UNITS["person"], *draws),
+                }
                 for level, table in (("frame", part), ("video", metrics.by_video(part)))
             }
             for name, part in parts.items()
@@ -144,13 +148,13 @@ def _write(frames: pd.DataFrame, summary: dict[str, Any], out: Path) -> None:
     with whole(out.with_name(out.name + ".parquet")) as part:
         frames[columns].to_parquet(part, index=False)
     with whole(out.with_name(out.name + ".json")) as part:
-        part.write_text(json.dumps(_finite(summary), indent=1) + "\n")
+        part.write_text(json.dumps(finite(summary), indent=1) + "\n")
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """JSON has no nan: a measure that does not exist is null."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -98,13 +98,23 @@ def recall_at(alarms: float) -> Measure:
 
 def brier(labels: Array, scores: Array, weights: Array) -> Array:
     """Brier score (1950): the mean squared error of the score as a probability of fake."""
-    return weights @ (scores - labels) ** 2 / weights.sum(1)
+    return weights @ squared_errors(labels, scores) / weights.sum(1)
 
 
 def log_loss(labels: Array, scores: Array, weights: Array) -> Array:
     """Mean negative log likelihood, in nats; scores are kept 1e-7 from 0 and 1, as near as float32 tells them apart."""
+    return weights @ log_losses(labels, scores) / weights.sum(1)
+
+
+def squared_errors(labels: Array, scores: Array) -> Array:
+    """What the Brier score is the mean of: (N,)."""
+    return np.asarray((scores - labels) ** 2)
+
+
+def log_losses(labels: Array, scores: Array) -> Array:
+    """What the log loss is the mean of: (N,)."""
     right = np.clip(np.where(labels == 1, scores, 1 - scores), CERTAIN, 1)
-    return weights @ -np.log(np.minimum(right, 1 - CERTAIN)) / weights.sum(1)
+    return np.asarray(-np.log(np.minimum(right, 1 - CERTAIN)))
 
 
 MEASURES: dict[str, Measure] = {

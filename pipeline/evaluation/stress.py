@@ -18,6 +18,7 @@ from pipeline.detectors.card import Card, load
 from pipeline.detectors.device import device
 from pipeline.detectors.scoring import score
 from pipeline.evaluation import metrics
+from pipeline.evaluation.evaluation import finite
 from pipeline.evaluation.frames import frames_of
 from pipeline.evaluation.statistics import DRAWS, SUMMARY, UNITS, Floats, Scored, draw, interval
 from pipeline.evaluation.thresholds import carried
@@ -64,7 +65,7 @@ def stress(method: str, models: Path, shards: Path, stressed: Path, out: Path, p
                 resampled.append(aucs)
         summary = {"method": method, "points": points, "thresholds": thresholds, **made}
         np.savez_compressed(part / DRAWS, auc=np.array(resampled, np.float32))
-        (part / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n")
+        (part / SUMMARY).write_text(json.dumps(finite(summary), indent=1) + "\n")
     return summary
 
 

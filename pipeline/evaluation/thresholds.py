@@ -53,21 +53,23 @@ def chosen(tested: pd.DataFrame, validation: pd.DataFrame) -> dict[int, float]:
 
 
 def carried(tested: Mapping[str, pd.DataFrame], validation: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
-    """Balanced accuracy per frame and per video at each quality, with the thresholds chosen at each quality.
+    """Balanced accuracy per frame and per video at each quality, with the thresholds (cuts, by fold) chosen at each.
 
     tested, validation: quality -> rows (set, video, person, frame, fold, label, score) of one model's folds.
     """
     rows = []
     for level in LEVELS:
-        tables = {quality: _at(level, frames) for quality, frames in tested.items()}
-        cuts = {quality: chosen(table, _at(level, validation[quality])) for quality, table in tables.items()}
+        tables = {quality: at(level, frames) for quality, frames in tested.items()}
+        cuts = {quality: chosen(table, at(level, validation[quality])) for quality, table in tables.items()}
         for chosen_at, used_at in product(tables, tables):
             worth = balanced(tables[used_at], cuts[chosen_at])
-            rows.append({"level": level, "chosen_at": chosen_at, "used_at": used_at, "balanced_acc": worth})
+            row = {"level": level, "chosen_at": chosen_at, "used_at": used_at, "balanced_acc": worth}
+            rows.append(row | {"cuts": {str(fold): cut for fold, cut in cuts[chosen_at].items()}})
     return rows
 
 
-def _at(level: str, frames: pd.DataFrame) -> pd.DataFrame:
+def at(level: str, frames: pd.DataFrame) -> pd.DataFrame:
+    """The frames themselves, or a row a video with the mean of its scores; both keep the fold."""
     if level == "frame" or not len(frames):
         return frames
     return pd.concat([by_video(part).assign(fold=fold) for fold, part in frames.groupby("fold")], ignore_index=True)

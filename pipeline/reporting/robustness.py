@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.evaluation.statistics import DRAWS, FEW_PEOPLE, SUMMARY, UNITS, Floats, interval
-from pipeline.params.cells import ADD, RAW, TEACHER
+from pipeline.params.cells import ADD, RAW, TEACHER, Cell
 from pipeline.params.degradations import CODECS
 from pipeline.params.schema import Params
 from pipeline.work.errors import UserError
@@ -40,6 +40,7 @@ class Stressed:
     encodings: pd.DataFrame
     left_out: pd.DataFrame
     thresholds: pd.DataFrame
+    folders: dict[str, Path]  # of each method: a table of scores a cell
     unit: str  # what the intervals draw: person where few people were tested, else video
     fails_below: float
     crf: dict[str, int]
@@ -99,6 +100,15 @@ class Stressed:
         sets = ["original", *self.pools.get(manipulation, (manipulation,))]
         mine = table[(table["degradation"] == degradation) & table["set"].isin(sets)]
         return float(mine["bits_per_pixel"].mean()) if len(mine) == len(sets) else None
+
+    def scores(self, cell: Cell, point: str) -> pd.DataFrame:
+        """The test frames of a cell at one point: set, video, person, fold, label, score."""
+        path = self.folders[cell.family] / f"{cell.name}.parquet"
+        try:
+            table = pd.read_parquet(path, columns=["set", "video", "person", "fold", "label", point])
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: cannot be read ({error}); run `dvc repro`") from None
+        return table.rename(columns={point: "score"}).dropna(subset=["score"])
 
     def fails(self, line: Line, manipulations: Sequence[str]) -> "Failing | None":
         """Where the line's AUC, a mean over manipulations, falls below the level; None where a point is missing."""
@@ -178,6 +188,7 @@ def read(cells: Path, params: Params) -> Stressed | None:
         _once(summaries, "encodings", ["set", "degradation", "bits_per_pixel"]),
         _once(summaries, "left_out", ["set", "degradation", "cause", "videos"]),
         pd.DataFrame([record for summary in summaries for record in summary["thresholds"]]),
+        {str(summary["method"]): folder for summary, folder in zip(summaries, folders, strict=True)},
         unit,
         params.report.fails_below,
         params.crf,

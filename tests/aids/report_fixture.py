@@ -22,6 +22,7 @@ from pipeline.params.schema import Params, load
 ROOT = Path(__file__).parents[2]
 PEOPLE = [f"person_{letter}" for letter in "abcdefghi"]
 STRENGTH = {"raw": 4.0, "c23": 1.9, "c40": 0.8}  # how far a teacher's logits of fakes lie above those of reals
+UNITS = {"interval": ["set", "video"], "interval_persons": ["person"]}
 GAIN = {TEACHER: 0.0, "mobilenet_v2": 0.4, "warm_start": 0.6, ADD: 1.6}
 
 
@@ -81,7 +82,8 @@ def write_pooled(folder: Path, params: Params) -> None:
             parts = {name: at[at["set"].isin(["original", name])] for name in members}
             found["manipulations"] = {
                 name: {
-                    level: metrics.measure(rows) | {"interval": {}}
+                    level: metrics.measure(rows)
+                    | {key: metrics.intervals(rows, unit, 100, 0) for key, unit in UNITS.items()}
                     for level, rows in (("frame", part), ("video", metrics.by_video(part)))
                 }
                 for name, part in parts.items()

@@ -202,6 +202,7 @@ def test_thresholds_are_chosen_on_people_whom_they_do_not_judge(teacher: Any) ->
     params, found, scores, _ = teacher
     chosen_on = "val" if params.split.validation else "test"
     told = {(row["level"], row["chosen_at"], row["used_at"]): row["balanced_acc"] for row in found["thresholds"]}
+    cuts = {(row["level"], row["chosen_at"]): row["cuts"] for row in found["thresholds"]}
     assert len(told) == 2 * 9
     for one in ("raw", "c40"):
         for other in ("raw", "c40"):
@@ -211,6 +212,7 @@ def test_thresholds_are_chosen_on_people_whom_they_do_not_judge(teacher: Any) ->
                 fit_on = rows[(rows["fold"] == held) == bool(params.split.validation)]
                 used = scores[(scores["role"] == "test") & (scores["quality"] == other) & (scores["fold"] == held)]
                 guesses += (used["score"] >= thresholds.best(fit_on)).tolist()
+                assert cuts["frame", one][str(held)] == pytest.approx(thresholds.best(fit_on))
                 labels += used["label"].tolist()
             assert told["frame", one, other] == pytest.approx(oracle.balanced_accuracy_score(labels, guesses))
 
@@ -240,7 +242,7 @@ def test_a_model_meets_the_qualities_that_it_is_for(
 
 
 def test_a_pooled_model_is_measured_on_each_manipulation_against_all_reals(shards: Path, tmp_path: Path) -> None:
-    params, found, _, met = run(tmp_path, shards, "c40", coded.SETS[1:])
+    params, found, scores, met = run(tmp_path, shards, "c40", coded.SETS[1:])
     assert {one.set for _, one in met} == set(coded.SETS)
     table = known(params, "test", "c40", coded.SETS)
     result = found["results"]["c40"]
@@ -251,5 +253,9 @@ def test_a_pooled_model_is_measured_on_each_manipulation_against_all_reals(shard
         assert told["frame"]["auc"] == pytest.approx(oracle.roc_auc_score(part["label"], part["score"]))
         videos = part.groupby(["set", "video"]).agg(label=("label", "first"), score=("score", "mean"))
         assert told["video"]["auc"] == pytest.approx(oracle.roc_auc_score(videos["label"], videos["score"]))
-        low, high = told["frame"]["interval"]["auc"]
-        assert low <= told["frame"]["auc"] <= high
+        tested = scores[scores["set"].isin(["original", name])]
+        for level, rows in {"frame": tested, "video": metrics.by_video(tested)}.items():
+            for key, unit in (("interval", ["set", "video"]), ("interval_persons", ["person"])):
+                wanted = metrics.intervals(rows, unit, params.evaluation.bootstrap, params.evaluation.seed)
+                assert told[level][key]["auc"] == pytest.approx(wanted["auc"]), (name, level, key)
+        assert told["frame"]["interval"]["auc"] != told["frame"]["interval_persons"]["auc"]

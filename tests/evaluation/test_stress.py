@@ -1,5 +1,6 @@
 """Models that score a crop by its brightness, on degraded crops that are even greys: AUCs by scikit-learn."""
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from pipeline.detectors import card as models
 from pipeline.evaluation import thresholds
 from pipeline.evaluation.cross import cross
 from pipeline.evaluation.evaluation import evaluate
+from pipeline.evaluation.statistics import draw
 from pipeline.evaluation.stress import stress
 from pipeline.params.cells import Cell, expected, pooled
 from pipeline.params.schema import Params, load
@@ -350,6 +352,22 @@ def test_the_report_shows_all_of_it(run: tuple[Path, Params, Greys], tmp_path: P
     shown = pd.read_csv(tmp_path / "tables/operating.csv").set_index(["manipulation", "method"])
     row = shown.loc[("faceswap", "add")]
     assert row["frame_carried_from"] == "c23" and 0.5 <= row["frame_balanced_acc_carried"] <= 1
+    # The interval of it by hand: the thresholds stay, people are drawn, from the frames of the stress stage.
+    stage = json.loads((folder / "cells/stress-add/summary.json").read_text())["thresholds"]
+    (carried,) = (
+        one for one in stage
+        if (one["manipulation"], one["level"], one["chosen_at"], one["used_at"]) == ("faceswap", "frame", "c23", "c40")
+    )  # fmt: skip
+    frames = pd.read_parquet(folder / "cells/stress-add/add-mobilenet_v2-faceswap-c40-s0.parquet")
+    right = (frames["c40"] >= frames["fold"].astype(str).map(carried["cuts"])) == (frames["label"] == 1)
+    videos = frames.drop_duplicates(["set", "video"]).sort_values(["set", "video"])
+    draws = draw(None, videos["person"], params.evaluation.bootstrap, params.evaluation.seed)
+    weight = draws[:, frames.groupby(["set", "video"], sort=True).ngroup()]
+    recalls = [weight[:, of] @ right[of] / weight[:, of].sum(1) for of in (frames["label"] == 0, frames["label"] == 1)]
+    wanted = np.mean(recalls, axis=0)
+    ends = [row[f"frame_balanced_acc_carried_{end}"] for end in ("low", "high")]
+    assert ends == pytest.approx(np.percentile(wanted[1:], [2.5, 97.5])) and ends[0] < ends[1]
+    assert row["frame_balanced_acc_carried"] == pytest.approx(wanted[0]) and row["interval_over"] == "person"
     cell = json.loads((folder / "cells/add-mobilenet_v2-faceswap-c40-s0.json").read_text())
     (chosen,) = (one["balanced_acc"] for one in cell["thresholds"] if one["level"] == "frame")
     assert row["frame_balanced_acc_chosen"] == pytest.approx(chosen)
@@ -364,6 +382,9 @@ def test_without_a_stress_stage_the_report_does_without(run: tuple[Path, Params,
     stressed = robustness.read(folder / "cells", params)
     assert stressed is not None
     assert len(stress_figures.figures(stressed)) == 3 and len(stress_tables.left_out(stressed)) == 1
+    lacking = dataclasses.replace(stressed, folders=dict.fromkeys(stressed.folders, tmp_path))
+    with pytest.raises(UserError, match=r"add-mobilenet_v2-faceswap-c40-s0\.parquet: cannot be read"):
+        lacking.scores(Cell("add", "mobilenet_v2", "faceswap", "c40", 0), "c40")
     (tmp_path / "stress-add").mkdir()
     (tmp_path / "stress-add/summary.json").write_text("{")
     with pytest.raises(UserError, match="stress-add: cannot be read"):

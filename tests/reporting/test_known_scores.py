@@ -1,20 +1,23 @@
 """The report's words and signs from known scores: which p decides, which way a difference points, what the gap is."""
 
+from copy import deepcopy
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import accuracy_score, roc_auc_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
 
-from pipeline.evaluation.metrics import by_video
+from pipeline.evaluation.metrics import MEASURES, by_video
 from pipeline.evaluation.statistics import Difference, Scored, draw, holm, interval, paired
 from pipeline.params.cells import ADD, Cell
 from pipeline.params.schema import Params, load
 from pipeline.reporting.comparison import FINER, MEAN, Comparison, Comparisons
 from pipeline.reporting.page.verdict import Verdict, verdict
 from pipeline.reporting.results import Model, Results, Task, read
+from pipeline.reporting.tables import operating
 from pipeline.reporting.tables import results as tables
 from tests.aids import report_fixture as made_up
 
@@ -155,6 +158,60 @@ def test_intervals_of_the_main_table_are_of_their_level_and_unit(run: Run) -> No
                 ends = interval(videos.auc(draws)[1:])
                 assert (row[f"{level}_{stem}_low"], row[f"{level}_{stem}_high"]) == pytest.approx(ends, abs=0.02)
     assert (table["frame_auc_low"] != table["frame_auc_people_low"]).all()
+
+
+# ---------------------------------------------------------------- few false alarms, probabilities, thresholds
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_the_operating_table_has_intervals_over_people_where_they_are_few(run: Run, few: bool) -> None:
+    params, results, _ = run
+    results = replace(results, summaries=deepcopy(results.summaries))
+    results.__dict__["few_people"] = few
+    runs = [scored(results, "add", "faceswap", seed) for seed in SEEDS]
+    cuts = [{0: 0.4, 1: 0.5, 2: 0.65}, {0: 0.3, 1: 0.6, 2: 0.55}]
+    for seed, table, cut in zip(SEEDS, runs, cuts, strict=True):
+        rows = [{"level": level, "chosen_at": "c40", "used_at": "c40", "cuts": {str(k): v for k, v in cut.items()},
+                 "balanced_acc": balanced_accuracy_score(one["label"], one["score"] >= one["fold"].map(cut))}
+                for level, one in (("frame", table), ("video", video_scores(table)))]  # fmt: skip
+        results.summaries[Cell("add", "mobilenet_v2", "faceswap", "c40", seed)]["thresholds"] = rows
+    shown = operating.table(results, None, params)
+    values = shown.values.set_index(["manipulation", "method"]).loc[("faceswap", "add")]
+    printed = {row[3].text: row for row in shown.rows if (row[0].text, row[2].text) == ("faceswap", "add")}
+    assert values["interval_over"] == ("person" if few else "video")
+    assert f"95 % intervals over {'people, who are few' if few else 'videos'};" in shown.hint
+    for level in ("frame", "video"):
+        tables_of = runs if level == "frame" else [video_scores(one) for one in runs]
+        for column, name in enumerate((*operating.MEASURES, "balanced_acc_chosen"), start=4):
+            drawn = []
+            for table, cut in zip(tables_of, cuts, strict=True):
+                label, score = table["label"].to_numpy(float), table["score"].to_numpy()
+                if name == "balanced_acc_chosen":  # as 0 and 1 they are on their side of 0.5
+                    score = (score >= table["fold"].map(cut).to_numpy()).astype(float)
+                measure = MEASURES[name.removesuffix("_chosen")]
+                drawn.append(measure(label, score, weights(table, few, params)))
+            mean = np.mean(drawn, axis=0)
+            low, high = interval(mean[1:])
+            found = tuple(values[f"{level}_{name}{end}"] for end in ("", "_low", "_high"))
+            assert found == pytest.approx((mean[0], low, high)), (level, name)
+            assert values[f"{level}_{name}_sd"] == pytest.approx(np.std([one[0] for one in drawn], ddof=1))
+            digits, scale = (3, 1) if name in ("brier", "log_loss") else (1, 100)
+            assert printed[level][column].text.endswith(tables.between(low, high, digits, scale))
+            assert printed[level][column].text.startswith(f"{scale * mean[0]:.{digits}f} ± ")
+        assert printed[level][-1].text == "–"  # nothing was carried: there is no stress stage
+    assert {len(row) for row in shown.rows} == {len(shown.header)} == {sum(n for _, n in shown.groups)}
+
+
+def video_scores(frames: pd.DataFrame) -> pd.DataFrame:
+    return frames.groupby(["fold", "set", "video", "person", "label"])["score"].mean().reset_index()
+
+
+def weights(frames: pd.DataFrame, few: bool, params: Params) -> Any:
+    """How often each frame was drawn: with its person, or with its video."""
+    videos = frames[["set", "video", "person"]].drop_duplicates(["set", "video"]).sort_values(["set", "video"])
+    strata, units = (None, videos["person"]) if few else (videos["set"], videos["set"] + "/" + videos["video"])
+    draws = draw(strata, units, params.evaluation.bootstrap, params.evaluation.seed)
+    return draws[:, frames.groupby(["set", "video"], sort=True).ngroup()]
 
 
 # ---------------------------------------------------------------- the gap

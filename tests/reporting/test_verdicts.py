@@ -1,7 +1,9 @@
 """The report's chapters on pooled detectors and on verdicts, from known scores."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -33,6 +35,33 @@ def test_the_pooled_table_has_each_manipulation_beside_its_own_detector(run: tup
     assert row["frame_auc_alone"] == single.summaries[alone]["results"]["c40"]["frame"]["auc"]
     assert table.loc[("add", "c40", pooled_tables.ALL)]["video_auc"] == found["video"]["auc"]
     assert {quality for method, quality, _ in table.index if method == "teacher"} == {"raw", "c23", "c40"}
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_the_pooled_table_has_intervals_over_people_first_where_they_are_few(
+    run: tuple[Params, Results, Results], few: bool
+) -> None:
+    _, single, several = run
+    several = replace(several)
+    several.__dict__["few_people"] = few
+    table = pooled_tables.table(several, single)
+    assert ("over people, who are few, and over videos" in table.hint) == few
+    assert {len(row) for row in table.rows} == {len(table.header)} == {sum(n for _, n in table.groups)}
+    teacher = Cell("teacher", "mobilenet_v2", "all", "raw", 0)  # the weakest of them
+    part = several.summaries[teacher]["results"]["c40"]["manipulations"]["faceswap"]
+    mine = table.values[["method", "quality", "tested_on"]] == ["teacher", "c40", "faceswap"]
+    (number,) = np.flatnonzero(mine.all(axis=1))
+    shown, values = [entry.text for entry in table.rows[number]], table.values.iloc[number]
+    place = table.header.index("AUC")
+    for level in ("frame", "video"):
+        people, videos = (part[level][kind]["auc"] for kind in ("interval_persons", "interval"))
+        assert people != videos
+        wanted = [people, videos] if few else [videos]
+        assert shown[place : place + 1 + len(wanted)] == [
+            f"{part[level]['auc']:.3f}", *(f"[{low:.3f}, {high:.3f}]" for low, high in wanted)
+        ]  # fmt: skip
+        assert [values[f"{level}_auc_{end}"] for end in ("low", "high")] == list(videos)
+        place += 1 + len(wanted)
 
 
 def test_pooled_cells_stay_out_of_the_means_over_tasks(run: tuple[Params, Results, Results]) -> None:

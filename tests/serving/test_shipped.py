@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from pipeline.serving.__main__ import main
+from pipeline.serving.export import modelcard
 from pipeline.serving.export.exporting import export
 from pipeline.serving.loading import load_family
 from pipeline.serving.predicting import only
@@ -89,8 +90,20 @@ def test_the_card_is_hugging_faces_and_says_what_was_measured(shipped: Run) -> N
     cell = json.loads((shipped.root / f"reports/cells/{shipped.cell('c40')}.json").read_text())["results"]["c40"]
     assert measured == {f"AUC per {level}": pytest.approx(cell[level]["auc"], abs=5e-5) for level in ("frame", "video")}
     assert f"{cell['frame']['auc']:.3f}" in text and "made up; licence: none" in text
+    low, high = cell["interval_persons"]["frame"]["auc"]  # of three people
+    assert "intervals over people, who are few" in text and f"[{low:.3f}, {high:.3f}]" in text
     assert "Too few videos to promise" in text and not detector.video.holds
     assert "evidence, not proof" in text and "A higher score means more likely fake" in text
+
+
+def test_the_cards_intervals_are_over_videos_where_people_are_many(shipped: Run) -> None:
+    name = shipped.cell("c40")
+    summary = json.loads((shipped.root / f"reports/cells/{name}.json").read_text())
+    summary["results"]["c40"]["interval_persons"]["frame"]["auc"] = [0.1, 0.2]
+    for people, kind in ((29, "interval_persons"), (30, "interval")):
+        told = summary | {"counts": summary["counts"] | {"persons": people}}
+        found = modelcard.results(told, "c40", shipped.scores(name), shipped.params)["all"]
+        assert [found["frame_auc_low"], found["frame_auc_high"]] == summary["results"]["c40"][kind]["frame"]["auc"]
 
 
 @needs_onnx

@@ -7,10 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.evaluation.statistics import FEW_PEOPLE
 from pipeline.params.cells import ADD, RAW
 from pipeline.params.schema import Params
 from pipeline.reporting.results import Model, Results
-from pipeline.reporting.tables.results import NAMES, between
+from pipeline.reporting.tables.results import NAMES, between, edges, kinds, over
 from pipeline.reporting.tables.table import Entry, Table, best, decimal, percent
 from pipeline.work.errors import UserError
 
@@ -33,6 +34,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _table(summary: Record, results: Results, params: Params) -> Table:
     every = list(dict.fromkeys(one["tested_on"] for one in summary["results"]))  # all fakes first
+    few = summary["counts"]["people"] < FEW_PEOPLE
     columns = [(every[0], *column) for column in MAIN] + [(single, "frame", "auc") for single in every[1:]]
     rows = []
     for block in _blocks(summary, params):
@@ -46,7 +48,7 @@ def _table(summary: Record, results: Results, params: Params) -> Table:
                 show = percent if NAMES[name].endswith("%") else decimal
                 row.append(Entry(show(value[place]), mark[place]))
                 if name == "auc" and tested == every[0]:
-                    row.append(Entry(between(*one["interval"][level][name])))
+                    row += [Entry(between(*one[kind][level][name])) for kind in kinds(few)]
             rows.append(row)
     counts = summary["counts"]
     single = [("AUC per frame, by manipulation", len(every) - 1)] if every[1:] else []
@@ -55,13 +57,13 @@ def _table(summary: Record, results: Results, params: Params) -> Table:
         f"On data that no model saw: {summary['name']}",
         f"{counts['people']} people, {counts['reals']} real and {counts['fakes']} fake videos "
         f"({', '.join(summary['manipulations'])}), {counts['frames']:,} frames, all of them for testing: no model was "
-        "trained or chosen on any. Means over the models of all folds and seeds, with the 95 % interval of that mean "
-        "over videos. ACC depends on a threshold that was not fitted here, AUC does not.",
-        ["trained on", "tested at", "method", "models", "ACC %", "balanced ACC %", "AUC", "95 %", "AUC", "95 %",
+        "trained or chosen on any. Means over the models of all folds and seeds, with the 95 % intervals of that mean "
+        f"{over(few)}. ACC depends on a threshold that was not fitted here, AUC does not.",
+        ["trained on", "tested at", "method", "models", "ACC %", "balanced ACC %", *(["AUC", *edges(few)] * 2),
          *every[1:]],
         rows,
         pd.DataFrame([_flat(one) for one in summary["results"]]),
-        groups=[("", 4), ("per frame", 4), ("per video", 2), *single],
+        groups=[("", 4), ("per frame", 3 + len(kinds(few))), ("per video", 1 + len(kinds(few))), *single],
         left=3,
         folded=len(rows) > 30,
     )  # fmt: skip
@@ -83,8 +85,9 @@ def _blocks(summary: Record, params: Params) -> Iterator[list[dict[str, Record]]
 def _flat(one: Record) -> dict[str, Any]:
     measured = {f"{level}_{name}": value for level in ("frame", "video") for name, value in one[level].items()}
     bounds = {
-        f"{level}_{name}_{end}": value
-        for level, intervals in one["interval"].items()
+        f"{level}_{name}{stem}_{end}": value
+        for kind, stem in (("interval", ""), ("interval_persons", "_people"))
+        for level, intervals in one[kind].items()
         for name, interval in intervals.items()
         for end, value in zip(("low", "high"), interval, strict=True)
     }

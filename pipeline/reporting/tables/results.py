@@ -37,7 +37,7 @@ NAMES = {
 def main(results: Results, comparisons: Comparisons) -> Table:
     """Manipulation x compression x method: mean and spread over seeds, AUC with its interval over videos."""
     rows, values = [], []
-    units = ("person", "video") if results.few_people else ("video",)
+    units, ends_of = ("person", "video") if results.few_people else ("video",), edges(results.few_people)
     for task in results.tasks():
         models = [model for model in results.models(ablations=True) if results.named(model, task)]
         block = {model: [results.spread(model, task, *column) for column in MAIN] for model in models}
@@ -62,19 +62,17 @@ def main(results: Results, comparisons: Comparisons) -> Table:
                         record |= dict(zip((f"{stem}_low", f"{stem}_high"), ends, strict=True))
             rows.append(row)
             values.append(record)
-    edges = [f"95 % {'people' if unit == 'person' else 'videos'}" for unit in units]
-    over = "over people, who are few, and over videos" if results.few_people else "over videos"
     return Table(
         "main",
         "Every method, tested on people it never saw",
         "Higher is better; the best of each task is bold, which does not mean that it can be told from the next "
         "(see the paired tests). ± is the standard deviation over seeds, brackets the 95 % intervals "
-        f"{over}.",
-        ["manipulation", "quality", "method", "seeds", "ACC %", "AUC", *edges, "R@1 (kNN) %", "fake recall %",
-         "ACC %", "AUC", *edges],
+        f"{over(results.few_people)}.",
+        ["manipulation", "quality", "method", "seeds", "ACC %", "AUC", *ends_of, "R@1 (kNN) %", "fake recall %",
+         "ACC %", "AUC", *ends_of],
         rows,
         pd.DataFrame(values),
-        groups=[("", 4), ("per frame", 4 + len(edges)), ("per video", 2 + len(edges))],
+        groups=[("", 4), ("per frame", 4 + len(ends_of)), ("per video", 2 + len(ends_of))],
         left=3,
     )  # fmt: skip
 
@@ -141,7 +139,7 @@ def tests(results: Results, comparisons: Comparisons, margin: float) -> Table:
     """ADD against each other method, paired over the same videos. margin: of AUC, within which they are equal."""
     rows, values = [], []
     few = results.few_people
-    edges = ["95 % over videos", "95 % over people"]
+    columns = ["95 % over videos", "95 % over people"]
     for c in comparisons.against_add:
         digits, scale = (3, 1.0) if c.measure == "auc" else (1, 100.0)
         first, second = (decimal(v) if c.measure == "auc" else percent(v) for v in c.values)
@@ -174,7 +172,7 @@ def tests(results: Results, comparisons: Comparisons, margin: float) -> Table:
         "a difference is, and not the same as a difference that was not found. Above own target: how often a fake's "
         "frame scores above the same frame of its own target, ties one half.",
         ["manipulation", "quality", "ADD against", "measure", "ADD", "other", "difference",
-         *(edges[::-1] if few else edges), "p", "p (Holm)", "detectable", "what that shows"],
+         *(columns[::-1] if few else columns), "p", "p (Holm)", "detectable", "what that shows"],
         rows,
         pd.DataFrame(values),
         left=4,
@@ -182,9 +180,27 @@ def tests(results: Results, comparisons: Comparisons, margin: float) -> Table:
     )  # fmt: skip
 
 
-def between(low: float, high: float, digits: int = 3, scale: float = 1.0) -> str:
-    """An interval as text."""
-    if low != low or high != high:
+def kinds(few_people: bool) -> dict[str, str]:
+    """The intervals that a table shows, by their names in what evaluate leaves: over people first where they are few.
+
+    The values are how the CSV names them.
+    """
+    return {"interval_persons": "auc_people", "interval": "auc"} if few_people else {"interval": "auc"}
+
+
+def edges(few_people: bool) -> list[str]:
+    """The headers of these intervals."""
+    return ["95 % people", "95 % videos"] if few_people else ["95 % videos"]
+
+
+def over(few_people: bool) -> str:
+    """What these intervals are over, in words."""
+    return "over people, who are few, and over videos" if few_people else "over videos"
+
+
+def between(low: float | None, high: float | None, digits: int = 3, scale: float = 1.0) -> str:
+    """An interval as text; nothing of what is not known."""
+    if low is None or high is None or low != low or high != high:
         return NOTHING
     return f"[{scale * low:.{digits}f}, {scale * high:.{digits}f}]".replace("-", "−")
 

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.evaluation.calibration import error, judged
+from pipeline.evaluation.statistics import FEW_PEOPLE
 from pipeline.params.schema import Params
 from pipeline.serving.shipped import Detector
 
@@ -19,12 +20,14 @@ def results(
 ) -> dict[str, dict[str, float | int | None]]:
     """What was measured on test people at the detector's own quality: on all fakes, and by manipulation.
 
-    AUC with its 95 % interval over videos; under `verdicts`, what calibration and thresholds, fitted on others, did.
+    AUC with its 95 % interval, over people where they are few, else over videos; under `verdicts`, what calibration and
+    thresholds, fitted on others, did.
     """
     found = summary["results"][quality]
-    measured: dict[str, dict[str, float | int | None]] = {ALL: _auc(found["frame"], found["video"], found["interval"])}
+    kind = "interval_persons" if _few(summary) else "interval"
+    measured: dict[str, dict[str, float | int | None]] = {ALL: _auc(found["frame"], found["video"], found[kind])}
     for name, part in found.get("manipulations", {}).items():
-        intervals = {level: part[level]["interval"] for level in ("frame", "video")}
+        intervals = {level: part[level][kind] for level in ("frame", "video")}
         measured[name] = _auc(part["frame"], part["video"], intervals)
     videos = judged(scores, params.verdict.false_alarms, params.verdict.misses)
     if len(videos):
@@ -79,10 +82,15 @@ def write(detector: Detector, manifest: pd.DataFrame, summary: Mapping[str, Any]
         onnx=params.export.onnx,
         sources=sources.to_dict("records"),
         counts=summary["counts"],
+        interval_over="people, who are few" if _few(summary) else "videos",
         crf=params.crf,
         training=params.train,
     )
     return f"{str(card).rstrip()}\n"
+
+
+def _few(summary: Mapping[str, Any]) -> bool:
+    return bool(summary["counts"]["persons"] < FEW_PEOPLE)
 
 
 def _method(detector: Detector) -> str:
