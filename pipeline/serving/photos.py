@@ -87,7 +87,7 @@ def _describe(path: Path, image: Pillow.Image) -> Photo:
 
 
 def _require_whole(path: Path) -> None:
-    """Raises: ValueError for damage that Pillow does not tell of. Pixels that are stored as they are (BMP, PPM) show none."""
+    """Raises: ValueError for damage that Pillow does not tell of. Pixels stored as they are (BMP, PPM) show none."""
     data = path.read_bytes()
     if data.startswith(b"\xff\xd8") and (said := jpegs.complaint(data)):
         raise ValueError(said)

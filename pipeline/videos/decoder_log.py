@@ -17,7 +17,7 @@ TURN = re.compile(r"\s*side data - .*displaymatrix: rotation of (-?[\d.]+) degre
 # Said of streams that were joined, or go on after a cut, where every frame is whole.
 HARMLESS = re.compile(r"mmco: |number of reference frames|illegal short term buffer|co located|\bSEI\b|APP fields")
 # Said by containers that lost the thread and went on further behind. Frames that are missing there spoil later ones.
-SEARCHED = re.compile(r"first byte of an EBML|CRC mismatch|packet mismatch|asf skip|exceeds contain", re.IGNORECASE)
+SEARCHED = re.compile(r"first byte of an EBML|CRC mismatch|packet mismatch|asf skip|exceeds contain|Packet corrupt", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class DecoderLog:
             self.lost += 1
         elif "timestamp discontinuity" in said:
             self.lost -= 1  # two recordings that were joined: the last packet before the seam only looks as if cut
-        elif level == "error" and "[in#" in who and SEARCHED.search(said):
+        elif level != "info" and "[in#" in who and SEARCHED.search(said):
             self.searched = first_complaint(said)
         elif self._started and self.complains(line):  # before, it was ffmpeg's first look into the file
             self.complaints.append(first_complaint(said))

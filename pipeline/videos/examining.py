@@ -92,7 +92,7 @@ def _damage(log: DecoderLog, frames: int, zeros: bool) -> str:
         return "a part of the picture's data is missing"
     if zeros and log.codec in WITHOUT_ZEROS:
         return "a part of the picture's data is zeros"
-    if log.searched and (_has_gap(log.times) or _ends_early(log)):
+    if log.searched and (_has_gap(log.times[:frames]) or _ends_early(log)):
         return f"frames are missing ({log.searched})"
     return ""
 
@@ -187,8 +187,8 @@ def _has_gap(times: list[int]) -> bool:
 
 
 def _ends_early(log: DecoderLog) -> bool:
-    """Whether the container goes on for longer than a frame after the last one."""
-    if not log.times or not log.seconds:
+    """Whether the container goes on for longer than a frame after its last one."""
+    if not log.times or not log.seconds or log.container in STREAMED:  # whose length is guessed
         return False
     shown = float(log.tick) * (log.times[-1] - log.times[0])
     step = shown / (len(log.times) - 1) if len(log.times) > 1 else float(1 / log.nominal)

@@ -139,7 +139,7 @@ def _empty(sizes: bytes) -> bool:
 
 
 def _held(runs: Table, chunks: int) -> Table:
-    """How many samples each chunk holds. runs: (first chunk, from 1; samples; description) of chunks that hold alike."""
+    """How many samples each chunk holds. runs: (first chunk, from 1; samples; description) of like chunks."""
     firsts = np.append(runs[:, 0], chunks + 1).clip(1, chunks + 1)
     return np.repeat(runs[:, 1], np.diff(firsts).clip(0))[:chunks]
 

@@ -187,5 +187,5 @@ def test_a_matroska_that_loses_the_thread_until_its_end_is_refused(tmp_path: Pat
     data = source.read_bytes()
     end = len(data) * 6 // 10
     source.write_bytes(data[:end] + data[end - 512 :])
-    with pytest.raises(VideoError, match="damaged or cut short: (frames are missing|)"):
+    with pytest.raises(VideoError, match="damaged or cut short"):
         examine(source)
