@@ -1,5 +1,6 @@
 """Photos: which files are some, what they are, and their pixels, upright and in eight bits a colour."""
 
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from PIL import Image as Pillow
 from PIL import ImageOps, UnidentifiedImageError, features
 
 from pipeline.faces.boxes import Image
+from pipeline.videos import jpegs
 from pipeline.videos.quality import Quality, photo_quality
 from pipeline.work.errors import VideoError
 
@@ -21,7 +23,19 @@ FORMATS += ["AVIF"] if features.check("avif") else []  # not in every build of P
 ANIMATED = ("PNG", "WEBP", "GIF", "AVIF")
 MOST_PIXELS = 100_000_000  # a small file can unpack to more than the memory holds
 ORIENTATION, ON_ITS_SIDE = 0x0112, 5  # the EXIF tag, and its first value of a frame that is turned by 90 degrees
-DAMAGE = (OSError, SyntaxError, ValueError)  # what Pillow raises
+# What Pillow and its codecs raise: RuntimeError of AVIF, struct.error of chunks that are too short, ...
+DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    RuntimeError,
+    ArithmeticError,
+    LookupError,
+    EOFError,
+    TypeError,
+    struct.error,
+)
+ZEROS = bytes(64)  # a lost sector's; arithmetic coding, such as lossy WebP's, never writes so many in a row
 BRANDS = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC", b"msf1": "HEIC", b"avif": "AVIF", b"avis": "AVIF"}
 
 
@@ -51,6 +65,7 @@ def look(path: Path) -> Photo | None:
 def read(path: Path) -> Image:
     """The photo's pixels, RGB (H, W, 3). Raises: VideoError where it is damaged."""
     try:
+        _require_whole(path)
         with _opened(path) as image:
             return np.asarray(ImageOps.exif_transpose(_eight_bits(image)).convert("RGB"), dtype=np.uint8)
     except DAMAGE as error:
@@ -69,6 +84,26 @@ def _describe(path: Path, image: Pillow.Image) -> Photo:
     tables = [list(table) for table in getattr(image, "quantization", {}).values()]
     bits = 8 * path.stat().st_size / (width * height)
     return Photo(width, height, photo_quality(kind, bits, tables[0] if tables else None))
+
+
+def _require_whole(path: Path) -> None:
+    """Raises: ValueError for damage that Pillow does not tell of. Pixels stored as they are (BMP, PPM) show none."""
+    data = path.read_bytes()
+    if data.startswith(b"\xff\xd8") and (said := jpegs.complaint(data)):
+        raise ValueError(said)
+    if ZEROS in _lossy_webp(data):
+        raise ValueError("a part of the picture's data is zeros")
+
+
+def _lossy_webp(data: bytes) -> bytes:
+    """The picture of a lossy WebP (RFC 9649: chunks of a name, a length and as much), empty for all others."""
+    at = 12 if data.startswith(b"RIFF") and data[8:12] == b"WEBP" else len(data)
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        if data[at : at + 4] == b"VP8 ":
+            return data[at + 8 : at + 8 + size]
+        at += 8 + size + size % 2
+    return b""
 
 
 @contextmanager

@@ -12,11 +12,12 @@ LINE = re.compile(r"(?P<who>(?:\[[^]]*\] )*?)\[(?P<level>info|warning|error|fata
 DECODER = re.compile(r"Stream #\S+ -> #0:0 \((\w+) \((\w+)\)")
 CLOCK = re.compile(r"config in time_base: (\d+)/(\d+), frame_rate: (\d+)/(\d+)")
 FRAME = re.compile(r"n: *\d+ pts: *(\S+) .* fmt:(\S+) .*sar:(\d+/\d+) s:(\d+)x(\d+) i:(.)")
+DURATION = re.compile(r" *Duration: (\d+):(\d+):([\d.]+), start: ([\d.]+)")
 TURN = re.compile(r"\s*side data - .*displaymatrix: rotation of (-?[\d.]+) degrees")
 # Said of streams that were joined, or go on after a cut, where every frame is whole.
 HARMLESS = re.compile(r"mmco: |number of reference frames|illegal short term buffer|co located|\bSEI\b|APP fields")
 # Said by containers that lost the thread and went on further behind. Frames that are missing there spoil later ones.
-SEARCHED = re.compile(r"first byte of an EBML|CRC mismatch|packet mismatch|asf skip|exceeds contain", re.IGNORECASE)
+SEARCHED = re.compile(r"first byte of an EBML|CRC mismatch|packet mismatch|asf skip|exceeds contain|Packet corrupt", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class DecoderLog:
     often the chain of filters, which counts the frames, was set up; times: of the frames, in ticks of `tick` seconds,
     without those that have none; nominal: frames a second as the container has it; opening: what was said before
     decoding, and later by the container; complaints: of the picture's decoder; lost: packets of the picture that are
-    known to be incomplete; searched: the container's complaint where it lost the thread.
+    known to be incomplete; searched: the container's complaint where it lost the thread; seconds: from its start on, as
+    the container has them, 0 where it does not say.
     """
 
     container: str = ""
@@ -68,6 +70,7 @@ class DecoderLog:
     complaints: list[str] = field(default_factory=list)
     lost: int = 0
     searched: str = ""
+    seconds: float = 0.0
     _decoder: str = ""
     _started: bool = False
     _picture: Picture | None = None
@@ -105,6 +108,8 @@ class DecoderLog:
             self._started = True
         elif said.startswith("Input #0, "):
             self.container = said.split(", ")[1]
+        elif length := DURATION.match(said):
+            self.seconds = 3600 * int(length[1]) + 60 * int(length[2]) + float(length[3]) - float(length[4])
         elif mapped := DECODER.search(said):
             self.opening.append(line)  # which of the streams is meant
             self.codec = mapped[1]
@@ -113,7 +118,7 @@ class DecoderLog:
             self.lost += 1
         elif "timestamp discontinuity" in said:
             self.lost -= 1  # two recordings that were joined: the last packet before the seam only looks as if cut
-        elif level == "error" and "[in#" in who and SEARCHED.search(said):
+        elif level != "info" and "[in#" in who and SEARCHED.search(said):
             self.searched = first_complaint(said)
         elif self._started and self.complains(line):  # before, it was ffmpeg's first look into the file
             self.complaints.append(first_complaint(said))

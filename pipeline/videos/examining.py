@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import ffmpeg
 
-from pipeline.videos import endings, formats
+from pipeline.videos import endings, formats, jpegs, tables
 from pipeline.videos.decoder_log import DecoderLog
 from pipeline.videos.ffmpeg_process import command, require_own_end, source
 from pipeline.videos.probing import VideoInfo, frame_rate, refuse_unreadable
@@ -28,10 +28,12 @@ TAIL = 4  # frames at most that the cut at the end costs: those that wait to be 
 # a word: of 25 sectors of zeros in H.264, half. None of these codecs writes so many in a row.
 WITHOUT_ZEROS = {
     "h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2", "wmv3", "h263", "flv1",
-    "theora", "mjpeg", "mpeg1video", "mpeg2video",
+    "theora", "mpeg1video", "mpeg2video",
 }  # fmt: skip
 ZEROS = bytes(64)
 STUFFING = (b"\x01", b"\xff\xd8")  # the ends of a start code (00 00 01) and a JPEG's start, which zeros may precede
+# Said of a frame that is shown all the same. Those that a cut at the start left without what they refer to are not.
+SHOWN = "corrupt decoded frame"
 
 
 def examine(path: Path) -> VideoInfo:
@@ -50,9 +52,10 @@ def examine(path: Path) -> VideoInfo:
     frames = log.frames
     if log.complaints or log.lost:
         frames = _until_the_cut(path, log) if log.container in STREAMED else 0
-    if cause := _damage(log, frames, zeros):
+    if cause := _damage(log, frames, zeros) or (zeros and log.codec == "mjpeg" and _torn_jpeg(path)):
         raise VideoError(f"damaged or cut short: {cause}")
     endings.require_end(path)
+    tables.require_sound(path)
     if log.changes:
         raise VideoError(f"its picture changes half way, {log.changes}")
     picture = log.pictures[0]
@@ -71,7 +74,9 @@ def doubtful(path: Path, log: DecoderLog) -> bool:
     """
     if log.complaints or log.lost or log.searched or log.changes or endings.missing(path):
         return True
-    if log.codec not in WITHOUT_ZEROS:
+    if tables.contradiction(path):
+        return True
+    if log.codec not in (*WITHOUT_ZEROS, "mjpeg"):
         return False
     packets = source(path).output("pipe:1", map="0:V:0", vcodec="copy", format="data")
     with _running(packets) as (stdout, _):
@@ -80,13 +85,14 @@ def doubtful(path: Path, log: DecoderLog) -> bool:
 
 def _damage(log: DecoderLog, frames: int, zeros: bool) -> str:
     """Why not all pictures are whole, empty where they are. frames: how many there are before the first complaint."""
-    if log.complaints and log.frames - frames > TAIL:
+    tail = TAIL if frames > 0 else 0
+    if log.complaints and log.frames - frames > tail:
         return log.complaints[0]
-    if log.lost > 0 and log.frames - frames > TAIL:
+    if log.lost > 0 and log.frames - frames > tail:
         return "a part of the picture's data is missing"
     if zeros and log.codec in WITHOUT_ZEROS:
         return "a part of the picture's data is zeros"
-    if log.searched and _has_gap(log.times):
+    if log.searched and (_has_gap(log.times[:frames]) or _ends_early(log)):
         return f"frames are missing ({log.searched})"
     return ""
 
@@ -118,7 +124,7 @@ def _until_the_cut(path: Path, log: DecoderLog) -> int:
                 packets += 1
             elif "corrupt input packet" in line:
                 packets = 0
-            elif whole is None and frames and log.complains(line):
+            elif whole is None and log.complains(line) and (frames or SHOWN in line):
                 whole = frames
     if whole is None:
         whole = frames
@@ -166,6 +172,24 @@ def _has_zeros(packets: IO[bytes]) -> bool:
     return found or kept.startswith(ZEROS)
 
 
+def _torn_jpeg(path: Path) -> str:
+    """What is wrong with the first frame of a Motion JPEG that is not whole. Zeros alone tell nothing: a black area is
+    some, where the encoder gave its blocks the shortest code."""
+    packets = source(path).output("pipe:1", map="0:V:0", vcodec="copy", format="data")
+    with _running(packets) as (stdout, _):
+        return next(filter(None, map(jpegs.complaint, jpegs.split(stdout))), "")
+
+
 def _has_gap(times: list[int]) -> bool:
+    """Whether frames are missing between others, or came twice."""
     steps = sorted(later - earlier for earlier, later in pairwise(times))
-    return bool(steps) and 2 * steps[-1] > 3 * steps[len(steps) // 2]
+    return bool(steps) and (2 * steps[-1] > 3 * steps[len(steps) // 2] or steps[0] <= 0)
+
+
+def _ends_early(log: DecoderLog) -> bool:
+    """Whether the container goes on for longer than a frame after its last one."""
+    if not log.times or not log.seconds or log.container in STREAMED:  # whose length is guessed
+        return False
+    shown = float(log.tick) * (log.times[-1] - log.times[0])
+    step = shown / (len(log.times) - 1) if len(log.times) > 1 else float(1 / log.nominal)
+    return log.seconds - shown > 1.9 * step

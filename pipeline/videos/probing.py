@@ -57,9 +57,9 @@ def parse_probe(packets: str, log: str) -> VideoInfo:
     """
     header = dict(re.findall(r"^#(\w+) 0: (.*)$", packets, re.MULTILINE))
     rows = [line.split(",") for line in packets.splitlines() if line.startswith("0,")]
-    refuse_unreadable(log, bool(rows) and "dimensions" in header)
+    width, height = (int(side) for side in header.get("dimensions", "0x0").split("x"))
+    refuse_unreadable(log, bool(rows) and width * height > 0)
     shown = [row for row in rows if not _flags(row) & DISCARDED]
-    width, height = (int(side) for side in header["dimensions"].split("x"))
     pixel = shape(header.get("sar", "").replace("/", ":"))
     rotation = ROTATION.search(log)
     if rotation and turned(float(rotation[1])):

@@ -1,5 +1,6 @@
 """Photos as cameras, phones and programs write them: the same pixels from all, upright; or a reason."""
 
+import io
 import struct
 import zlib
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from PIL import Image
 
 from pipeline.faces.search import detect_every
 from pipeline.serving.inputs import open_medium
-from pipeline.serving.photos import MOST_PIXELS
+from pipeline.serving.photos import FORMATS, MOST_PIXELS
 from pipeline.work.errors import VideoError
 from tests.aids.clips import faces
 
@@ -116,6 +117,66 @@ def test_a_photo_that_cannot_be_used_is_refused_with_its_cause(name: str, tmp_pa
     write(tmp_path / name)
     with pytest.raises(VideoError, match=said):
         list(open_medium(tmp_path / name).read())
+
+
+def _kept_to_themselves() -> dict[str, bytes]:
+    """Damage that Pillow, or its codecs, show a picture of without a word."""
+    found = {}
+    for name, options in {"a.jpg": {"quality": 95}, "steps.jpg": {"quality": 95, "progressive": True}}.items():
+        data = written(name, **options)
+        start, part = len(data) // 3, len(data) // 8
+        found |= {
+            f"zeros {name}": data[:start] + bytes(part) + data[start + part :],
+            f"removed {name}": data[:start] + data[start + part :],
+            f"doubled {name}": data[: start + part] + data[start:],
+        }
+    webp = written("a.webp", quality=95)
+    found["zeros a.webp"] = webp[: len(webp) // 2] + bytes(100) + webp[len(webp) // 2 + 100 :]
+    return found
+
+
+def written(name: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    textured().save(file, {"jpg": "JPEG", "webp": "WEBP", "avif": "AVIF"}[name.rpartition(".")[2]], **options)
+    return file.getvalue()
+
+
+def textured() -> Image.Image:
+    """As photos are: no two blocks of it alike."""
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8))
+
+
+DAMAGED = _kept_to_themselves()
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damage_that_pillow_does_not_tell_of_is_refused(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name.split()[1]
+    path.write_bytes(DAMAGED[name])
+    medium = open_medium(path)
+    assert Image.open(path).convert("RGB").size == (128, 96)  # Pillow shows some picture of it
+    with pytest.raises(VideoError, match="the photo is damaged or cut short"):
+        list(medium.read())
+
+
+@pytest.mark.skipif("AVIF" not in FORMATS, reason="this Pillow reads no AVIF")
+def test_a_damaged_avif_is_refused_in_one_line(tmp_path: Path) -> None:
+    """Its codec raises what no other does: one such photo ended a whole run."""
+    data = bytearray(written("a.avif"))
+    start = data.rindex(b"mdat") + 4
+    data[start : start + 200] = np.random.default_rng(0).bytes(200)
+    (tmp_path / "a.avif").write_bytes(data)
+    with pytest.raises(VideoError, match="the photo is damaged or cut short"):
+        list(open_medium(tmp_path / "a.avif").read())
+
+
+def test_what_cameras_and_phones_leave_around_a_picture_is_no_damage(tmp_path: Path) -> None:
+    data, path = written("a.jpg"), tmp_path / "a.jpg"
+    for whole in (data[:-2] + bytes(4) + data[-2:], data + bytes(600), data + data, written("a.jpg", optimize=True)):
+        path.write_bytes(whole)
+        assert len(list(open_medium(path).read())) == 1
+    Image.new("RGB", (900, 900)).save(path, optimize=True)  # a run of zeros, as each block of it is
+    assert bytes(512) in path.read_bytes() and len(list(open_medium(path).read())) == 1
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 3000), (3000, 1)])

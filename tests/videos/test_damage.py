@@ -152,3 +152,40 @@ def test_a_picture_that_changes_half_way_is_refused(tmp_path: Path) -> None:
         joined = tmp_path / "joined.ts"
         joined.write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
         assert "its picture changes half way" in refused(joined) and change in refused(joined)
+
+
+def test_a_black_area_of_motion_jpeg_is_no_lost_sector(tmp_path: Path) -> None:
+    """Its blocks have the shortest code, which is zeros: all of a letterbox's bars."""
+    source = tmp_path / "a.avi"
+    ffmpeg(*PICTURE, "-vf", "trim=end_frame=5,pad=960:960:320:320:black", "-c:v", "mjpeg", "-q:v", "3", source)
+    data = source.read_bytes()
+    assert bytes(64) in data[data.find(b"movi") :] and examine(source).frames == 5
+    textured = data.find(b"\xff\xda") + 2000
+    assert refused(overwritten(source, data.find(b"\xff\xda", textured) + 3000, bytes(512))).startswith(DAMAGED)
+
+
+def test_a_short_video_that_is_damaged_is_no_video_of_no_frames(tmp_path: Path) -> None:
+    source = tmp_path / "a.mp4"
+    ffmpeg(*PICTURE, "-frames:v", 3, "-c:v", "libx264", "-movflags", "+faststart", source)
+    overwritten(source, source.read_bytes().find(b"mdat") + 3000, np.random.default_rng(0).bytes(2000))
+    assert refused(source).startswith(DAMAGED)
+
+
+@pytest.mark.parametrize("name", ["a.ts", "a.mpg"])
+def test_damage_in_the_first_frame_of_a_stream_is_no_cut_at_its_start(tmp_path: Path, name: str) -> None:
+    """What is said before the first frame was taken for what a cut at the start leaves."""
+    codec = ["-c:v", "libx264", "-g", "10"] if name == "a.ts" else ["-c:v", "mpeg2video", "-q:v", "2"]
+    ffmpeg(*PICTURE, "-frames:v", 15, *codec, tmp_path / name)
+    overwritten(tmp_path / name, 5000, np.random.default_rng(0).bytes(60))
+    assert refused(tmp_path / name).startswith(DAMAGED)
+
+
+def test_a_matroska_that_loses_the_thread_until_its_end_is_refused(tmp_path: Path) -> None:
+    """Nothing comes behind it any more, so that no gap is seen."""
+    source = tmp_path / "a.mkv"
+    ffmpeg(*PICTURE, "-frames:v", 25, "-c:v", "mpeg4", "-q:v", 4, source)
+    data = source.read_bytes()
+    end = len(data) * 6 // 10
+    source.write_bytes(data[:end] + data[end - 512 :])
+    with pytest.raises(VideoError, match="damaged or cut short"):
+        examine(source)
