@@ -14,6 +14,7 @@ Parts, the most important first, all on made-up data and random weights, without
     tests      the tests marked gpu
     methods    a step, an epoch and a training of each method of Table 1
     kernels    what the device runs in a step of ADD
+    launches   how many kernels each loss is, and whether they or the processor take its time
     together   1, 2 and 4 trainings at a time
     compiled   the step under torch.compile
 A part that fails or takes too long is noted with its error, and the others go on.

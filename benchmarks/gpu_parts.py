@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import made_up, side_by_side
+from benchmarks.gpu_launches import launches
 from benchmarks.gpu_setup import (
     BEST,
     EPOCH,
@@ -214,6 +215,7 @@ PARTS: dict[str, tuple[Callable[[Setup], Iterator[Row]], float]] = {
     "tests": (tests, 90),
     "methods": (methods, 120),
     "kernels": (kernels, 60),
+    "launches": (launches, 60),
     "together": (together, 120),
     "compiled": (compiled, 200),
 }

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch.profiler import profile
 
 Row = dict[str, Any]
 EPOCH = 92_160 // 144  # batches an epoch of a task of FaceForensics++
@@ -88,3 +89,11 @@ def reset(device: str) -> None:
 def memory_held(device: str) -> float:
     """GiB that torch held at most since the last reset; nan on a CPU."""
     return torch.cuda.max_memory_reserved() / 2**30 if device == "cuda" else float("nan")
+
+
+def ran(recorded: profile, device: str) -> dict[str, tuple[int, float]]:
+    """What the device ran under the profiler: {kernel: (times, their ms)}; on a CPU torch's operations."""
+    on_gpu = device == "cuda"
+    kind = "CUDA" if on_gpu else "CPU"
+    found = [event for event in recorded.key_averages() if event.device_type.name == kind]
+    return {e.key: (e.count, (e.self_device_time_total if on_gpu else e.self_cpu_time_total) / 1e3) for e in found}

@@ -24,6 +24,7 @@ from benchmarks.gpu_setup import (
     Row,
     Setup,
     memory_held,
+    ran,
     reset,
 )
 from benchmarks.losses import backward
@@ -207,21 +208,18 @@ def kernels(setup: Setup) -> Iterator[Row]:
             watched = partial(_watched, source, recorded, warm := 3)
             timing = made_up.training(task, recipe, watched, load.device, warm, 1, steps)
             recorded.stop()
-        on_gpu = load.device == "cuda"
-        kind = "CUDA" if on_gpu else "CPU"
-        found = [event for event in recorded.key_averages() if event.device_type.name == kind]
-        spent = {event.key: (event.self_device_time_total if on_gpu else event.self_cpu_time_total) for event in found}
-        counts = {event.key: event.count for event in found}
+        found = ran(recorded, load.device)
         yield {
             "network": load.backbone,
             "what": f"all, in a step of {1e3 * timing.median:.3g} ms under the profiler",
-            "calls a step": sum(counts.values()) / steps,
-            "ms a step": sum(spent.values()) / steps / 1e3,
+            "calls a step": sum(times for times, _ in found.values()) / steps,
+            "ms a step": sum(milliseconds for _, milliseconds in found.values()) / steps,
         }
-        for name in sorted(spent, key=lambda name: -spent[name])[: setup.pick(14, 3)]:
+        longest = sorted(found.items(), key=lambda item: -item[1][1])[: setup.pick(14, 3)]
+        for name, (times, milliseconds) in longest:
             yield {
                 "network": load.backbone,
                 "what": name[:90],
-                "calls a step": counts[name] / steps,
-                "ms a step": spent[name] / steps / 1e3,
+                "calls a step": times / steps,
+                "ms a step": milliseconds / steps,
             }

@@ -5,8 +5,8 @@
 
 The processor needs some 10 us to give a GPU its next piece of work, which at these sizes is often done sooner: what
 counts then is how many pieces there are. Tensors are torch's `meta` ones, which have a shape, no values and no
-processor's shortcuts. Counted is each operation that works on memory of the device, and each copy to it; views and empty
-memory are free. A few operations (sorts, transforms, sums over rows) are several kernels each.
+processor's shortcuts. Counted is each operation that works on memory of the device, and each copy to it; views and
+empty memory are free. A few operations (sorts, transforms, sums over rows) are several kernels each.
 """
 
 import argparse

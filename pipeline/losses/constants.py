@@ -21,4 +21,3 @@ def multiples(count: int, of: int, dtype: torch.dtype, device: torch.device) -> 
 def diagonal(size: int, device: torch.device) -> Tensor:
     """True where row and column are the same: (size, size)."""
     return torch.eye(size, dtype=torch.bool, device=device)
-

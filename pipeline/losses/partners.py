@@ -50,8 +50,8 @@ def choose_partners(draws: Tensor, barred: Tensor) -> Tensor:
 def pairings(draws: Tensor, classes: Classes) -> list[Pairings]:
     """For each of L layers: each image with its own, with a positive and with a negative.
 
-    draws: (L, ways, 2, B, B), uniform; two ways: also a positive and a negative student image for each of the teacher's;
-    none: each image with its own alone.
+    draws: (L, ways, 2, B, B), uniform. Two ways: each of the teacher's images also with a positive and a negative of
+    the student's. No way: each image with its own alone.
     """
     layers, ways, _, images, _ = draws.shape
     own = multiples(images, 1, torch.int64, draws.device).expand(layers, 1, images)

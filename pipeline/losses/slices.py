@@ -15,7 +15,6 @@ are drawn. Gradient flows to the student alone. A feature without mass (all zero
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from pipeline.losses.binning import BinnedDistance, equal_width_bins

@@ -10,6 +10,7 @@ import torch
 from benchmarks import gpu
 from benchmarks.gpu_parts import PARTS
 from benchmarks.gpu_setup import Row, Setup
+from benchmarks.launches import LOSSES
 
 
 def rows(part: str) -> list[Row]:
@@ -20,6 +21,13 @@ def test_losses_are_held_against_their_loop_form() -> None:
     found = rows("losses")
     assert {row["distance"] for row in found} == {"histogram", "wasserstein", "released"}
     assert all(row["loop / ours"] > 0 for row in found)
+
+
+def test_kernels_of_each_loss_are_told() -> None:
+    found = rows("launches")
+    assert len(found) == 8 and {row["loss"] for row in found} == set(LOSSES)
+    assert all(row["kernels"] > 50 and 0 < row["operations counted without a device"] < 400 for row in found)
+    assert all(row["their share of the time"] > 0 for row in found)
 
 
 def test_the_loader_is_held_against_the_step() -> None:

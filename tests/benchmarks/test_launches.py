@@ -7,8 +7,8 @@ from benchmarks.launches import DEVICE, LOSSES, Launches, count
 from pipeline.losses.multiview import MultiViewAttention
 from pipeline.losses.slices import DISTANCES
 
-# Forward and backward, three layers in float32, and a few more for another torch. A term taken layer by layer, a constant
-# made anew each step or a pairing on its own would each add at least three.
+# Forward and backward, three layers in float32, and one or two more for another torch. A term taken layer by layer, a
+# constant made anew each step or a pairing on its own would each add three at least.
 MOST = {"L_FR": (36, 21), "L_MV histogram": (104, 54), "L_MV wasserstein": (157, 151), "L_MV released": (137, 64)}
 
 
@@ -39,5 +39,7 @@ def test_directions_are_taken_together(kind: str) -> None:
 @pytest.mark.parametrize("name", LOSSES)
 def test_half_precision_costs_the_casts_alone(name: str) -> None:
     """Of three stages those of student and teacher, and of the student's gradient; L_FR reads the teacher as it is."""
-    whole, half = (sum(part.total for part in count(LOSSES[name](), dtype)) for dtype in (torch.float32, torch.bfloat16))
+    whole, half = (
+        sum(part.total for part in count(LOSSES[name](), dtype)) for dtype in (torch.float32, torch.bfloat16)
+    )
     assert half - whole == (6 if name == "L_FR" else 9)
