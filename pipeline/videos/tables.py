@@ -146,8 +146,8 @@ def _held(runs: Table, chunks: int) -> Table:
 
 def _column(box: bytes, kind: str, columns: int = 1) -> Table | None:
     """The rows of a box that tells their number first; None where they are not all there."""
-    rows = np.frombuffer(box[8:], kind, count=(len(box) - 8) // np.dtype(kind).itemsize) if len(box) >= 8 else []
-    count = int.from_bytes(box[4:8], "big")
-    if not len(box) or len(rows) < count * columns:
+    count = int.from_bytes(box[4:8], "big") * columns
+    held = max(0, len(box) - 8) // np.dtype(kind).itemsize
+    if len(box) < 8 or held < count:
         return None
-    return np.asarray(rows[: count * columns]).astype(np.int64).reshape(count, columns)
+    return np.frombuffer(box, kind, count, offset=8).astype(np.int64).reshape(-1, columns)
