@@ -15,7 +15,7 @@ import torch
 
 from pipeline.crops.shards import ShardWriter
 from pipeline.loading import places
-from pipeline.loading.batches import Batch, cut
+from pipeline.loading.batches import AHEAD, Batch, _ahead, cut
 from pipeline.loading.loader import TrainingLoader, evaluation_loader
 from pipeline.loading.places import choose
 from pipeline.work.errors import UserError
@@ -173,6 +173,19 @@ def test_crops_on_a_gpu_are_cut_without_a_wait(folders: list[Path]) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_what_is_gathered_ahead_comes_in_order_and_no_more_of_it_than_is_told() -> None:
+    """Only a GPU's batches are."""
+    asked: list[int] = []
+
+    def get(draw: int) -> int:
+        asked.append(draw)
+        return 10 * draw
+
+    coming = _ahead(get, range(9))  # type: ignore[arg-type]
+    assert next(coming) == 0 and len(asked) <= AHEAD + 1
+    assert list(coming) == [10 * draw for draw in range(1, 9)] and asked == list(range(9))
+
+
 def test_crops_beyond_two_thousand_million_bytes_are_found() -> None:
     """A task of FaceForensics++ takes 4.5 GB a quality: places that 32 bits do not count."""
     crops = torch.zeros(45_000, 128, 128, 3, dtype=torch.uint8, device="cuda")
