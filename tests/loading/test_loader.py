@@ -171,8 +171,6 @@ def test_crops_on_a_gpu_are_cut_without_a_wait(folders: list[Path]) -> None:
         torch.cuda.set_sync_debug_mode("default")
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_what_is_gathered_ahead_comes_in_order_and_no_more_of_it_than_is_told() -> None:
     """Only a GPU's batches are."""
     asked: list[int] = []
@@ -186,6 +184,8 @@ def test_what_is_gathered_ahead_comes_in_order_and_no_more_of_it_than_is_told() 
     assert list(coming) == [10 * draw for draw in range(1, 9)] and asked == list(range(9))
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_crops_beyond_two_thousand_million_bytes_are_found() -> None:
     """A task of FaceForensics++ takes 4.5 GB a quality: places that 32 bits do not count."""
     crops = torch.zeros(45_000, 128, 128, 3, dtype=torch.uint8, device="cuda")
