@@ -12,12 +12,15 @@ LINE = re.compile(r"(?P<who>(?:\[[^]]*\] )*?)\[(?P<level>info|warning|error|fata
 DECODER = re.compile(r"Stream #\S+ -> #0:0 \((\w+) \((\w+)\)")
 CLOCK = re.compile(r"config in time_base: (\d+)/(\d+), frame_rate: (\d+)/(\d+)")
 FRAME = re.compile(r"n: *\d+ pts: *(\S+) .* fmt:(\S+) .*sar:(\d+/\d+) s:(\d+)x(\d+) i:(.)")
-DURATION = re.compile(r" *Duration: (\d+):(\d+):([\d.]+), start: ([\d.]+)")
+DURATION = re.compile(r" *Duration: (\d+):(\d+):([\d.]+)(?:, start: (-?[\d.]+))?")
 TURN = re.compile(r"\s*side data - .*displaymatrix: rotation of (-?[\d.]+) degrees")
 # Said of streams that were joined, or go on after a cut, where every frame is whole.
 HARMLESS = re.compile(r"mmco: |number of reference frames|illegal short term buffer|co located|\bSEI\b|APP fields")
 # Said by containers that lost the thread and went on further behind. Frames that are missing there spoil later ones.
-SEARCHED = re.compile(r"first byte of an EBML|CRC mismatch|packet mismatch|asf skip|exceeds contain|Packet corrupt", re.IGNORECASE)
+SEARCHED = re.compile(
+    r"EBML|Invalid track number|CRC mismatch|packet mismatch|asf skip|exceeds (contain|max)|Packet corrupt",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ class DecoderLog:
         elif said.startswith("Input #0, "):
             self.container = said.split(", ")[1]
         elif length := DURATION.match(said):
-            self.seconds = 3600 * int(length[1]) + 60 * int(length[2]) + float(length[3]) - float(length[4])
+            self.seconds = 3600 * int(length[1]) + 60 * int(length[2]) + float(length[3]) - float(length[4] or 0)
         elif mapped := DECODER.search(said):
             self.opening.append(line)  # which of the streams is meant
             self.codec = mapped[1]

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from pipeline.work.errors import VideoError
 
 LARGEST = 1 << 28  # bytes of an MP4's tables: an hour's take a few million
-AVI_CHUNK = re.compile(rb"(?i)[0-9a-f]{2}[a-z]{2}|ix[0-9a-f]{2}|JUNK|LIST|RIFF|idx1|indx|JUNQ|strd")
-INSIDE = (b"trak", b"mdia", b"minf", b"stbl")
+AVI_CHUNK = re.compile(rb"(?i)[0-9a-f]{2}[ -~]{2}|ix[0-9a-f]{2}|JUNK|LIST|RIFF|idx1|indx|JUNQ|strd")
+INSIDE = (b"mdia", b"minf", b"stbl")  # of a track, each in the one before
 Table = NDArray[np.int64]
 
 
@@ -59,9 +59,8 @@ def _avi(file: BinaryIO, length: int) -> str:
             at -= 1
             continue
         at += 8 + size + size % 2
-    return (
-        "" if max(at, end) <= length + 1 or last == b"idx1" else f"{max(at, end) - length} bytes are missing at its end"
-    )
+    lost = max(at, end) - length
+    return "" if lost <= 1 or last == b"idx1" else f"{lost} bytes are missing at its end"
 
 
 def _moov(file: BinaryIO, length: int) -> bytes:
@@ -90,10 +89,10 @@ def _pictures(moov: bytes) -> Iterator[dict[bytes, bytes]]:
                 yield boxes
 
 
-def _inside(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _inside(data: bytes, depth: int = 0) -> Iterator[tuple[bytes, bytes]]:
     for name, content in _boxes(data):
-        if name in INSIDE:
-            yield from _inside(content)
+        if name in INSIDE[depth : depth + 1]:
+            yield from _inside(content, depth + 1)
         elif name != b"hdlr" or content[8:12] == b"vide":  # QuickTime has a second one, of the data's place
             yield name, content
 
@@ -113,41 +112,41 @@ def _samples(boxes: dict[bytes, bytes], length: int) -> str:
     chunks = _column(boxes.get(b"stco", b""), ">u4") if b"stco" in boxes else _column(boxes.get(b"co64", b""), ">u8")
     runs, sizes = _column(boxes.get(b"stsc", b""), ">u4", 3), boxes.get(b"stsz", b"")
     times, delays = _column(boxes.get(b"stts", b""), ">u4", 2), _column(boxes.get(b"ctts", b""), ">i4", 2)
-    if len(sizes) < 12 or any(table is None for table in (chunks, runs, times)):
-        return "a table of its samples is cut off" if sizes and not _empty(sizes) else ""
-    assert chunks is not None and runs is not None and times is not None
     alike, count = (int.from_bytes(sizes[at : at + 4], "big") for at in (4, 8))
+    if not count:  # all are in fragments
+        return ""
+    if chunks is None or runs is None or times is None or not len(runs):
+        return "a table of its samples is cut off"
     held = _held(runs, len(chunks))
     said = {"sizes": count, "chunks": int(held.sum()), "times": int(times[:, 0].sum())}
     if count > said["chunks"] or abs(count - said["times"]) > 1 >= abs(said["chunks"] - said["times"]):
         return f"its tables tell of different numbers of samples ({', '.join(f'{n} {k}' for k, n in said.items())})"
-    each = np.full(count, alike) if alike else np.frombuffer(sizes[12 : 12 + 4 * count], ">u4").astype(np.int64)
-    if len(each) < count:
+    if not alike and len(sizes) < 12 + 4 * count:
         return "a table of its samples is cut off"
-    ends = np.cumsum(held).clip(max=count)
-    filled = np.concatenate([[0], np.cumsum(each)])
-    if (chunks[:, 0] + np.diff(filled[np.concatenate([[0], ends])]) > length).any():
+    ends = np.concatenate([[0], np.cumsum(held)]).clip(max=count)  # of each chunk, in samples
+    if alike:
+        filled = ends * alike
+    else:
+        filled = np.concatenate([[0], np.cumsum(np.frombuffer(sizes, ">u4", count, offset=12).astype(np.int64))])[ends]
+    if (chunks[:, 0] + np.diff(filled) > length).any():
         return "some of its samples lie behind the file's end"
     lasts = int((times[:, 0] * times[:, 1]).sum())
-    if delays is not None and count and (np.abs(delays[:, 1]) > 10 * max(lasts, 1)).any():
+    if delays is not None and (np.abs(delays[:, 1]) > 10 * max(lasts, 1)).any():
         return "some of its samples are shown long after its end"
     return ""
 
 
-def _empty(sizes: bytes) -> bool:
-    return sizes[8:12] == bytes(4)
-
-
 def _held(runs: Table, chunks: int) -> Table:
     """How many samples each chunk holds. runs: (first chunk, from 1; samples; description) of like chunks."""
-    firsts = np.append(runs[:, 0], chunks + 1).clip(1, chunks + 1)
-    return np.repeat(runs[:, 1], np.diff(firsts).clip(0))[:chunks]
+    firsts = np.maximum.accumulate(np.append(runs[:, 0], chunks + 1).clip(1, chunks + 1))
+    firsts[0] = 1
+    return np.repeat(runs[:, 1], np.diff(firsts))
 
 
 def _column(box: bytes, kind: str, columns: int = 1) -> Table | None:
     """The rows of a box that tells their number first; None where they are not all there."""
-    rows = np.frombuffer(box[8:], kind, count=(len(box) - 8) // np.dtype(kind).itemsize) if len(box) >= 8 else []
-    count = int.from_bytes(box[4:8], "big")
-    if not len(box) or len(rows) < count * columns:
+    count = int.from_bytes(box[4:8], "big") * columns
+    held = max(0, len(box) - 8) // np.dtype(kind).itemsize
+    if len(box) < 8 or held < count:
         return None
-    return np.asarray(rows[: count * columns]).astype(np.int64).reshape(count, columns)
+    return np.frombuffer(box, kind, count, offset=8).astype(np.int64).reshape(-1, columns)

@@ -98,3 +98,16 @@ def test_draws_stay_within_their_stratum() -> None:
     assert len(np.unique(draws[1:], axis=0)) > 100
     assert draws[1:].mean(0) == pytest.approx(np.ones(8), abs=0.15)
     assert (draws != draw(sets, sets + videos, 300, seed=1)).any()
+
+
+@pytest.mark.parametrize("name", ["a_fake", "z_fake"])  # before the originals by its name, and behind them
+def test_a_fake_is_set_beside_its_own_target_wherever_its_name_stands(name: str) -> None:
+    rows = [
+        {"set": "original", "video": "x", "target": "", "frame": 0, "label": 0, "score": 0.5},
+        {"set": "original", "video": "y", "target": "", "frame": 0, "label": 0, "score": 0.5},
+        {"set": name, "video": "x-fake", "target": "x", "frame": 0, "label": 1, "score": 0.6},
+        {"set": name, "video": "y-fake", "target": "y", "frame": 0, "label": 1, "score": 0.5},
+    ]
+    scored = Scored.of([pd.DataFrame(rows).assign(person="p")])
+    assert scored.above_target(np.ones((1, 4))).tolist() == [0.75]
+    assert sorted(scored.beside) == [0, 0, 1, 1] and sorted(scored.above) == [0, 0, 0.5, 1]

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from pipeline.jobs import amounts, measuring
-from pipeline.jobs.plan import plan
+from pipeline.jobs import plan as planning
+from pipeline.jobs.plan import _set_threads, plan
 from pipeline.jobs.scheduling import Machine
 from pipeline.params.cells import Cell, expected
 from pipeline.params.presets import text
@@ -98,3 +99,14 @@ def test_a_measured_step_trains_all_but_the_frozen(monkeypatch: pytest.MonkeyPat
     first = len(list(toy.body[0].parameters()))  # train.freeze_stages is 1
     assert not any(moved[:first]) and all(moved[first:])
     assert cost.step > 0 and cost.score > 0 and cost.images == measuring.ON_A_CPU
+
+
+@pytest.mark.parametrize(("machine", "threads"), [(Machine(4), [2]), (Machine(99), [1]), (Machine(4, ("0",)), [])])
+def test_a_training_is_measured_by_as_many_threads_as_it_has_in_the_run(
+    machine: Machine, threads: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+    monkeypatch.setattr(planning, "cores", lambda: 8)
+    monkeypatch.setattr(planning.torch, "set_num_threads", told.append)
+    _set_threads(machine)
+    assert told == threads

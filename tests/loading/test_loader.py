@@ -15,7 +15,7 @@ import torch
 
 from pipeline.crops.shards import ShardWriter
 from pipeline.loading import places
-from pipeline.loading.batches import Batch, cut
+from pipeline.loading.batches import AHEAD, Batch, _ahead, cut
 from pipeline.loading.loader import TrainingLoader, evaluation_loader
 from pipeline.loading.places import choose
 from pipeline.work.errors import UserError
@@ -169,6 +169,19 @@ def test_crops_on_a_gpu_are_cut_without_a_wait(folders: list[Path]) -> None:
         assert len(list(batches)) == len(training(folders)) - 1
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def test_what_is_gathered_ahead_comes_in_order_and_no_more_of_it_than_is_told() -> None:
+    """Only a GPU's batches are."""
+    asked: list[int] = []
+
+    def get(draw: int) -> int:
+        asked.append(draw)
+        return 10 * draw
+
+    coming = _ahead(get, range(9))  # type: ignore[arg-type]
+    assert next(coming) == 0 and len(asked) <= AHEAD + 1
+    assert list(coming) == [10 * draw for draw in range(1, 9)] and asked == list(range(9))
 
 
 @pytest.mark.gpu
