@@ -14,10 +14,9 @@ from pipeline.jobs.machine import find
 from pipeline.jobs.reproduce import reproduce
 from pipeline.jobs.scheduling import Machine
 from pipeline.params.schema import load
+from tests.aids.started import ROOT, wait_until
 from tests.aids.toy_training import EPOCHS, ROWS
-from tests.work.test_parallel import wait_until
 
-ROOT = Path(__file__).parents[2]
 STAGES = """
 stages:
   train:

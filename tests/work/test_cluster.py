@@ -1,6 +1,5 @@
 """Per-video work on a real Ray cluster of two local nodes, one of which is lost on the way."""
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -19,9 +18,8 @@ from pipeline.work.errors import UserError
 from pipeline.work.parallel import Rejected, map_videos
 from pipeline.work.resume import Scratch
 from tests.aids.clips import faces, raw_set
-from tests.work.test_parallel import half, wait_until
-
-ROOT = Path(__file__).parents[2]
+from tests.aids.started import ROOT, hashes, wait_until
+from tests.work.test_parallel import half
 
 
 def test_two_nodes_give_the_bytes_of_one_core(cluster: Any, tmp_path: Path) -> None:
@@ -86,7 +84,3 @@ def begun(notes: Path) -> list[tuple[int, str]]:
     path = notes / "begun.txt"
     lines = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
     return [(int(number), node) for number, node in lines]
-
-
-def hashes(folder: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}

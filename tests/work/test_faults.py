@@ -19,8 +19,7 @@ from pipeline.work import alone, disk
 from pipeline.work.errors import Killed, UserError
 from tests.aids.clips import raw_set
 from tests.aids.refusing import refusal
-from tests.work.test_parallel import alive, wait_until
-from tests.work.test_resume import ROOT, hashes
+from tests.aids.started import ROOT, alive, hashes, wait_until
 
 VIDEOS = [f"v{number}" for number in range(6)]
 

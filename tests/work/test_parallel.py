@@ -3,7 +3,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from pipeline.work import processes
 from pipeline.work.errors import UserError, VideoError
 from pipeline.work.parallel import Rejected, map_videos
+from tests.aids.started import ROOT, alive, wait_until
 
 
 def half(number: int, stumble: int = -1) -> float:
@@ -65,32 +65,12 @@ def test_workers_end_with_a_killed_stage(tmp_path: Path) -> None:
         f"def work(n):\n    Path({str(tmp_path)!r}, f'{{os.getpid()}}.pid').touch()\n    time.sleep(0.2)\n"
         "if __name__ == '__main__':\n    list(map_videos(work, range(1000), workers=2, what='wait'))\n"
     )
-    root = str(Path(__file__).parents[2])
-    stage = subprocess.Popen([sys.executable, str(script)], env=os.environ | {"PYTHONPATH": root})
+    stage = subprocess.Popen([sys.executable, str(script)], env=os.environ | {"PYTHONPATH": str(ROOT)})
     wait_until(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
     stage.kill()
     stage.wait()
     workers = [int(path.stem) for path in tmp_path.glob("*.pid")]
     wait_until(lambda: not any(alive(pid) for pid in workers))
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
-    """Long only where it fails: a machine with much else to do starts processes slowly."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-def alive(pid: int) -> bool:
-    """Whether the process runs; one that ended and waits to be collected does not."""
-    try:
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except ProcessLookupError:
-        return False
-    except FileNotFoundError:  # gone meanwhile, or a system without /proc
-        return not Path("/proc/self").exists()
 
 
 def test_nothing_to_do() -> None:

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.work import warm
-from tests.work.test_parallel import alive, wait_until
+from tests.aids.started import ROOT, alive, wait_until
 
-ROOT = Path(__file__).parents[2]
 STAGE = """
 import os, sys, time
 from pathlib import Path
