@@ -83,8 +83,8 @@ def hashes(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
-    """Long only where it fails: a machine with much else to do starts processes slowly."""
+def wait_until(condition: Callable[[], bool], seconds: float = 600) -> None:
+    """Long only where it fails: a machine with much else to do starts processes slowly, in minutes."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end

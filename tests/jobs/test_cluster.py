@@ -37,7 +37,7 @@ def test_a_lost_nodes_training_goes_on_elsewhere_and_dvc_has_its_records(
     run = threading.Thread(target=lambda: status.append(reproduce(machine)))
     run.start()
     lost = next(iter(cluster.worker_nodes))
-    wait_until(lambda: len(notes("row", lost.node_id)) >= 3 and len({note.node for note in notes("row")}) == 2, 300)
+    wait_until(lambda: len(notes("row", lost.node_id)) >= 3 and len({note.node for note in notes("row")}) == 2)
     name = notes("row", lost.node_id)[0].name
     cluster.remove_node(lost, allow_graceful=False)
     run.join()

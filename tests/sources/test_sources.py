@@ -204,7 +204,7 @@ def test_a_killed_download_goes_on_and_leaves_the_same_bytes(
     told = capsys.readouterr().out
     scratch = tmp_path / "b/.scratch"
     first = Started(stage("killed"), tmp_path / "b", changes, hold=len(work) - 5)  # the last ten are the cuts
-    wait_until(lambda: cuts(scratch) >= 3 or first.ended(), 180)
+    wait_until(lambda: cuts(scratch) >= 3 or first.ended())
     first.kill()
     finished = cuts(scratch)
     assert 3 <= finished < 10 and not (tmp_path / "killed").exists()

@@ -106,7 +106,7 @@ from pipeline.work import alone
 alone.end_with_parent()
 with alone.alone(Path("out")):
     print(__import__("os").getpid(), flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 DVC = "import subprocess, sys, os; subprocess.run([sys.executable, '-c', sys.argv[1]])"
 
