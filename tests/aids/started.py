@@ -6,29 +6,28 @@ import runpy
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.aids.noting import noted, noting
+from tests.aids.processes import noted, noting
 
 ROOT = Path(__file__).parents[2]
 # What Python runs as it starts, in the stage and in each of its workers.
 SITE = """
 import subprocess
 from pathlib import Path
-from tests.aids.noting import noting
+from tests.aids.processes import noting
 subprocess.Popen = noting(Path({notes!r}), {hold})
 """
 
 
-def straight(arguments: Sequence[str], root: Path, changes: Sequence[tuple[str, str]] = ()) -> list[str]:
-    """Run a stage undisturbed, in this process and without workers; what it noted.
+Changes = Sequence[tuple[str, str]]  # texts of params.yaml, and what stands in their place
 
-    root: its folder, see `Started`.
-    """
+
+def straight(arguments: Sequence[str], root: Path, changes: Changes = ()) -> list[str]:
+    """Run a stage undisturbed, in this process and without workers; what it noted in its folder `root`."""
     prepare(root, changes, workers=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
@@ -40,7 +39,7 @@ def straight(arguments: Sequence[str], root: Path, changes: Sequence[tuple[str, 
     return noted(root)
 
 
-def prepare(root: Path, changes: Sequence[tuple[str, str]], workers: int) -> None:
+def prepare(root: Path, changes: Changes, workers: int) -> None:
     root.mkdir(exist_ok=True)
     settings = (ROOT / "params.yaml").read_text()
     for old, new in (("workers: null", f"workers: {workers}"), *changes):
@@ -50,15 +49,15 @@ def prepare(root: Path, changes: Sequence[tuple[str, str]], workers: int) -> Non
 
 
 class Started:
-    """A stage in a process of its own, with two workers; it notes its work in its folder `root`.
+    """A stage in a process of its own, which notes its work in its folder `root`.
 
-    changes: texts of params.yaml and what stands in their place. hold: of `noting`, however fast or busy the machine.
+    hold: of `noting`: where it is killed does not depend on how fast or busy the machine is.
     """
 
     def __init__(
-        self, arguments: Sequence[str], root: Path, changes: Sequence[tuple[str, str]] = (), hold: int = 0
+        self, arguments: Sequence[str], root: Path, changes: Changes = (), workers: int = 2, hold: int = 0
     ) -> None:
-        prepare(root, changes, workers=2)
+        prepare(root, changes, workers)
         (root / "sitecustomize.py").write_text(SITE.format(notes=str(root / "work.txt"), hold=hold))
         environment = os.environ | {"DVC_ROOT": str(root), "PYTHONPATH": f"{root}{os.pathsep}{ROOT}"}
         self.process = subprocess.Popen(
@@ -81,22 +80,3 @@ class Started:
 
 def hashes(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 600) -> None:
-    """Long only where it fails: a machine with much else to do starts processes slowly, in minutes."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-def alive(pid: int) -> bool:
-    """Whether the process runs; one that ended and waits to be collected does not."""
-    try:
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except ProcessLookupError:
-        return False
-    except FileNotFoundError:  # gone meanwhile, or a system without /proc
-        return not Path("/proc/self").exists()

@@ -14,7 +14,8 @@ from pipeline.jobs.machine import find
 from pipeline.jobs.reproduce import reproduce
 from pipeline.jobs.scheduling import Machine
 from pipeline.params.schema import load
-from tests.aids.started import ROOT, wait_until
+from tests.aids.processes import wait_until
+from tests.aids.started import ROOT
 from tests.aids.toy_training import EPOCHS, ROWS
 
 STAGES = """

@@ -20,8 +20,8 @@ from pipeline.videos.writing import write_video
 from pipeline.work.errors import UserError
 from pipeline.work.parallel import Rejected
 from tests.aids.clips import ffmpeg
-from tests.aids.noting import noted
-from tests.aids.started import Started, hashes, straight, wait_until
+from tests.aids.processes import noted, wait_until
+from tests.aids.started import Started, hashes, straight
 
 ROOT = Path(__file__).parents[2]
 Make = Callable[..., params.Params]

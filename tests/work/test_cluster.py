@@ -18,8 +18,9 @@ from pipeline.work.errors import UserError
 from pipeline.work.parallel import Rejected, map_videos
 from pipeline.work.resume import Scratch
 from tests.aids.clips import faces, raw_set
-from tests.aids.started import ROOT, hashes, wait_until
-from tests.work.test_parallel import half
+from tests.aids.halving import half
+from tests.aids.processes import wait_until
+from tests.aids.started import ROOT, hashes
 
 
 def test_two_nodes_give_the_bytes_of_one_core(cluster: Any, tmp_path: Path) -> None:
@@ -59,7 +60,7 @@ def test_without_ray_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatc
 def test_no_cluster_at_the_address() -> None:
     pytest.importorskip("ray", reason="ray, the extra `cluster`, is not installed")
     code = (
-        "from pipeline.work.parallel import map_videos\nfrom tests.work.test_parallel import half\n"
+        "from pipeline.work.parallel import map_videos\nfrom tests.aids.halving import half\n"
         "list(map_videos(half, [1], what='halve', cluster='auto'))"
     )
     command = [sys.executable, "-c", code]

@@ -18,8 +18,9 @@ from pipeline.videos.reading import probe, read_frames
 from pipeline.work import alone, disk
 from pipeline.work.errors import Killed, UserError
 from tests.aids.clips import raw_set
+from tests.aids.processes import alive, wait_until
 from tests.aids.refusing import refusal
-from tests.aids.started import ROOT, alive, hashes, wait_until
+from tests.aids.started import ROOT, hashes
 
 VIDEOS = [f"v{number}" for number in range(6)]
 

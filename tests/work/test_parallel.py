@@ -1,34 +1,17 @@
 import os
-import signal
 import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from pipeline.work import processes
-from pipeline.work.errors import UserError, VideoError
+from pipeline.work.errors import UserError
 from pipeline.work.parallel import Rejected, map_videos
-from tests.aids.started import ROOT, alive, wait_until
-
-
-def half(number: int, stumble: int = -1) -> float:
-    if number == 3:
-        raise VideoError("three is odd")
-    if number == stumble:
-        raise Stumble(number, "and", "fell")
-    if number == 100:
-        raise UserError("params.yaml: too large")
-    return number / 2
-
-
-class Stumble(Exception):
-    """Does not unpickle: its constructor wants more than its message."""
-
-    def __init__(self, number: int, then: str, what: str) -> None:
-        super().__init__(f"{number} {then} {what}")
+from tests.aids.halving import deadly, half
+from tests.aids.processes import alive, wait_until
+from tests.aids.started import ROOT
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -75,18 +58,6 @@ def test_workers_end_with_a_killed_stage(tmp_path: Path) -> None:
 
 def test_nothing_to_do() -> None:
     assert list(map_videos(half, [], what="halve")) == []
-
-
-def deadly(number: int, notes: Path, crowd: int = 0) -> float:
-    """Ends its process: at 5 always; at any where more than `crowd` are at work at once."""
-    if number == 5:
-        os.kill(os.getpid(), signal.SIGKILL)
-    if crowd:
-        (notes / f"{os.getpid()}.at").touch()
-        time.sleep(0.2)
-        if sum(alive(int(path.stem)) for path in notes.glob("*.at")) > crowd:
-            os.kill(os.getpid(), signal.SIGKILL)
-    return number / 2
 
 
 def test_a_video_that_ends_its_worker_is_rejected_and_the_others_go_on(

@@ -23,8 +23,8 @@ from pipeline.work.errors import UserError, VideoError
 from pipeline.work.parallel import Rejected, map_videos
 from pipeline.work.resume import Scratch
 from tests.aids.clips import faces, raw_set
-from tests.aids.noting import noted
-from tests.aids.started import Started, hashes, straight, wait_until
+from tests.aids.processes import noted, wait_until
+from tests.aids.started import Started, hashes, straight
 
 VIDEOS = [f"v{number:02}" for number in range(14)]
 
@@ -56,9 +56,9 @@ def stage(data: Path, name: str, out: Path) -> list[str]:
     return [name, "--set", "original", *frames, *paths, "--out", str(out)]
 
 
-@pytest.mark.parametrize(("name", "qualities"), [("compress", 1), ("detect", 1), ("crop", 3)])
+@pytest.mark.parametrize(("name", "workers", "qualities"), [("compress", 2, 1), ("detect", 1, 1), ("crop", 1, 3)])
 def test_a_killed_stage_goes_on_and_leaves_the_same_bytes(
-    name: str, qualities: int, data: Path, tmp_path: Path
+    name: str, workers: int, qualities: int, data: Path, tmp_path: Path
 ) -> None:
     """Killed with SIGKILL, its outs deleted as DVC does. Each encoder or decoder that starts is counted."""
     if name == "crop":
@@ -67,17 +67,17 @@ def test_a_killed_stage_goes_on_and_leaves_the_same_bytes(
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     work = straight(stage(data, name, whole), tmp_path / "a")
     scratch = tmp_path / "b/.scratch"
-    first = Started(stage(data, name, killed), tmp_path / "b", hold=6 * qualities)
+    first = Started(stage(data, name, killed), tmp_path / "b", workers=workers, hold=6 * qualities)
     wait_until(lambda: done(scratch) >= 4 or first.ended())
     first.kill()
     finished = done(scratch)
     assert 4 <= finished < len(VIDEOS) - 2
     shutil.rmtree(killed, ignore_errors=True)
-    last = Started(stage(data, name, killed), tmp_path / "b").check()
+    last = Started(stage(data, name, killed), tmp_path / "b", workers=workers).check()
     assert f"goes on, {finished} of" in last
     assert hashes(killed) == hashes(whole) and len(hashes(killed)) > 2
     assert not list(scratch.iterdir())
-    assert len(noted(tmp_path / "b")) - len(work) <= 2 * qualities  # two workers
+    assert len(noted(tmp_path / "b")) - len(work) <= workers * qualities
 
 
 def done(scratch: Path) -> int:

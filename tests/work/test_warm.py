@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.work import warm
-from tests.aids.started import ROOT, alive, wait_until
+from tests.aids.processes import alive, wait_until
+from tests.aids.started import ROOT
 
 STAGE = """
 import os, sys, time

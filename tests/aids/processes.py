@@ -1,7 +1,9 @@
-"""What a stage works at, by the ffmpegs that it starts. A stage loads this as Python starts: it must stay light."""
+"""What processes do: the ffmpegs that a stage starts, who is alive. Stages and workers load it: it stays light."""
 
+import os
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,3 +28,22 @@ def noting(notes: Path, hold: int = 0) -> type[subprocess.Popen]:
 
 def noted(root: Path) -> list[str]:
     return (root / "work.txt").read_text().split()
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 600) -> None:
+    """Long only where it fails: a machine with much else to do starts processes slowly, in minutes."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; one that ended and waits to be collected does not."""
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except ProcessLookupError:
+        return False
+    except FileNotFoundError:  # gone meanwhile, or a system without /proc
+        return not Path("/proc/self").exists()
