@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 # An activated environment of DVC's stages: they are started as `python -m stages.x`.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+# Many images set it. Without its compiled files each of a hundred processes compiles torch anew, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 STAMP := $(VENV)/.synced
 
 .DEFAULT_GOAL := help

@@ -25,6 +25,8 @@ os.environ["DVC_NO_ANALYTICS"] = "1"  # else each dvc of a toy repository starts
 def scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_ROOT", str(tmp_path_factory.mktemp("root")))
+        for name in ("no_proxy", "NO_PROXY"):  # the servers of tests are on this machine, whoever serves the others
+            patch.setenv(name, ",".join(filter(None, (os.environ.get(name), "127.0.0.1", "localhost"))))
         yield
 
 

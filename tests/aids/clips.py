@@ -19,8 +19,12 @@ WIDTH, HEIGHT = 96, 80
 
 
 def ffmpeg(*arguments: object) -> None:
-    """Run the bare program, for what our own code does not make."""
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-nostdin", *map(str, arguments)]
+    """Run the bare program, for what our own code does not make; the last argument is its output.
+
+    One thread: what encoders write depends on their number, which would be that of the machine's cores.
+    """
+    *options, output = map(str, arguments)
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-nostdin", *options, "-threads", "1", output]
     subprocess.run(command, check=True)
 
 
@@ -73,8 +77,9 @@ def numbered(path: Path, frames: int, *options: object, rate: object = 25, filte
 
     options: of its encoder and container; filters: after the bars are drawn.
     """
-    bars = f"color=black:s={WIDTH}x{HEIGHT}:r={rate},format=gray,geq=lum='235*mod(floor(N/pow(2,floor(X/12))),2)'"
-    ffmpeg("-f", "lavfi", "-i", bars, "-frames:v", frames, "-vf", f"{filters},format=yuv420p", *options, path)
+    bars = f"color=black:s=8x1:r={rate},format=gray,geq=lum='235*mod(floor(N/pow(2,X)),2)'"  # a pixel a bar: it is slow
+    filters = f"scale={WIDTH}:{HEIGHT}:flags=neighbor,setsar=1,{filters},format=yuv420p"
+    ffmpeg("-f", "lavfi", "-i", bars, "-frames:v", frames, "-vf", filters, *options, path)
     return path
 
 

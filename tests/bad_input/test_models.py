@@ -89,11 +89,17 @@ TABLE: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
-@pytest.mark.parametrize("what", TABLE)
-def test_a_damaged_model_is_refused_in_one_line_and_runs_nothing(what: str, model: Path, tmp_path: Path) -> None:
-    root = Path(shutil.copytree(model, tmp_path / "run"))
+def spoilt(model: Path, folder: Path, what: str) -> tuple[Path, str]:
+    """A copy of the model that was spoilt so, and what must be said of it."""
+    root = Path(shutil.copytree(model, folder / "run"))
     spoil, says = TABLE[what]
     spoil(root)
+    return root, says
+
+
+@pytest.mark.parametrize("what", TABLE)
+def test_a_damaged_model_is_refused_in_one_line_and_runs_nothing(what: str, model: Path, tmp_path: Path) -> None:
+    root, says = spoilt(model, tmp_path, what)
     line = refusal(root, "evaluate", "--model", f"models/baseline/{CELL}", "--shards", "data/shards",
                    "--out", f"reports/cells/{CELL}")  # fmt: skip
     assert says in line, line
@@ -102,9 +108,7 @@ def test_a_damaged_model_is_refused_in_one_line_and_runs_nothing(what: str, mode
 
 @pytest.mark.parametrize("what", ["no card", "weights cut short", "another backbone", "a pickle of torch as weights"])
 def test_a_damaged_teacher_is_refused_in_one_line(what: str, model: Path, tmp_path: Path) -> None:
-    root = Path(shutil.copytree(model, tmp_path / "run"))
-    spoil, says = TABLE[what]
-    spoil(root)
+    root, says = spoilt(model, tmp_path, what)
     cell = ("--backbone", "mobilenet_v2", "--manipulation", "faceswap", "--seed", 0, "--fold", 0)
     line = refusal(root, "student", "--method", "add", *cell, "--compression", "c40", "--shards", "data/shards",
                    "--teacher", FOLD, "--out", "models/add/fold0")  # fmt: skip

@@ -154,7 +154,7 @@ def test_a_file_that_may_not_be_read_is_listed(tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4", "c.mp4"):
         write_video(tmp_path / "videos" / name, pictures(8, ord(name[0])), 25, (96, 80))
     (tmp_path / "videos/c.mp4").chmod(0)
-    params(tmp_path, "folder", path="videos", clip_frames=None)
+    params(tmp_path, "folder", path=str(tmp_path / "videos"), clip_frames=None)
     from pipeline.params.schema import load
     from pipeline.sources.registry import SOURCES
 

@@ -1,6 +1,5 @@
 """From raw videos to shards through the real stages; webdataset and cv2 are the independent readers."""
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ from pipeline.videos.reading import read_frames
 from pipeline.videos.sampling import sample
 from pipeline.work.errors import UserError, VideoError
 from tests.aids.clips import cut_one, ffmpeg, raw_set
+from tests.aids.started import hashes
 
 QUALITIES = {"c23": 23, "c40": 40}
 BOX = {"left": 12, "top": 16, "size": 40}
@@ -60,10 +60,6 @@ def shards(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("shards") / "faceswap"
     assert crop(data, "faceswap", out) == (11, 1)
     return out
-
-
-def hashes(folder: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
 def test_same_bytes_with_one_worker_and_with_two(data: Path, shards: Path, tmp_path: Path) -> None:

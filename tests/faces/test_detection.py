@@ -1,6 +1,5 @@
 """Faces found in drawn videos, and their pixels: read with zipfile and cv2, compared with the video's own frames."""
 
-import hashlib
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from pipeline.videos.reading import read_frames
 from pipeline.videos.sampling import sample
 from pipeline.work.errors import UserError
 from tests.aids.clips import faces, raw_set
+from tests.aids.started import hashes
 
 FRAMES = 8
 SEARCH = Search(max_side=400, enlarge=1.3)
@@ -44,10 +44,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frames.to_parquet(root / "frames.parquet")
     assert detect_set(raw, frames, root / "faces/original", SEARCH, workers=1)[:2] == (2 * FRAMES + 2, 4 * FRAMES)
     return root
-
-
-def hashes(folder: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
 def test_the_pixels_of_each_box_are_those_of_the_video(data: Path) -> None:

@@ -25,7 +25,7 @@ from tests.aids.faces68 import draw, face68
 
 Image = NDArray[np.uint8]
 ROOT = Path(__file__).parents[2]
-FRAMES = 10
+FRAMES = 8
 SEARCH = Search(max_side=400, enlarge=1.3)
 SIZE = (420, 220)
 LARGE, SMALL = (110.0, 110.0), (330.0, 120.0)  # where the faces are, 130 and 62 px wide
@@ -98,7 +98,10 @@ def test_from_a_folder_to_shards_the_forged_face_is_cropped(tmp_path: Path) -> N
     for name in ("original", "swap"):
         out, compressed = tmp_path / "shards" / name, {"c40": tmp_path / "c40" / name}
         table = sampled(tmp_path / "raw" / name)
-        assert crop_set(table, tmp_path / "faces", tmp_path / "raw" / name, compressed, out, 64, 100, 1) == (20, 0)
+        assert crop_set(table, tmp_path / "faces", tmp_path / "raw" / name, compressed, out, 64, 100, 1) == (
+            2 * FRAMES,
+            0,
+        )
         for row in read_index([out]).itertuples():
             files = read_sample(row.path, row.offset, row.bytes)
             image = cv2.imdecode(np.frombuffer(files["raw.png"], np.uint8), cv2.IMREAD_COLOR)

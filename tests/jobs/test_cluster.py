@@ -14,10 +14,10 @@ from pipeline.jobs.machine import find
 from pipeline.jobs.reproduce import reproduce
 from pipeline.jobs.scheduling import Machine
 from pipeline.params.schema import load
+from tests.aids.processes import wait_until
+from tests.aids.started import ROOT
 from tests.aids.toy_training import EPOCHS, ROWS
-from tests.work.test_parallel import wait_until
 
-ROOT = Path(__file__).parents[2]
 STAGES = """
 stages:
   train:
@@ -38,7 +38,7 @@ def test_a_lost_nodes_training_goes_on_elsewhere_and_dvc_has_its_records(
     run = threading.Thread(target=lambda: status.append(reproduce(machine)))
     run.start()
     lost = next(iter(cluster.worker_nodes))
-    wait_until(lambda: len(notes("row", lost.node_id)) >= 3 and len({note.node for note in notes("row")}) == 2, 300)
+    wait_until(lambda: len(notes("row", lost.node_id)) >= 3 and len({note.node for note in notes("row")}) == 2)
     name = notes("row", lost.node_id)[0].name
     cluster.remove_node(lost, allow_graceful=False)
     run.join()

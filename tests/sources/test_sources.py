@@ -1,12 +1,10 @@
 """The source `folder` on videos made here, good and bad; the sample's tables; how clips are spread."""
 
-import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
-import imageio_ffmpeg
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,8 +19,9 @@ from pipeline.videos.reading import probe, read_frames
 from pipeline.videos.writing import write_video
 from pipeline.work.errors import UserError
 from pipeline.work.parallel import Rejected
-from tests.work.test_parallel import wait_until
-from tests.work.test_resume import hashes, run
+from tests.aids.clips import ffmpeg
+from tests.aids.processes import noted, wait_until
+from tests.aids.started import Started, hashes, straight
 
 ROOT = Path(__file__).parents[2]
 Make = Callable[..., params.Params]
@@ -33,11 +32,6 @@ def video(path: Path, frames: int = 20, size: tuple[int, int] = (64, 48), shade:
     images = (np.full((size[1], size[0], 3), 6 * i + shade, np.uint8) for i in range(frames))
     write_video(path, images, Fraction(25), size, metadata={"comment": ascii(str(path))})  # no two have the same bytes
     return path
-
-
-def ffmpeg(*arguments: str | Path) -> None:
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *map(str, arguments)]
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
 
 @pytest.fixture
@@ -191,7 +185,9 @@ def test_a_folder_that_is_not_there_is_told(make: Make, tmp_path: Path, path: st
         sources.download(make(path=path and str(tmp_path / path)), "original", tmp_path / "out")
 
 
-def test_a_killed_download_goes_on_and_leaves_the_same_bytes(tmp_path: Path) -> None:
+def test_a_killed_download_goes_on_and_leaves_the_same_bytes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Killed with SIGKILL while it cuts clips; two of the videos are bad."""
     for number in range(12):
         video(tmp_path / f"videos/v{number}.mp4", frames=40)
@@ -201,24 +197,24 @@ def test_a_killed_download_goes_on_and_leaves_the_same_bytes(tmp_path: Path) -> 
     changes = [("source: sample ", "source: folder "), ("path: null        # your", f"path: {tmp_path}/videos  # your")]
     changes += [("clip_frames: 75", "clip_frames: 12")]
 
-    def start(root: str, out: str) -> run:
-        return run(["download", "--set", "original", "--out", str(tmp_path / out)], tmp_path / root, changes)
+    def stage(out: str) -> list[str]:
+        return ["download", "--set", "original", "--out", str(tmp_path / out)]
 
-    straight = start("a", "straight").check()
+    work = straight(stage("whole"), tmp_path / "a", changes)
+    told = capsys.readouterr().out
     scratch = tmp_path / "b/.scratch"
-    first = start("b", "killed")
-    wait_until(lambda: cuts(scratch) >= 3 or first.ended(), 180)
+    first = Started(stage("killed"), tmp_path / "b", changes, hold=len(work) - 5)  # the last ten are the cuts
+    wait_until(lambda: cuts(scratch) >= 3 or first.ended())
     first.kill()
     finished = cuts(scratch)
     assert 3 <= finished < 10 and not (tmp_path / "killed").exists()
-    last = start("b", "killed").check()
+    last = Started(stage("killed"), tmp_path / "b", changes).check()
     assert f"cut original: goes on, {finished} of 10 are done" in last
-    assert last.splitlines()[-1] == straight.splitlines()[-1]
-    assert hashes(tmp_path / "killed") == hashes(tmp_path / "straight")
+    assert last.splitlines()[-1] == told.splitlines()[-1]
+    assert hashes(tmp_path / "killed") == hashes(tmp_path / "whole")
     assert len(read_manifest(tmp_path / "killed")) == 30 and len(read_rejected(tmp_path / "killed")) == 2
     assert [folder.name.partition("-")[0] for folder in scratch.iterdir()] == ["examined"]
-    work = [(tmp_path / root / "work.txt").read_text().split() for root in "ab"]
-    assert len(work[1]) - len(work[0]) <= 3  # two workers, and the one that is torn is looked into again
+    assert len(noted(tmp_path / "b")) - len(work) <= 3  # two workers, and the one that is torn is looked into again
 
 
 def test_what_was_looked_into_is_not_looked_into_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

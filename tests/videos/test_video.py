@@ -1,25 +1,18 @@
 """Real ffmpeg on made-up videos; cv2, which brings its own libraries, is the independent reader."""
 
-import subprocess
 from fractions import Fraction
 from pathlib import Path
 
 import cv2
-import imageio_ffmpeg
 import numpy as np
 import pytest
 
 from pipeline.videos.reading import probe, read_frames
 from pipeline.videos.writing import transcode, write_video
 from pipeline.work.errors import VideoError
-from tests.aids.clips import HEIGHT, WIDTH, cut_one, pictures
+from tests.aids.clips import HEIGHT, WIDTH, cut_one, ffmpeg, pictures
 
 SIZE = (WIDTH, HEIGHT)
-
-
-def ffmpeg(*arguments: object) -> None:
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-nostdin", *map(str, arguments)]
-    subprocess.run(command, check=True)
 
 
 def decoded(path: Path) -> np.ndarray:

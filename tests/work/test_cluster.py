@@ -1,6 +1,5 @@
 """Per-video work on a real Ray cluster of two local nodes, one of which is lost on the way."""
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -19,9 +18,9 @@ from pipeline.work.errors import UserError
 from pipeline.work.parallel import Rejected, map_videos
 from pipeline.work.resume import Scratch
 from tests.aids.clips import faces, raw_set
-from tests.work.test_parallel import half, wait_until
-
-ROOT = Path(__file__).parents[2]
+from tests.aids.halving import half
+from tests.aids.processes import wait_until
+from tests.aids.started import ROOT, hashes
 
 
 def test_two_nodes_give_the_bytes_of_one_core(cluster: Any, tmp_path: Path) -> None:
@@ -45,7 +44,7 @@ def test_a_lost_node_costs_its_videos_in_flight(cluster: Any, tmp_path: Path) ->
         work = partial(slow, notes=tmp_path)
         results = map_videos(work, list(range(12)), what="wait", cluster=cluster.address, keep=scratch)
         first = next(results)
-        wait_until(lambda: [node for _, node in begun(tmp_path)].count(lost.node_id) == 2, seconds=60)
+        wait_until(lambda: [node for _, node in begun(tmp_path)].count(lost.node_id) == 2)
         cluster.remove_node(lost, allow_graceful=False)  # its one core is at its second video
         assert [first, *results] == [number * number for number in range(12)]
     [*_, in_flight] = [number for number, node in begun(tmp_path) if node == lost.node_id]
@@ -61,13 +60,13 @@ def test_without_ray_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatc
 def test_no_cluster_at_the_address() -> None:
     pytest.importorskip("ray", reason="ray, the extra `cluster`, is not installed")
     code = (
-        "from pipeline.work.parallel import map_videos\nfrom tests.work.test_parallel import half\n"
+        "from pipeline.work.parallel import map_videos\nfrom tests.aids.halving import half\n"
         "list(map_videos(half, [1], what='halve', cluster='auto'))"
     )
     command = [sys.executable, "-c", code]
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     result = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False
     )
     assert "no Ray cluster answers at auto" in result.stderr.splitlines()[-1]
 
@@ -86,7 +85,3 @@ def begun(notes: Path) -> list[tuple[int, str]]:
     path = notes / "begun.txt"
     lines = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
     return [(int(number), node) for number, node in lines]
-
-
-def hashes(folder: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}

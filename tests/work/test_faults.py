@@ -18,9 +18,9 @@ from pipeline.videos.reading import probe, read_frames
 from pipeline.work import alone, disk
 from pipeline.work.errors import Killed, UserError
 from tests.aids.clips import raw_set
+from tests.aids.processes import alive, wait_until
 from tests.aids.refusing import refusal
-from tests.work.test_parallel import alive, wait_until
-from tests.work.test_resume import ROOT, hashes
+from tests.aids.started import ROOT, hashes
 
 VIDEOS = [f"v{number}" for number in range(6)]
 
@@ -107,7 +107,7 @@ from pipeline.work import alone
 alone.end_with_parent()
 with alone.alone(Path("out")):
     print(__import__("os").getpid(), flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 DVC = "import subprocess, sys, os; subprocess.run([sys.executable, '-c', sys.argv[1]])"
 

@@ -1,34 +1,17 @@
 import os
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from pipeline.work import processes
-from pipeline.work.errors import UserError, VideoError
+from pipeline.work.errors import UserError
 from pipeline.work.parallel import Rejected, map_videos
-
-
-def half(number: int, stumble: int = -1) -> float:
-    if number == 3:
-        raise VideoError("three is odd")
-    if number == stumble:
-        raise Stumble(number, "and", "fell")
-    if number == 100:
-        raise UserError("params.yaml: too large")
-    return number / 2
-
-
-class Stumble(Exception):
-    """Does not unpickle: its constructor wants more than its message."""
-
-    def __init__(self, number: int, then: str, what: str) -> None:
-        super().__init__(f"{number} {then} {what}")
+from tests.aids.halving import deadly, half
+from tests.aids.processes import alive, wait_until
+from tests.aids.started import ROOT
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -65,8 +48,7 @@ def test_workers_end_with_a_killed_stage(tmp_path: Path) -> None:
         f"def work(n):\n    Path({str(tmp_path)!r}, f'{{os.getpid()}}.pid').touch()\n    time.sleep(0.2)\n"
         "if __name__ == '__main__':\n    list(map_videos(work, range(1000), workers=2, what='wait'))\n"
     )
-    root = str(Path(__file__).parents[2])
-    stage = subprocess.Popen([sys.executable, str(script)], env=os.environ | {"PYTHONPATH": root})
+    stage = subprocess.Popen([sys.executable, str(script)], env=os.environ | {"PYTHONPATH": str(ROOT)})
     wait_until(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
     stage.kill()
     stage.wait()
@@ -74,39 +56,8 @@ def test_workers_end_with_a_killed_stage(tmp_path: Path) -> None:
     wait_until(lambda: not any(alive(pid) for pid in workers))
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
-    """Long only where it fails: a machine with much else to do starts processes slowly."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-def alive(pid: int) -> bool:
-    """Whether the process runs; one that ended and waits to be collected does not."""
-    try:
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except ProcessLookupError:
-        return False
-    except FileNotFoundError:  # gone meanwhile, or a system without /proc
-        return not Path("/proc/self").exists()
-
-
 def test_nothing_to_do() -> None:
     assert list(map_videos(half, [], what="halve")) == []
-
-
-def deadly(number: int, notes: Path, crowd: int = 0) -> float:
-    """Ends its process: at 5 always; at any where more than `crowd` are at work at once."""
-    if number == 5:
-        os.kill(os.getpid(), signal.SIGKILL)
-    if crowd:
-        (notes / f"{os.getpid()}.at").touch()
-        time.sleep(0.2)
-        if sum(alive(int(path.stem)) for path in notes.glob("*.at")) > crowd:
-            os.kill(os.getpid(), signal.SIGKILL)
-    return number / 2
 
 
 def test_a_video_that_ends_its_worker_is_rejected_and_the_others_go_on(

@@ -1,13 +1,10 @@
 """Stages that are killed, started again, and run out of disk."""
 
 import errno
-import hashlib
 import os
 import shutil
-import signal
-import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,9 +23,9 @@ from pipeline.work.errors import UserError, VideoError
 from pipeline.work.parallel import Rejected, map_videos
 from pipeline.work.resume import Scratch
 from tests.aids.clips import faces, raw_set
-from tests.work.test_parallel import wait_until
+from tests.aids.processes import noted, wait_until
+from tests.aids.started import Started, hashes, straight
 
-ROOT = Path(__file__).parents[2]
 VIDEOS = [f"v{number:02}" for number in range(14)]
 
 
@@ -59,82 +56,32 @@ def stage(data: Path, name: str, out: Path) -> list[str]:
     return [name, "--set", "original", *frames, *paths, "--out", str(out)]
 
 
-@pytest.mark.parametrize(("name", "qualities"), [("compress", 1), ("detect", 1), ("crop", 3)])
+@pytest.mark.parametrize(("name", "workers", "qualities"), [("compress", 2, 1), ("detect", 1, 1), ("crop", 1, 3)])
 def test_a_killed_stage_goes_on_and_leaves_the_same_bytes(
-    name: str, qualities: int, data: Path, tmp_path: Path
+    name: str, workers: int, qualities: int, data: Path, tmp_path: Path
 ) -> None:
     """Killed with SIGKILL, its outs deleted as DVC does. Each encoder or decoder that starts is counted."""
     if name == "crop":
         for quality, crf in {"c23": 23, "c40": 40}.items():
             compress(data / "raw/original", data / "compressed/original" / quality, crf, quality, workers=1)
-    straight, killed = tmp_path / "straight", tmp_path / "killed"
-    run(stage(data, name, straight), tmp_path / "a").check()
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    work = straight(stage(data, name, whole), tmp_path / "a")
     scratch = tmp_path / "b/.scratch"
-    first = run(stage(data, name, killed), tmp_path / "b")
+    first = Started(stage(data, name, killed), tmp_path / "b", workers=workers, hold=6 * qualities)
     wait_until(lambda: done(scratch) >= 4 or first.ended())
     first.kill()
     finished = done(scratch)
     assert 4 <= finished < len(VIDEOS) - 2
     shutil.rmtree(killed, ignore_errors=True)
-    last = run(stage(data, name, killed), tmp_path / "b").check()
+    last = Started(stage(data, name, killed), tmp_path / "b", workers=workers).check()
     assert f"goes on, {finished} of" in last
-    assert hashes(killed) == hashes(straight) and len(hashes(killed)) > 2
+    assert hashes(killed) == hashes(whole) and len(hashes(killed)) > 2
     assert not list(scratch.iterdir())
-    work = (tmp_path / "b/work.txt").read_text().split()
-    assert len(work) - len((tmp_path / "a/work.txt").read_text().split()) <= 2 * qualities  # two workers
-
-
-class run:
-    """A stage of two workers with its own scratch folder, whose per-video calls are noted in work.txt."""
-
-    def __init__(self, arguments: Sequence[str], root: Path, changes: Sequence[tuple[str, str]] = ()) -> None:
-        root.mkdir(exist_ok=True)
-        (root / "sitecustomize.py").write_text(NOTE.format(notes=str(root / "work.txt")))
-        settings = (ROOT / "params.yaml").read_text()
-        for old, new in (("workers: null", "workers: 2"), *changes):
-            assert old in settings
-            settings = settings.replace(old, new)
-        (root / "params.yaml").write_text(settings)
-        environment = os.environ | {"DVC_ROOT": str(root), "PYTHONPATH": f"{root}{os.pathsep}{ROOT}"}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", f"stages.{arguments[0]}", *arguments[1:]],
-            cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-
-    def ended(self) -> bool:
-        return self.process.poll() is not None
-
-    def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def check(self) -> str:
-        output = self.process.communicate()[0]
-        assert self.process.returncode == 0, output
-        return output
-
-
-# Noted as Python starts ffmpeg for a video's pixels: once a video and quality, after the probes.
-NOTE = """
-import subprocess, time
-start = subprocess.Popen
-class Noted(start):
-    def __init__(self, args, *rest, **options):
-        if isinstance(args, list) and "framecrc" not in args and "-map" in args:
-            with open({notes!r}, "a") as file:
-                file.write(args[args.index("-i") + 1].split("/")[-1] + "\\n")
-            time.sleep(0.05)
-        super().__init__(args, *rest, **options)
-subprocess.Popen = Noted
-"""
+    assert len(noted(tmp_path / "b")) - len(work) <= workers * qualities
 
 
 def done(scratch: Path) -> int:
     return len(list(scratch.glob("*/*.npz")))
-
-
-def hashes(folder: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
 def half(number: int, notes: Path) -> float:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.work import warm
-from tests.work.test_parallel import alive, wait_until
+from tests.aids.processes import alive, wait_until
+from tests.aids.started import ROOT
 
-ROOT = Path(__file__).parents[2]
 STAGE = """
 import os, sys, time
 from pathlib import Path
@@ -24,7 +24,7 @@ def main():
     print("aside", file=sys.stderr)
     if told == "wait":
         Path("pid").write_text(str(os.getpid()))
-        time.sleep(60)
+        time.sleep(600)
     if told == "raise":
         raise ValueError("odd")
     if told == "die":
@@ -68,14 +68,14 @@ def test_it_ends_as_a_process_of_its_own_would(
     stage: dict[str, str], tmp_path: Path, word: str, status: int, said: str
 ) -> None:
     process = start(stage, tmp_path, word)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=600)
     assert (process.returncode, out) == (status, f"{word} said False True\n")
     assert err.strip().splitlines()[-1] == said
 
 
 def test_who_kills_the_stage_kills_its_fork(stage: dict[str, str], tmp_path: Path) -> None:
     process = start(stage, tmp_path, "wait")
-    wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != "", 60)
+    wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != "")
     fork = int((tmp_path / "pid").read_text())
     assert alive(fork)
     process.send_signal(signal.SIGKILL)
@@ -93,14 +93,14 @@ from pipeline.work import warm
 
 note = "import os, sys; from pipeline.work import warm; open('pid', 'w').write(str(os.getpid())); "
 with warm.server({}, [sys.executable, "-c", note + "warm.LIBRARIES = (); warm.serve(int(sys.argv[1]))"]):
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
 def test_it_ends_with_who_started_it(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     starter = subprocess.Popen([sys.executable, "-c", STARTER], cwd=tmp_path, env=environment)
-    wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != "", 60)
+    wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != "")
     server = int((tmp_path / "pid").read_text())
     assert alive(server)
     starter.kill()
