@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pipeline.losses.constants import multiples
 from pipeline.losses.partners import Pairings
-from pipeline.losses.projection import LEAST_ENERGY, largest, project
+from pipeline.losses.projection import LEAST_ENERGY, at_once, largest, project
 
 
 class Bins(NamedTuple):
@@ -42,8 +42,7 @@ def equal_width_bins(
     bin = torch.empty(positions, count, dtype=torch.int32, device=device)
     order = torch.empty(count, positions, dtype=torch.int32, device=device)
     starts = torch.empty(count, groups, dtype=torch.int32, device=device)
-    # One direction at a time stays in a CPU's cache; a GPU wants all of them at once.
-    step = 1 if device.type == "cpu" else count
+    step = at_once(device, count)
     # Small integers: their stable sort is a radix sort, five times faster than sorting projections.
     small = torch.int16 if step * groups < 2**15 else torch.int32
     firsts, edges = multiples(step, groups, small, device), multiples(step * groups, 1, small, device)

@@ -90,8 +90,8 @@ class MultiViewAttention(nn.Module):
         compared = pairings(draws.to(device, non_blocking=True), classes)
         with torch.autocast(device.type, enabled=False):
             swd = [
-                self._distances(ours, theirs, drawn, chosen)
-                for (_, ours, theirs), drawn, chosen in zip(layers, directions, compared, strict=True)
+                self._distances(ours, theirs, theta, images)
+                for (_, ours, theirs), theta, images in zip(layers, directions, compared, strict=True)
             ]
             return self._terms(torch.stack(swd), classes)
 

@@ -44,6 +44,11 @@ def project(directions: Tensor, shape: torch.Size, device: torch.device | None =
     return along_c[:, None, None] + plane[..., None] if last else along_c[:, :, None, None] + plane[:, None]
 
 
+def at_once(device: torch.device, directions: int) -> int:
+    """How many directions are best taken together: on a CPU one, which stays in its cache; on a GPU all."""
+    return 1 if device.type == "cpu" else directions
+
+
 def is_channels_last(features: Tensor) -> bool:
     """Whether features (B, C, H, W) lie in memory as (B, H, W, C)."""
     return features.is_contiguous(memory_format=torch.channels_last) and not features.is_contiguous()

@@ -14,9 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline.losses.partners import Pairings
+from pipeline.losses.projection import at_once
 
-# Directions at once: on a CPU one, for its cache; on a GPU, which waits for many small steps, up to so many values.
-GPU_VALUES = 2**25
+# Directions are taken together up to so many values of all images.
+MOST_VALUES = 2**25
 
 
 class Wasserstein(torch.autograd.Function):
@@ -70,7 +71,7 @@ class _Work:
     """The distribution functions along some directions, in memory taken once: fresh tensors would double the time."""
 
     def __init__(self, ours: Tensor, theirs: Tensor, pairings: Pairings, directions: int) -> None:
-        self.step = 1 if ours.device.type == "cpu" else min(max(GPU_VALUES // ours.numel(), 1), directions)
+        self.step = min(at_once(ours.device, directions), max(MOST_VALUES // ours.numel(), 1))
         self.masses, self.pairings = torch.cat([ours, theirs]), pairings  # (2B, N)
         self.both = ours.new_empty(2 * self.step * ours.numel())
         self.result = ours.new_empty(self.step * ours.numel())

@@ -8,6 +8,7 @@ import scipy.stats
 import torch
 from torch import Tensor
 
+from pipeline.losses import binning, transport
 from pipeline.losses.binning import bin_masses, equal_width_bins
 from pipeline.losses.multiview import draw_directions
 from pipeline.losses.partners import Pairings
@@ -53,6 +54,27 @@ def test_float32_agrees_to_a_hundred_thousandth(kind: str) -> None:
     slow = loop_multiview.distances(kind, student.double(), teacher.double(), directions(4), ALL, 32)
     assert fast.dtype == torch.float32
     torch.testing.assert_close(fast.double(), slow, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", DISTANCES)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("some", [2, 5])
+def test_directions_together_as_on_a_gpu_are_those_one_by_one(
+    kind: str, layout: torch.memory_format, some: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where there is room for some of them alone, and the last ones are fewer."""
+    student, teacher = (a.contiguous(memory_format=layout) for a in pair(3, 8, 4, 5))
+    student.requires_grad_()
+    found = []
+    for together in (False, True):
+        if together:
+            monkeypatch.setattr(binning, "at_once", lambda device, directions: directions)
+            monkeypatch.setattr(transport, "at_once", lambda device, directions: directions)
+            monkeypatch.setattr(transport, "MOST_VALUES", some * student.numel())
+        distance = DISTANCES[kind](student, teacher, directions(5), ALL, 4)
+        weights = torch.rand(distance.shape, generator=torch.Generator().manual_seed(0), dtype=distance.dtype)
+        found.append((distance, torch.autograd.grad((distance * weights).sum(), student)[0]))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-12, atol=1e-15)
 
 
 def test_released_is_a_walk_through_the_raster() -> None:
