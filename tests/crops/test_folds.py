@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.crops.folds import fold, gap
+from pipeline.crops.folds import fold, gap, unforgeable
 from pipeline.params.presets import read
 from pipeline.params.schema import Params, load
 from pipeline.sources.buckets import assign
@@ -71,3 +71,18 @@ def test_a_split_that_only_tests_lacks_nothing() -> None:
     assert gap(read("celebdf", ROOT), {"test"}, {"test": {"id0"}}, "no crops") is None
     official = read("faceforensics", ROOT)
     assert "bucket val (nobody), which fold 0 validates on" in str(gap(official, {"train", "test"}, {}, "no crops"))
+
+
+def test_too_few_people_for_a_face_swap_are_told_with_what_would_do() -> None:
+    """Each bucket needs two, and one more bucket is needed where some people validate."""
+    alone = [(f"b{number}", f"person{number}") for number in range(4)]
+    more = [*alone, ("b0", "person4"), ("b1", "person5")]
+    said = {
+        (count, held): unforgeable(divided(4, held), clips)
+        for count, clips in ((4, alone), (6, more))
+        for held in (0, 1)
+    }
+    assert "4 people fill 2, split.buckets=2 and folds=[0, 1]" in str(said[4, 0])
+    assert "; 6 people are the least" in str(said[4, 1])
+    assert "6 people fill 3, split.buckets=3 and folds=[0, 1, 2]" in str(said[6, 1])
+    assert unforgeable(divided(2), [("b0", "x"), ("b0", "y"), ("b1", "z"), ("b1", "w")]) is None

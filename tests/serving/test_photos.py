@@ -159,6 +159,11 @@ def test_damage_that_pillow_does_not_tell_of_is_refused(name: str, tmp_path: Pat
         list(medium.read())
 
 
+def test_the_bits_of_a_pixel_are_the_files_by_the_pictures_area(tmp_path: Path) -> None:
+    (tmp_path / "a.webp").write_bytes(data := written("a.webp", quality=95))
+    assert open_medium(tmp_path / "a.webp").quality.bits == pytest.approx(8 * len(data) / (96 * 128))
+
+
 @pytest.mark.skipif("AVIF" not in FORMATS, reason="this Pillow reads no AVIF")
 def test_a_damaged_avif_is_refused_in_one_line(tmp_path: Path) -> None:
     """Its codec raises what no other does: one such photo ended a whole run."""
