@@ -56,6 +56,8 @@ def equal_width_bins(
         if released:
             bins = _runs(starts[k], shape, last)
             order[k] = _raster(shape, last, device)
+        elif step == 1:
+            order[first] = index
         else:
             torch.remainder(index.view(step, positions), positions, out=order[k])
         bin[:, k] = bins.t()
