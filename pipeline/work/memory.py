@@ -3,7 +3,7 @@
 import ctypes
 import platform
 
-M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1  # malloc.h
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # malloc.h
 LARGEST = 2**31 - 1  # mallopt takes an int
 
 
@@ -16,5 +16,6 @@ def keep_freed() -> None:
     """
     if platform.libc_ver()[0] == "glibc":
         mallopt = ctypes.CDLL(None).mallopt
-        for option in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
-            mallopt(option, LARGEST)
+        mallopt(M_TRIM_THRESHOLD, LARGEST)
+        if not mallopt(M_MMAP_THRESHOLD, LARGEST):
+            mallopt(M_MMAP_MAX, 0)  # older ones take no threshold above 32 MiB, and say so by 0
