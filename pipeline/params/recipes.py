@@ -33,7 +33,7 @@ class Train(Section):
     horizontal_flip: Fraction
     paired: bool  # batches of pairs: each fake beside its target's frame
     freeze_stages: Annotated[int, Field(ge=0, le=4)]  # leading stages kept at their initial weights
-    amp: Literal["auto", "off", "bf16", "fp16"]  # precision of the networks; auto: bf16 on a GPU, off on a CPU
+    amp: Literal["auto", "off", "bf16", "fp16"]  # of the networks; auto: bf16 on a GPU that has it, else off
     channels_last: bool
     fused: bool | None  # Adam's step as one kernel; null: on a GPU
     compiled: bool  # torch.compile of the networks: minutes at the start, for the same function

@@ -267,10 +267,14 @@ def test_what_makes_it_fast_changes_no_more_than_roundings(
         assert one["train_loss"] == pytest.approx(other["train_loss"], rel=tolerance)
 
 
-def test_the_device_decides_what_the_recipe_leaves_open() -> None:
+@pytest.mark.parametrize(("native", "amp"), [(True, "bf16"), (False, "off")])
+def test_the_device_decides_what_the_recipe_leaves_open(
+    native: bool, amp: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: native or including_emulation)
     open_ = recipe(amp="auto", fused=None)
     on_cpu, on_gpu = (resolve(open_, torch.device(place)) for place in ("cpu", "cuda"))
-    assert (on_cpu.amp, on_cpu.fused, on_gpu.amp, on_gpu.fused) == ("off", False, "bf16", True)
+    assert (on_cpu.amp, on_cpu.fused, on_gpu.amp, on_gpu.fused) == ("off", False, amp, True)
     chosen = recipe(amp="fp16", fused=False)
     assert resolve(chosen, torch.device("cuda")) == chosen
 
