@@ -13,8 +13,8 @@ from sklearn.metrics import roc_auc_score
 
 from pipeline.crops.shards import ShardWriter
 from pipeline.detectors import card as models
+from pipeline.evaluation.draws import draw
 from pipeline.evaluation.elsewhere import evaluate_elsewhere
-from pipeline.evaluation.statistics import draw
 from pipeline.params.cells import expected
 from pipeline.params.schema import Params, load
 from pipeline.reporting.results import read

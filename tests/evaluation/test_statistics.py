@@ -7,7 +7,8 @@ from scipy.stats import binom
 from sklearn.metrics import roc_auc_score
 
 from pipeline.evaluation import metrics
-from pipeline.evaluation.statistics import Scored, draw, holm, interval, paired, within
+from pipeline.evaluation.draws import draw
+from pipeline.evaluation.statistics import Scored, holm, interval, paired, within
 from tests.aids import report_fixture as made_up
 
 SHARE = 0.7  # of frames on the right side, in the world that test sets are drawn from

@@ -14,8 +14,8 @@ from pipeline.crops.shards import ENCODING
 from pipeline.detectors import card as models
 from pipeline.evaluation import thresholds
 from pipeline.evaluation.cross import cross
+from pipeline.evaluation.draws import draw
 from pipeline.evaluation.evaluation import evaluate
-from pipeline.evaluation.statistics import draw
 from pipeline.evaluation.stress import stress
 from pipeline.params.cells import Cell, pooled
 from pipeline.params.schema import Params
@@ -246,6 +246,44 @@ def test_a_degradation_that_was_not_made_is_left_out_and_named(run: tuple[Path, 
         (lacking / ENCODING).unlink()
         with pytest.raises(UserError, match="original/vp9-30: not made; run `dvc repro degrade`"):
             stress("add", folder / "models", folder / "shards", tmp_path, tmp_path / "out2", less)
+
+
+def test_points_are_compared_on_the_frames_that_all_of_them_have(
+    run: tuple[Path, Params, Greys], tmp_path: Path
+) -> None:
+    """One fake video failed at h264-45; of the reals in bucket b1 none came through h264-51, which is no point then."""
+    folder, params, greys = run
+    shutil.copytree(folder / "stressed", tmp_path / "stressed")
+    for place, gone in (
+        ("faceswap/h264-45", lambda rows: rows["video"] == "p0"),
+        ("original/h264-51", lambda rows: rows["bucket"] == "b1"),
+    ):
+        file = tmp_path / "stressed" / place / "index.parquet"
+        rows = pd.read_parquet(file)
+        rows[~gone(rows)].to_parquet(file, index=False)
+    cells = tmp_path / "cells"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "build", lambda name: Brightness())
+        stress("add", folder / "models", folder / "shards", tmp_path / "stressed", cells / "stress-add", params)
+    summary = json.loads((cells / "stress-add/summary.json").read_text())
+    every = set(GAPS) - {"h264-51"}
+    for task, missing in (("faceswap", "p0"), ("reenactment", "")):
+        points = {one["point"]: one for one in summary["points"] if one["manipulation"] == task}
+        assert set(points) == every
+        for point, one in points.items():
+            frames = table(greys, task, point)
+            frames = frames[(frames["set"] != task) | (frames["video"] != missing)]
+            assert one["frames"] == len(frames) == (30 if missing else 32)
+            assert one["auc"] == pytest.approx(roc_auc_score(frames["label"], frames["grey"]))
+    assert summary["lacking"] == [
+        {"manipulation": "faceswap", "point": "h264-45", "lacking": 2, "of": 32, "compared": 30},
+        {"manipulation": "faceswap", "point": "h264-51", "lacking": 8, "of": 32, "compared": 0},
+        {"manipulation": "reenactment", "point": "h264-51", "lacking": 8, "of": 32, "compared": 0},
+    ]
+    stressed = robustness.read(cells, params)
+    assert stressed is not None and "h264-51" not in stressed.rate_factors
+    shown = stress_tables.left_out(stressed)[1]
+    assert shown.name == "stress_lacking" and len(shown.rows) == 3 and "more than 10 %" in shown.hint
 
 
 def test_the_report_shows_all_of_it(run: tuple[Path, Params, Greys], tmp_path: Path) -> None:
