@@ -20,8 +20,9 @@ Floats = NDArray[np.float64]
 # (z for 5 % two-sided) + (z for 80 % power): the difference that a test would find four times in five.
 DETECTABLE = 2.8
 LEVEL = 0.05
-UNITS = ("video", "person")  # what is drawn
-SUMMARY, DRAWS = "summary.json", "draws.npz"  # what the stress stage leaves, here so that it is read without torch
+# Of the stress stage, here so that the report reads what it leaves without torch.
+SUMMARY, DRAWS = "summary.json", "draws.npz"
+MOST_LACKING = 0.1  # share of the frames: a point that lacks more is left out, or it would take them from all others
 FEW_PEOPLE = 30  # with fewer, intervals over videos promise too much: people come first
 
 
@@ -98,23 +99,6 @@ class Scored:
         """
         with np.errstate(invalid="ignore", divide="ignore"):
             return (draws @ self.above) / (draws @ self.beside)
-
-
-def draw(strata: pd.Series | None, clusters: pd.Series, resamples: int, seed: int) -> Floats:
-    """How often each row was drawn when its clusters are drawn with replacement: (resamples + 1, rows).
-
-    Clusters are drawn within their stratum (of reals and of fakes apart), or all together where strata is None.
-    The first row is the sample itself, all ones.
-    """
-    random = np.random.default_rng(seed)
-    counts = np.ones((resamples + 1, len(clusters)))
-    groups = np.zeros(len(clusters), int) if strata is None else np.unique(strata.to_numpy(str), return_inverse=True)[1]
-    for group in np.unique(groups):
-        rows = np.flatnonzero(groups == group)
-        names, number = np.unique(clusters.to_numpy(str)[rows], return_inverse=True)
-        drawn = random.multinomial(len(names), np.full(len(names), 1 / len(names)), resamples)
-        counts[1:, rows] = drawn[:, number]
-    return counts
 
 
 def interval(values: Floats) -> tuple[float, float]:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from pipeline.evaluation.statistics import FEW_PEOPLE, Scored, draw, interval
+from pipeline.evaluation.draws import Draws
+from pipeline.evaluation.statistics import FEW_PEOPLE, Scored, interval
 from pipeline.params.schema import Params
 from pipeline.reporting.results import Model, Results
 from pipeline.work.errors import UserError
@@ -78,10 +78,8 @@ def _crossed(
     params: Params,
 ) -> Crossed:
     scored = Scored.of(runs)
-    videos = scored.videos
-    unit = "people" if videos["person"].nunique() < FEW_PEOPLE else "videos"
-    clusters = videos["person"] if unit == "people" else videos["set"] + "/" + videos["video"]
-    strata = None if unit == "people" else videos["set"]
-    draws = draw(strata, clusters, params.evaluation.bootstrap, params.evaluation.seed)
-    aucs = scored.auc(draws)
-    return Crossed(model, quality, trained_on, tested_on, float(aucs[0]), *interval(np.asarray(aucs[1:])), unit, own)
+    few = scored.videos["person"].nunique() < FEW_PEOPLE
+    how = (params.evaluation.bootstrap, params.evaluation.seed)
+    aucs = scored.auc(Draws.of(scored.videos, "person" if few else "video", *how).counts)
+    unit = "people" if few else "videos"
+    return Crossed(model, quality, trained_on, tested_on, float(aucs[0]), *interval(aucs[1:]), unit, own)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.evaluation.statistics import DRAWS, FEW_PEOPLE, SUMMARY, UNITS, Floats, interval
+from pipeline.evaluation.draws import UNITS
+from pipeline.evaluation.statistics import DRAWS, FEW_PEOPLE, SUMMARY, Floats, interval
 from pipeline.params.cells import ADD, RAW, TEACHER, Cell
 from pipeline.params.degradations import CODECS
 from pipeline.params.schema import Params
@@ -33,12 +34,14 @@ class Line:
 @dataclass(frozen=True)
 class Stressed:
     """points: a record a line, manipulation and point, in the order of `aucs` (records, 1 + resamples), whose first
-    column is the sample itself; encodings: bits a pixel by set and degradation; left_out: videos that are missing."""
+    column is the sample itself; encodings: bits a pixel by set and degradation; left_out: videos that are missing;
+    lacking: frames that not every point has."""
 
     points: pd.DataFrame
     aucs: Floats
     encodings: pd.DataFrame
     left_out: pd.DataFrame
+    lacking: pd.DataFrame
     thresholds: pd.DataFrame
     folders: dict[str, Path]  # of each method: a table of scores a cell
     unit: str  # what the intervals draw: person where few people were tested, else video
@@ -108,7 +111,7 @@ class Stressed:
             table = pd.read_parquet(path, columns=["set", "video", "person", "fold", "label", point])
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: cannot be read ({error}); run `dvc repro`") from None
-        return table.rename(columns={point: "score"}).dropna(subset=["score"])
+        return table.rename(columns={point: "score"})
 
     def fails(self, line: Line, manipulations: Sequence[str]) -> "Failing | None":
         """Where the line's AUC, a mean over manipulations, falls below the level; None where a point is missing."""
@@ -187,6 +190,7 @@ def read(cells: Path, params: Params) -> Stressed | None:
         np.concatenate(draws)[:, UNITS.index(unit)].astype(np.float64),
         _once(summaries, "encodings", ["set", "degradation", "bits_per_pixel"]),
         _once(summaries, "left_out", ["set", "degradation", "cause", "videos"]),
+        _once(summaries, "lacking", ["manipulation", "point", "lacking", "of", "compared"]),
         pd.DataFrame([record for summary in summaries for record in summary["thresholds"]]),
         {str(summary["method"]): folder for summary, folder in zip(summaries, folders, strict=True)},
         unit,

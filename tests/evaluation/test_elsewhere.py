@@ -9,16 +9,12 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from sklearn.metrics import roc_auc_score
-from torch import Tensor, nn
 
 from pipeline.crops.shards import ShardWriter
 from pipeline.detectors import card as models
-from pipeline.detectors.backbones.base import Backbone
-from pipeline.detectors.backbones.features import Features
+from pipeline.evaluation.draws import draw
 from pipeline.evaluation.elsewhere import evaluate_elsewhere
-from pipeline.evaluation.statistics import draw
 from pipeline.params.cells import expected
 from pipeline.params.schema import Params, load
 from pipeline.reporting.results import read
@@ -26,33 +22,11 @@ from pipeline.reporting.tables import elsewhere
 from pipeline.reporting.tables.table import NOTHING
 from pipeline.work.errors import UserError
 from tests.aids import report_fixture as made_up
+from tests.aids.greys import SIZE, WINDOW, Brightness
 
-SIZE, WINDOW = 40, 32
 SETS = {"original": 0, "deepfakes": 1, "morphs": 1}
 QUALITIES = ("raw", "c23", "c40")
 FOLDS, SEEDS = [0, 1], [0, 1]
-
-
-class Brightness(Backbone):
-    """The probability of fake rises with the mean of the images; a model of fold 1 has it the other way round."""
-
-    channels = (1, 1, 1, 1)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gain = nn.Parameter(torch.ones(1))
-
-    @property
-    def head(self) -> nn.Module:
-        return self
-
-    def stages(self) -> list[list[nn.Module]]:
-        return [[self], [], [], []]
-
-    def forward(self, images: Tensor) -> Features:
-        embedding = images.mean((1, 2, 3))[:, None]
-        fake = self.gain * embedding
-        return Features((images,) * 4, embedding, torch.cat([0 * fake, fake], 1))
 
 
 def write_shards(

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
 
+from pipeline.evaluation.draws import draw
 from pipeline.evaluation.metrics import MEASURES, by_video
-from pipeline.evaluation.statistics import Difference, Scored, draw, holm, interval, paired
+from pipeline.evaluation.statistics import Difference, Scored, holm, interval, paired
 from pipeline.params.cells import ADD, Cell
 from pipeline.params.schema import Params, load
 from pipeline.reporting.comparison import FINER, MEAN, Comparison, Comparisons

@@ -1,18 +1,18 @@
 """What a user of the scores meets: few false alarms, scores as probabilities, thresholds that were chosen elsewhere."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from pipeline.evaluation.draws import Draws
 from pipeline.evaluation.operating import balanced_under, under
-from pipeline.evaluation.statistics import Floats, draw, interval
+from pipeline.evaluation.statistics import Floats, interval
 from pipeline.evaluation.thresholds import at
 from pipeline.params.cells import Cell
 from pipeline.params.schema import Params
-from pipeline.params.sections import Evaluation
 from pipeline.reporting.results import Level, Model, Results, Spread, Task, spread
 from pipeline.reporting.robustness import Stressed
 from pipeline.reporting.tables.results import between
@@ -23,6 +23,7 @@ PROBABILITIES = ("brier", "log_loss")  # the rest are shares
 LEVELS: tuple[Level, ...] = ("frame", "video")
 CELL = ("method", "backbone", "manipulation", "compression", "seed")
 Record = dict[str, Any]
+Draw = Callable[[pd.DataFrame], Floats]  # frames or videos -> how often each of the videos, sorted, was drawn: (R, V)
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,20 @@ def table(results: Results, stressed: Stressed | None, params: Params) -> Table:
     rows, values = [], []
     carried_from: set[str] = set()
     unit = "person" if results.few_people else "video"
-    drawing = _Drawing(unit, params.evaluation)
+
+    def draw(frames: pd.DataFrame) -> Floats:
+        """The same way for every model that was tested on these videos."""
+        return Draws.of(frames, unit, params.evaluation.bootstrap, params.evaluation.seed).counts
+
     for task in results.tasks():
         weaker = _weakest(task, params)
         for model in (model for model in results.models(ablations=True) if results.named(model, task)):
             record: Record = {"manipulation": task.manipulation, "compression": task.compression}
             record |= {"method": model.method, "backbone": model.backbone, "interval_over": unit}
             for level in LEVELS:
-                found = _measured(results, model, task, level, drawing)
-                found["balanced_acc_chosen"] = _chosen(results, model, task, level, drawing)
-                found["balanced_acc_carried"] = _carried(results, stressed, model, task, level, weaker, drawing)
+                found = _measured(results, model, task, level, draw)
+                found["balanced_acc_chosen"] = _chosen(results, model, task, level, draw)
+                found["balanced_acc_carried"] = _carried(results, stressed, model, task, level, weaker, draw)
                 if weaker and found["balanced_acc_carried"]:
                     carried_from.add(weaker)
                 shown = [NOTHING if one is None else one.text(name) for name, one in found.items()]
@@ -88,22 +93,6 @@ def table(results: Results, stressed: Stressed | None, params: Params) -> Table:
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Drawing:
-    """How the videos of a table are drawn: the same way for every model that was tested on them."""
-
-    unit: str
-    settings: Evaluation
-
-    def of(self, frames: pd.DataFrame) -> Floats:
-        videos = frames[["set", "video", "person"]].drop_duplicates(["set", "video"])
-        videos = videos.sort_values(["set", "video"], ignore_index=True)
-        how = (self.settings.bootstrap, self.settings.seed)
-        if self.unit == "person":
-            return draw(None, videos["person"], *how)
-        return draw(videos["set"], videos["set"] + "/" + videos["video"], *how)
-
-
 def _weakest(task: Task, params: Params) -> str | None:
     """The weakest compression that is weaker than the task's."""
     own = params.crf.get(task.compression, 0)
@@ -111,20 +100,20 @@ def _weakest(task: Task, params: Params) -> str | None:
     return min(weaker, key=lambda name: params.crf[name], default=None)
 
 
-def _measured(results: Results, model: Model, task: Task, level: Level, drawing: _Drawing) -> dict[str, _Found | None]:
+def _measured(results: Results, model: Model, task: Task, level: Level, draw: Draw) -> dict[str, _Found | None]:
     runs = [at(level, results.at(cell, task.compression)) for cell in results.of(model, task)]
-    drawn = [under(run, drawing.of(run)) for run in runs]
+    drawn = [under(run, draw(run)) for run in runs]
     return {name: _found(results.spread(model, task, level, name), [one[name] for one in drawn]) for name in MEASURES}
 
 
-def _chosen(results: Results, model: Model, task: Task, level: Level, drawing: _Drawing) -> _Found | None:
+def _chosen(results: Results, model: Model, task: Task, level: Level, draw: Draw) -> _Found | None:
     pairs = [
         (results.at(cell, task.compression), record)
         for cell in results.of(model, task)
         for record in results.summaries[cell].get("thresholds", ())
         if _is(record, level, task.compression, task.compression)
     ]
-    return _at_cuts(pairs, level, drawing)
+    return _at_cuts(pairs, level, draw)
 
 
 def _carried(
@@ -134,7 +123,7 @@ def _carried(
     task: Task,
     level: Level,
     weaker: str | None,
-    drawing: _Drawing,
+    draw: Draw,
 ) -> _Found | None:
     if stressed is None or weaker is None:
         return None
@@ -145,16 +134,16 @@ def _carried(
         for record in records
         if Cell(*(record[name] for name in CELL)) == cell and _is(record, level, weaker, task.compression)
     ]
-    return _at_cuts(pairs, level, drawing)
+    return _at_cuts(pairs, level, draw)
 
 
-def _at_cuts(pairs: Sequence[tuple[pd.DataFrame, Record]], level: Level, drawing: _Drawing) -> _Found | None:
+def _at_cuts(pairs: Sequence[tuple[pd.DataFrame, Record]], level: Level, draw: Draw) -> _Found | None:
     """Balanced accuracy at the thresholds of a record of evaluation.thresholds.carried; frames and record a seed."""
     drawn = []
     for frames, record in pairs:
         run = at(level, frames)
         cuts = {int(fold): float("nan") if cut is None else float(cut) for fold, cut in record["cuts"].items()}
-        drawn.append(balanced_under(run, cuts, drawing.of(run)))
+        drawn.append(balanced_under(run, cuts, draw(run)))
     return _found(spread(record["balanced_acc"] for _, record in pairs), drawn)
 
 
