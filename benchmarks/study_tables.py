@@ -18,7 +18,7 @@ from benchmarks.study import COMPRESSION, PARAMS, PLAN, WORK
 from pipeline.evaluation.draws import Draws
 from pipeline.evaluation.statistics import Difference, Floats, Scored, holm, interval, paired, within
 from pipeline.params.cells import RAW, TEACHER
-from pipeline.reporting.figures.overview import COLOURS, styled
+from pipeline.reporting.figures.figure import COLOURS, styled
 
 PLAIN, CONTROL = "baseline", "warm_start"
 PRIMARY = (

@@ -143,6 +143,11 @@ def spread(values: Iterable[float | None]) -> Spread | None:
     return Spread(fmean(known), stdev(known) if len(known) > 1 else float("nan"), len(known))
 
 
+def mean_of(found: Spread | None) -> float | None:
+    """The mean over seeds; None where no seed has the measure."""
+    return None if found is None else found.mean
+
+
 def read(folder: Path, params: Params, cells: list[Cell] | None = None) -> Results:
     """Read the cells that the params name, or those given. Other files in the folder are left alone.
 

@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 
 from pipeline.evaluation.draws import UNITS
-from pipeline.evaluation.statistics import DRAWS, FEW_PEOPLE, SUMMARY, Floats, interval
+from pipeline.evaluation.statistics import DRAWS, FEW_PEOPLE, SUMMARY, Floats
 from pipeline.params.cells import ADD, RAW, TEACHER, Cell
 from pipeline.params.degradations import CODECS
 from pipeline.params.schema import Params
+from pipeline.reporting.failing import Failing, fails_from
 from pipeline.work.errors import UserError
 
 H264 = re.compile(r"h264-(\d+)")
@@ -57,6 +58,11 @@ class Stressed:
             found, key=lambda one: (one.method != TEACHER, one.method == ADD, one.method != one.backbone, one)
         )
         return order
+
+    @property
+    def over(self) -> str:
+        """What the intervals are over, in words."""
+        return "people" if self.unit == "person" else "videos"
 
     def label(self, line: Line) -> str:
         """The method as other tables name it, with its backbone only where it runs on several."""
@@ -113,7 +119,7 @@ class Stressed:
             raise UserError(f"{path}: cannot be read ({error}); run `dvc repro`") from None
         return table.rename(columns={point: "score"})
 
-    def fails(self, line: Line, manipulations: Sequence[str]) -> "Failing | None":
+    def fails(self, line: Line, manipulations: Sequence[str]) -> Failing | None:
         """Where the line's AUC, a mean over manipulations, falls below the level; None where a point is missing."""
         points = self.rate_factors
         places = [[self.row(line, name, point) for point in points] for name in manipulations]
@@ -121,53 +127,12 @@ class Stressed:
             return None
         curves = np.mean([self.aucs[[place for place in row if place is not None]] for row in places], axis=0)
         factors = np.array(list(points.values()), float)
-        return Failing(crossing(factors, curves, self.fails_below), float(factors[0]), float(factors[-1]))
+        return Failing(fails_from(factors, curves, self.fails_below), float(factors[0]), float(factors[-1]))
 
     @cached_property
     def _places(self) -> dict[tuple[str, ...], int]:
         keys = self.points[[*KEYS, "point"]].itertuples(index=False, name=None)
         return {tuple(map(str, key)): place for place, key in enumerate(keys)}
-
-
-@dataclass(frozen=True)
-class Failing:
-    """The rate factor from which on detection has failed, for the sample and each resample; never: the last factor."""
-
-    factors: Floats
-    first: float
-    last: float
-
-    @property
-    def never(self) -> bool:
-        """Whether the sample itself has not failed at the strongest compression that was tested."""
-        return bool(self.factors[0] >= self.last)
-
-    @property
-    def text(self) -> str:
-        """The factor with its interval; < and > where it lies outside of what was tested."""
-        low, high = interval(self.factors[1:])
-        return f"{self.at(float(self.factors[0]))} [{self.at(low)}, {self.at(high)}]"
-
-    def at(self, factor: float) -> str:
-        if factor >= self.last:
-            return f"> {self.last:.0f}"
-        return f"< {self.first:.0f}" if factor < self.first else f"{factor:.1f}" if factor > self.first else "raw"
-
-
-def crossing(factors: Floats, curves: Floats, level: float) -> Floats:
-    """From which factor on each curve stays below the level, linear between points. factors (P,), curves (P, R) -> (R,)
-
-    The last factor where its end is not below (it never fails), the first where no point reaches the level.
-    """
-    above = curves >= level
-    last = len(factors) - 1 - np.argmax(above[::-1], axis=0)  # the last point that is not below
-    after = np.minimum(last + 1, len(factors) - 1)
-    column = np.arange(curves.shape[1])
-    high, low = curves[last, column], curves[after, column]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.where(after > last, (high - level) / (high - low), 0.0)
-    found = factors[last] + share * (factors[after] - factors[last])
-    return np.asarray(np.where(above.any(axis=0), found, factors[0]))
 
 
 def read(cells: Path, params: Params) -> Stressed | None:

@@ -19,7 +19,7 @@ import matplotlib as mpl
 import pandas as pd
 
 from pipeline.params.cells import ADD
-from pipeline.reporting.figures.overview import COLOURS, STYLE, Figure, styled
+from pipeline.reporting.figures.figure import COLOURS, STYLE, Figure, styled
 from pipeline.reporting.figures.plots import BASELINE
 from pipeline.reporting.tables.table import Entry, Table, percent
 from pipeline.work.errors import UserError

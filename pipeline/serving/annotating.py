@@ -1,6 +1,5 @@
 """The video itself with boxes, scores over time and, on request, where the networks look."""
 
-from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.faces.boxes import Image, png
-from pipeline.serving.judging import Judgement, Sighting
+from pipeline.serving.judgement import Judgement, Sighting, Track, probabilities
 from pipeline.serving.networks import Networks
 from pipeline.serving.page import heated
 from pipeline.videos.writing import write_video
@@ -28,7 +27,7 @@ def annotate(judgement: Judgement, out: Path, networks: Networks | None = None) 
     networks: draw where they look, too. The file appears whole or not at all. Raises: VideoError.
     """
     medium = judgement.medium
-    places = {track.number: _places(track.sightings, judgement) for track in judgement.tracks}
+    places = {track.number: _places(track, judgement) for track in judgement.tracks}
     maps = networks.maps(judgement.crops) if networks is not None and len(judgement.crops) else None
     heat = {} if maps is None else {(s.frame, s.track): maps[n] for n, s in enumerate(judgement.sightings)}
     drawn = (_draw(image, frame, places, heat, judgement) for frame, image in medium.read())
@@ -43,10 +42,12 @@ def annotate(judgement: Judgement, out: Path, networks: Networks | None = None) 
     write_video(out, frames, medium.fps, size, crf=20, metadata=MADE)
 
 
-def _places(sightings: Sequence[Sighting], judgement: Judgement) -> dict[int, Place]:
+def _places(track: Track, judgement: Judgement) -> dict[int, Place]:
     """Where the track's box is in each frame: seen, or between two sightings, or held for a moment."""
-    values = probabilities_of(sightings, judgement)
-    found: dict[int, Place] = {one.frame: (*one.box, values[one.frame], one) for one in sightings}
+    sightings, values = track.sightings, probabilities(track, judgement.detector)
+    found: dict[int, Place] = {
+        one.frame: (*one.box, float(value), one) for one, value in zip(sightings, values, strict=True)
+    }
     gap = int(2 * HOLD * judgement.medium.fps) + judgement.medium.frames // max(len(judgement.frames), 1)
     for first, second in pairwise(sightings):
         if second.frame - first.frame > gap:
@@ -62,12 +63,6 @@ def _places(sightings: Sequence[Sighting], judgement: Judgement) -> dict[int, Pl
         for away in range(1, hold + 1):
             found.setdefault(edge.frame + step * away, found[edge.frame])
     return found
-
-
-def probabilities_of(sightings: Sequence[Sighting], judgement: Judgement) -> dict[int, float]:
-    scores = np.array([one.score for one in sightings])
-    values = judgement.detector.image.probability(scores)
-    return {one.frame: float(value) for one, value in zip(sightings, values, strict=True)}
 
 
 def _draw(

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.serving.inputs import Medium
-from pipeline.serving.judging import Judgement, judge
+from pipeline.serving.judgement import Judgement
+from pipeline.serving.judging import judge
 from pipeline.serving.networks import Networks, load
 from pipeline.serving.shipped import Detector, find, read
 from pipeline.work.errors import UserError

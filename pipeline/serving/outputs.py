@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.serving.inputs import shown
-from pipeline.serving.judging import Judgement, Track, probabilities
+from pipeline.serving.judgement import Judgement, Track, probabilities
 from pipeline.sources.names import readable
 
 LIMITS = "A score is evidence, not proof: it says how much faces look like the fakes that the detector was trained on."

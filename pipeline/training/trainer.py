@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipeline.detectors.backbones.base import Backbone
 from pipeline.params.recipes import Train
@@ -17,6 +17,7 @@ from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.guard import TOTAL, check_steps, hold_back
 from pipeline.training.history import Means, Outcome, Row, State
 from pipeline.training.optimization import adam, autocast, resolve, schedule
+from pipeline.training.resuming import held, resume
 from pipeline.training.terms import Terms
 from pipeline.work.progress import progress
 
@@ -76,7 +77,9 @@ class Trainer:
 
         Raises UserError where a loss is not finite; the checkpoint then keeps the last good state.
         """
-        self._resume(checkpoint, watch)
+        if resume(self, checkpoint):
+            for row in self.state.history:
+                watch(row)
         state, recipe = self.state, self.recipe
         marks = self._marks()
         bar = progress(self._steps(), recipe.epochs * len(self.loader) - state.step, what, "step")
@@ -99,7 +102,7 @@ class Trainer:
             if state.stopped:
                 break
             if time.monotonic() - saved >= CHECKPOINT_SECONDS:
-                self._save(checkpoint)
+                checkpoint.save(held(self))
                 saved = time.monotonic()
         return self._finish(checkpoint, what)
 
@@ -194,49 +197,3 @@ class Trainer:
 
     def _rate(self) -> float:
         return float(self.optimizer.param_groups[0]["lr"])
-
-    def _held(self) -> dict[str, Any]:
-        return {
-            "state": vars(self.state),
-            "student": self.student.state_dict(),
-            "distillers": getattr(self.task, "distillers", nn.ModuleDict()).state_dict(),
-            "best": self.best_weights,
-            "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.scheduler.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "random": torch.get_rng_state(),
-            # Of the one device that trains: another machine may have fewer of them.
-            "cuda_random": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
-        }
-
-    def _save(self, checkpoint: Checkpoint) -> None:
-        checkpoint.save(self._held())
-
-    def _resume(self, checkpoint: Checkpoint, watch: Callable[[Row], None]) -> None:
-        found = checkpoint.load()
-        if found is None:
-            return
-        fresh = copy.deepcopy(self._held())
-        try:
-            self._restore(found)
-        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-            self._restore(fresh)  # what does not fit may have been taken in part
-            checkpoint.refuse(error)
-            return
-        print(f"resumed at step {self.state.step} from {checkpoint.path.name}", file=sys.stderr, flush=True)
-        for row in self.state.history:
-            watch(row)
-
-    def _restore(self, found: Mapping[str, Any]) -> None:
-        if found["state"].keys() != vars(State()).keys():
-            raise ValueError("it holds another state than this version's")
-        self.state = State(**found["state"])
-        self.student.load_state_dict(found["student"])
-        getattr(self.task, "distillers", nn.ModuleDict()).load_state_dict(found["distillers"])
-        self.best_weights = found["best"]
-        self.optimizer.load_state_dict(found["optimizer"])
-        self.scheduler.load_state_dict(found["scheduler"])
-        self.scaler.load_state_dict(found["scaler"])
-        torch.set_rng_state(found["random"])
-        if self.device.type == "cuda" and found["cuda_random"] is not None:
-            torch.cuda.set_rng_state(found["cuda_random"], self.device)

@@ -21,6 +21,7 @@ from pipeline.params.cells import Cell, pooled
 from pipeline.params.schema import Params
 from pipeline.reporting import build as report
 from pipeline.reporting import crossing, robustness
+from pipeline.reporting.failing import Failing, fails_from
 from pipeline.reporting.figures import stress as stress_figures
 from pipeline.reporting.page.failing import moved
 from pipeline.reporting.results import read
@@ -107,8 +108,8 @@ def test_crossing_by_hand() -> None:
     curves = np.array([[0.9, 0.9, 0.7, 0.9, 0.6], [0.8, 0.7, 0.7, 0.9, 0.7], [0.7, 0.8, 0.7, 0.9, 0.8],
                        [0.6, 0.7, 0.7, 0.8, 0.7]])  # fmt: skip
     # Halfway; the last time it falls, not the first; never above; never below; it starts below and comes above.
-    assert robustness.crossing(factors, curves, 0.75).tolist() == pytest.approx([25, 35, 0, 40, 35])
-    failing = robustness.Failing(np.array([40.0, 0.0, 41.0]), 0.0, 40.0)
+    assert fails_from(factors, curves, 0.75).tolist() == pytest.approx([25, 35, 0, 40, 35])
+    failing = Failing(np.array([40.0, 0.0, 41.0]), 0.0, 40.0)
     assert (
         failing.never and failing.text.startswith("> 40") and failing.at(0.0) == "raw" and failing.at(12.34) == "12.3"
     )

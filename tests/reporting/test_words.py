@@ -11,20 +11,20 @@ import pytest
 from pipeline.evaluation.statistics import Difference
 from pipeline.params.schema import Params
 from pipeline.reporting.comparison import MEAN, Comparison, Comparisons
-from pipeline.reporting.page.verdict import verdict
+from pipeline.reporting.page.conclusion import conclude
 from pipeline.reporting.results import Model, Task, read
 
 
 def test_an_auc_that_cannot_be_is_told_of(run: tuple[Path, Params]) -> None:
     results = read(run[0] / "cells", run[1])
     comparisons = Comparisons(results, run[1].evaluation)
-    assert not any("An AUC needs" in line for line in verdict(results, comparisons, run[1]).details)
+    assert not any("An AUC needs" in line for line in conclude(results, comparisons, run[1]).details)
     first = results.cells[0]
     summary = json.loads(json.dumps(results.summaries[first]))
     summary["results"]["raw"]["per_fold"]["1"] |= {"auc": None, "fake_recall": None}
     known = replace(results, summaries=results.summaries | {first: summary})
     said = "is missing of teacher-mobilenet_v2-faceswap-raw-s0 at raw (fold 1 tested reals alone)."
-    assert any(said in line for line in verdict(known, comparisons, run[1]).details)
+    assert any(said in line for line in conclude(known, comparisons, run[1]).details)
 
 
 @pytest.mark.parametrize(
@@ -54,10 +54,10 @@ def test_equivalence_is_said_and_so_is_its_lack(run: tuple[Path, Params]) -> Non
     folder, params = run
     results = read(folder / "cells", params)
     comparisons = Comparisons(results, params.evaluation)
-    details = " ".join(verdict(results, comparisons, params).details)
+    details = " ".join(conclude(results, comparisons, params).details)
     assert "No method is shown to differ from ADD by an AUC of less than 0.02: over people" in details
     wide = params.model_copy(update={"report": params.report.model_copy(update={"margin": 0.9})})
-    details = " ".join(verdict(results, comparisons, wide, ["A sentence."]).details)
+    details = " ".join(conclude(results, comparisons, wide, ["A sentence."]).details)
     assert "Shown to differ from ADD by an AUC of less than 0.9" in details and "A sentence." in details
 
 
@@ -65,7 +65,7 @@ def test_few_people_are_told_of(run: tuple[Path, Params]) -> None:
     results, params = read(run[0] / "cells", run[1]), run[1]
     few = {cell: table[table["fold"] == 0] for cell, table in results.scores.items()}
     for known, people in ((results, 9), (replace(results, scores=few), 3)):
-        details = verdict(known, Comparisons(known, params.evaluation), params).details
+        details = conclude(known, Comparisons(known, params.evaluation), params).details
         assert any(f"Only {people} people were tested" in line for line in details)
 
 
@@ -81,7 +81,7 @@ def test_the_headline_says_once_what_backbones_and_compressions_share(run: tuple
         ]  # fmt: skip
         known = replace(results, cells=cells if several else [cell for cell in cells if cell.backbone == "a"])
         stub: Any = SimpleNamespace(against_add=rows)
-        return verdict(known, stub, params).headline.partition(". One by one")[0]
+        return conclude(known, stub, params).headline.partition(". One by one")[0]
 
     same = {(quality, name): (0.1, 0.5) for quality in ("c23", "c40") for name in "abc"}
     assert said(same) == (

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from pipeline.detectors.device import seed_everything
+from pipeline.training import resuming
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.classification import Classification
 from pipeline.training.history import Row
@@ -98,10 +99,10 @@ def test_a_checkpoint_that_does_not_fit_starts_over(
 def test_the_random_state_of_the_one_gpu_that_trains_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not of all: a machine with fewer of them could not take it up."""
     trainer = Trainer(Classification(Toy(), "raw"), recipe(), Batches(), CPU)
-    assert trainer._held()["cuda_random"] is None
+    assert resuming.held(trainer)["cuda_random"] is None
     asked: list[Any] = []
     trainer.device = torch.device("cuda:1")
     monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: asked.append(device) or torch.ones(3))
     monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: asked.append((state.tolist(), device)))
-    trainer._restore(trainer._held())
+    resuming.restore(trainer, resuming.held(trainer))
     assert asked == [trainer.device, ([1, 1, 1], trainer.device)]

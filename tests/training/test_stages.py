@@ -18,10 +18,6 @@ from tests.aids.report_fixture import write_params
 from tests.training.test_wiring import SMALL
 
 
-class Caught(Exception):
-    """In place of a training."""
-
-
 @pytest.fixture
 def caught(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
     """What stages hand to fit, in place of a training."""

@@ -12,7 +12,7 @@ from PIL import Image
 
 from pipeline.crops.shards import read_sample
 from pipeline.params.cells import RAW, TEACHER
-from pipeline.reporting.figures.overview import COLOURS, STYLE, Figure, styled
+from pipeline.reporting.figures.figure import COLOURS, STYLE, Figure, styled
 from pipeline.reporting.figures.spectrum import SpectrumDifference, spectrum_difference
 from pipeline.work.errors import UserError
 

@@ -7,7 +7,7 @@ import matplotlib as mpl
 import pandas as pd
 
 from pipeline.params.cells import ABLATIONS, ADD, TEACHER
-from pipeline.reporting.figures.overview import COLOURS, STYLE, Figure, styled
+from pipeline.reporting.figures.figure import COLOURS, STYLE, Figure, styled
 from pipeline.reporting.results import Model, Results
 from pipeline.reporting.tables.table import NOTHING, Entry, Table
 

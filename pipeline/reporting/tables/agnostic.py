@@ -9,7 +9,7 @@ from pipeline.params.schema import Params
 from pipeline.reporting.comparison import Comparisons
 from pipeline.reporting.results import Model, Results, Spread, Task
 from pipeline.reporting.results import spread as spread_of
-from pipeline.reporting.tables.results import between
+from pipeline.reporting.tables.measures import between
 from pipeline.reporting.tables.table import NOTHING, Entry, Table, best, decimal, percent
 
 SHARED = "one for all"

@@ -15,7 +15,7 @@ from pipeline.params.cells import Cell
 from pipeline.params.schema import Params
 from pipeline.reporting.results import Level, Model, Results, Spread, Task, spread
 from pipeline.reporting.robustness import Stressed
-from pipeline.reporting.tables.results import between
+from pipeline.reporting.tables.measures import between
 from pipeline.reporting.tables.table import NOTHING, Entry, Table, decimal, percent
 
 MEASURES = ("tpr_at_1", "tpr_at_5", "brier", "log_loss", "balanced_acc")

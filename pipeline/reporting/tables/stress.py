@@ -8,7 +8,7 @@ from pipeline.evaluation.statistics import MOST_LACKING
 from pipeline.params.cells import RAW
 from pipeline.params.degradations import Stress, chain
 from pipeline.reporting.robustness import Stressed
-from pipeline.reporting.tables.results import between
+from pipeline.reporting.tables.measures import between
 from pipeline.reporting.tables.table import NOTHING, Entry, Table, decimal, percent
 
 
@@ -31,13 +31,12 @@ def failing(stressed: Stressed) -> Table:
             }
             values.append(record | {"fails_at": None if failing is None else float(failing.factors[0]),
                                     "fails_at_interval": text})  # fmt: skip
-    unit = "people" if stressed.unit == "person" else "videos"
     level = f"{stressed.fails_below:g}"
     return Table(
         "stress",
         f"Where detection fails: AUC per frame at each rate factor, and from which on it stays below {level}",
-        f"Linear between the points that were measured; brackets are 95 % intervals over {unit}, < and > mean that the "
-        "place lies outside of what was tested.",
+        f"Linear between the points that were measured; brackets are 95 % intervals over {stressed.over}, < and > mean "
+        "that the place lies outside of what was tested.",
         ["manipulation", "method", *(str(crf or RAW) for crf in points.values()), f"below {level} from"],
         rows,
         pd.DataFrame(values),
@@ -65,12 +64,11 @@ def every(stressed: Stressed, settings: Stress) -> Table:
                     record |= dict(ends)
                 values.append(record)
             rows.append(row)
-    unit = "people" if stressed.unit == "person" else "videos"
     return Table(
         "stress_all",
         "Every degradation",
-        f"AUC per frame with 95 % intervals over {unit}; the TPR at 5 % false alarms is in the CSV. Bits a pixel are "
-        "those of the last encoding, mean over the task's reals and fakes.",
+        f"AUC per frame with 95 % intervals over {stressed.over}; the TPR at 5 % false alarms is in the CSV. Bits a "
+        "pixel are those of the last encoding, mean over the task's reals and fakes.",
         ["manipulation", "degradation", "bits a pixel", *map(stressed.label, stressed.lines)],
         rows,
         pd.DataFrame(values),

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -40,7 +40,6 @@ class Table:
     groups: Sequence[tuple[str, int]] = ()
     left: int = 1
     folded: bool = False
-    notes: Sequence[str] = field(default=())
 
     def write(self, folder: Path) -> None:
         """Leave <name>.csv, <name>.md and <name>.tex in the folder."""

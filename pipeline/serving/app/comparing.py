@@ -13,7 +13,7 @@ from pipeline.faces.boxes import Box
 from pipeline.serving.app.detectors import Detectors, label
 from pipeline.serving.app.watching import watched
 from pipeline.serving.inputs import open_medium
-from pipeline.serving.judging import Judgement, Sighting
+from pipeline.serving.judgement import Judgement, Sighting
 from pipeline.serving.networks import Networks
 from pipeline.serving.page import Shown, suspicious
 from pipeline.serving.shipped import Detector
