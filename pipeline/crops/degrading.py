@@ -18,9 +18,10 @@ from pipeline.crops.shards import DEGRADED, ENCODING
 from pipeline.faces.boxes import Boxes, Image, png, read_squares
 from pipeline.params.degradations import CODECS, SMALL, Step
 from pipeline.videos.codecs import ENCODERS, available, encode
+from pipeline.videos.cutting import Excerpt, cut
 from pipeline.videos.probing import VideoInfo
 from pipeline.videos.reading import probe, read_frames
-from pipeline.videos.writing import Part, cut, write_video
+from pipeline.videos.writing import write_video
 from pipeline.work import disk
 from pipeline.work.errors import UserError, VideoError
 from pipeline.work.files import whole
@@ -152,14 +153,14 @@ def _clip(
             encoded = info.stream
         elif step.kind == SMALL:
             size = (_side(info.width, step.level), _side(info.height, step.level))
-            (info,) = cut(video, info, [Part(target, size=size)])
+            (info,) = cut(video, info, {target: Excerpt(size=size)})
         else:
             where = f"{job.about['set']}/{job.video}"
             pictures = (degraded(image, step, f"{where}/{frame}", seed) for frame, image in read_frames(video))
             info = write_video(target, pictures, info.fps, (info.width, info.height))
         video = target
     if (info.width, info.height) != (raw.width, raw.height):
-        (info,) = cut(video, info, [Part(folder / "back.mp4", size=(raw.width, raw.height))])
+        (info,) = cut(video, info, {folder / "back.mp4": Excerpt(size=(raw.width, raw.height))})
         video = folder / "back.mp4"
     if info.frames != raw.frames:
         raise VideoError(f"{raw.frames} frames became {info.frames}")

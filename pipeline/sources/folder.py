@@ -18,6 +18,7 @@ from pipeline.sources.looking import compare, look
 from pipeline.sources.names import readable
 from pipeline.sources.people import People
 from pipeline.sources.tables import Files, Places, read_table
+from pipeline.videos.cutting import Excerpt
 from pipeline.videos.probing import VideoInfo
 from pipeline.work.errors import UserError
 from pipeline.work.files import located
@@ -132,11 +133,9 @@ class FolderSource:
         return replace(
             whole,
             video=whole.video + self._suffix(k),
-            first_frame=first,
-            frames=frames,
+            excerpt=Excerpt(first, frames, max_side=self.options.max_side),
             # A fake is stored as its target is, though it may say otherwise of its rate and the shape of its pixels.
             info=replace(info, fps=timing.info.fps, pixel=timing.info.pixel),
-            max_side=self.options.max_side,
             parameters=whole.parameters | {"first_frame": first},
         )
 

@@ -63,7 +63,7 @@ def read_frames(
     """Yield (index, RGB image (H, W, 3)) of the wanted frames in order, of all of them by default.
 
     region: (left, top, width, height), even numbers: these pixels alone, at a fraction of the conversion's cost.
-    before, after: ffmpeg filters for every frame ahead of the choice, and for the chosen ones (writing.cleaning).
+    before, after: ffmpeg filters for every frame ahead of the choice, and for the chosen ones (cutting.cleaning).
     log: is told at the end what ffmpeg said of every frame that it decoded, wanted or not.
     Frames are numbered as the decoder gives them, from 0. Decoding stops after the last wanted one.
     Raises: VideoError where a wanted frame is missing.
