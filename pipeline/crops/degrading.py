@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.crops.cropping import Job, jobs_of, region_of, resized, squares_of, upstream, write_rejected, write_shards
 from pipeline.crops.pixels import degraded
+from pipeline.crops.samples import Job, jobs_of, region_of, resized, squares_of, upstream, write_rejected, write_shards
 from pipeline.crops.shards import DEGRADED, ENCODING
 from pipeline.faces.boxes import Boxes, Image, png, read_squares
 from pipeline.params.degradations import CODECS, SMALL, Step

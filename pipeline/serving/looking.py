@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from pipeline.crops.cropping import resized
+from pipeline.crops.samples import resized
 from pipeline.faces.boxes import Box, Image, cut
 from pipeline.faces.search import detect_every, square_box
 from pipeline.serving.people import Tracks

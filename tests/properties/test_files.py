@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.crops.cropping import region_of
+from pipeline.crops.samples import region_of
 from pipeline.crops.shards import ShardWriter, read_index, read_sample
 from pipeline.faces.boxes import cut, read_squares, writing
 from pipeline.faces.search import Face, square_box
