@@ -13,7 +13,8 @@ import pandas as pd
 
 from pipeline.faces.boxes import BOX, COLUMNS, REFUSED, TABLE, Box, Image, archive_name, cut, write_refused, writing
 from pipeline.faces.forged import TARGETLESS, Comparison, Fake, Refused, is_forged
-from pipeline.faces.search import Face, detect_all, find_again, square_box
+from pipeline.faces.geometry import Face, square_box
+from pipeline.faces.search import detect_all, find_again
 from pipeline.videos.manifests import read_manifest
 from pipeline.videos.reading import read_frames
 from pipeline.work import disk

@@ -15,7 +15,8 @@ from pipeline.crops import samples
 from pipeline.crops.cropping import crop_set
 from pipeline.faces import detection
 from pipeline.faces.detection import Job, Search, detect_set
-from pipeline.faces.search import Face, detect_all
+from pipeline.faces.geometry import Face
+from pipeline.faces.search import detect_all
 from pipeline.videos.compression import compress
 from pipeline.videos.manifests import read_manifest, read_rejected
 from pipeline.videos.reading import read_frames
