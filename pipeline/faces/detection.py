@@ -25,8 +25,10 @@ from pipeline.work.resume import Scratch
 
 Row = tuple[int, int, int, int, str] | tuple[int, None, None, None, str]  # frame, left, top, size, cause
 NO_FACE = "no face found"
-# When fakes are compared with their target: where it shows several faces, as those are that are forged here, of the
-# largest face; where moreover the first frames do not prove that face, as published ones are; always, as one's own are.
+# When a target's fakes are compared with it, to find the face that is forged.
+#   several: where the target shows several faces. Fakes that are forged here: of one face there is no doubt.
+#   unproved: also where the first frames do not prove that it is the largest face. Fakes that a data set publishes.
+#   always: fakes that a user brings, of which nothing is known.
 When = Literal["several", "unproved", "always"]
 STRICTER: tuple[When, ...] = ("several", "unproved", "always")
 
@@ -119,23 +121,24 @@ def find_video(job: Job, videos: Path, search: Search, keep: Path) -> Searched:
     """Search the frames of the job; the pixels of the faces found go to <keep>/<video>.zip."""
     path, archive = videos / f"{job.video}.mp4", keep / archive_name(job.video)
     rows: list[Row] = []
-    seen: dict[int, Face | None] = {}
+    largest: dict[int, Face | None] = {}
     several = False
     with writing(archive) as write:
         for frame, image, faces in follow(read_frames(path, job.frames), search):
-            seen[frame] = faces[0] if faces else None
+            largest[frame] = faces[0] if faces else None
             several = several or len(faces) > 1
-            untold = job.targetless and len(faces) > 1
-            rows.append((frame, None, None, None, TARGETLESS) if untold else _keep(write, frame, image, faces, search))
-    if not job.fakes or not (several or job.compare == "always" or _doubted(job, path, seen)):
+            if job.targetless and len(faces) > 1:
+                rows.append((frame, None, None, None, TARGETLESS))
+            else:
+                rows.append(_keep(write, frame, image, largest[frame], search))
+    if not _to_compare(job, path, largest, several):
         return Searched(rows, [], 0)
-    comparison = Comparison(path, job.fakes, seen)
+    comparison = Comparison(path, job.fakes, largest)
     chosen = 0
-    if any(comparison.told.get(frame) != face for frame, face in seen.items()):
-        before, rows = rows, []
+    if any(comparison.told.get(frame) != face for frame, face in largest.items()):
+        before = rows
         with writing(archive) as write:
-            for frame, image, face in comparison.follow():
-                rows.append(_keep(write, frame, image, [] if face is None else [face], search))
+            rows = [_keep(write, frame, image, face, search) for frame, image, face in comparison.follow()]
         chosen = sum(row[1:4] != old[1:4] for row, old in zip(rows, before, strict=True) if row[3] is not None)
     squares: dict[int, Box] = {row[0]: row[1:4] for row in rows if row[3] is not None}
     return Searched(rows, list(comparison.refused(squares, several)), chosen)
@@ -176,15 +179,21 @@ def _jobs(videos: Path, frames: pd.DataFrame, fakes: Mapping[Path, When]) -> lis
     return jobs
 
 
-def _doubted(job: Job, path: Path, seen: Mapping[int, Face | None]) -> bool:
-    return job.compare == "unproved" and not is_forged(path, job.fakes, seen)
+def _to_compare(job: Job, path: Path, largest: Mapping[int, Face | None], several: bool) -> bool:
+    """Whether to look into the fakes of the video `path`. several: it shows more than one face."""
+    if not job.fakes:
+        return False
+    if several or job.compare == "always":
+        return True
+    return job.compare == "unproved" and not is_forged(path, job.fakes, largest)
 
 
-def _keep(write: Callable[[int, Image], None], frame: int, image: Image, faces: Sequence[Face], search: Search) -> Row:
-    if not faces:
+def _keep(write: Callable[[int, Image], None], frame: int, image: Image, face: Face | None, search: Search) -> Row:
+    """Keep the pixels of the square around the face; its row."""
+    if face is None:
         return frame, None, None, None, NO_FACE
     height, width = image.shape[:2]
-    box: Box = square_box(faces[0], width, height, search.enlarge)
+    box: Box = square_box(face, width, height, search.enlarge)
     write(frame, cut(image, box))
     return frame, *box, ""
 
