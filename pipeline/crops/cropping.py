@@ -21,8 +21,7 @@ from pipeline.crops.shards import INDEX
 from pipeline.faces.boxes import Boxes, png, read_squares
 from pipeline.params.schema import Params
 from pipeline.videos.reading import probe
-from pipeline.work import disk
-from pipeline.work.errors import UserError, VideoError
+from pipeline.work.errors import NothingUsable, VideoError
 from pipeline.work.parallel import map_videos
 from pipeline.work.resume import Scratch
 
@@ -56,19 +55,17 @@ def crop_set(
     settings = {"jobs": jobs, "size": size, "qualities": list(videos)}
     # A PNG takes about half of its pixels, and lies both in the scratch folder and in a shard before the end.
     need = sum(len(job.boxes) for job in jobs) * len(videos) * size * size * 3
+    what = f"crop {name}"
     with Scratch(f"crop-{name}", out, settings, inputs) as scratch:
-        disk.require(scratch.folder, need - scratch.bytes(), f"crop {name}")
+        scratch.require_room(need, what)
         work = partial(crop_video, videos=videos, size=size)
         results = map_videos(
-            work, jobs, workers=workers, cluster=cluster, what=f"crop {name}", name=lambda job: job.video, keep=scratch
+            work, jobs, workers=workers, cluster=cluster, what=what, name=lambda job: job.video, keep=scratch
         )
         done = write_shards(jobs, results, out, shard_frames, "crop", rejected)
         if not done:
-            scratch.clear()  # what was mended meanwhile must not be found bad again
-            causes = sorted({row["cause"] for row in rejected})
-            raise UserError(
-                f"{raw}: none of the {len(frames)} sampled frames could be cropped: {'; '.join(causes[:3])}"
-            )
+            causes = "; ".join(sorted({row["cause"] for row in rejected})[:3])
+            raise NothingUsable(f"{raw}: none of the {len(frames)} sampled frames could be cropped: {causes}")
         write_rejected(out / "rejected.parquet", rejected)
     return done, len(frames) - done
 

@@ -22,8 +22,7 @@ from pipeline.videos.cutting import Excerpt, cut
 from pipeline.videos.probing import VideoInfo
 from pipeline.videos.reading import probe, read_frames
 from pipeline.videos.writing import write_video
-from pipeline.work import disk
-from pipeline.work.errors import UserError, VideoError
+from pipeline.work.errors import NothingUsable, UserError, VideoError
 from pipeline.work.files import whole
 from pipeline.work.parallel import Rejected, map_videos
 from pipeline.work.resume import Scratch
@@ -80,16 +79,15 @@ def degrade_set(
     inputs = [raw / f"{job.video}.mp4" for job in jobs] + [job.pixels for job in jobs if job.pixels]
     what = f"degrade {group} {name}"
     with Scratch(f"degrade-{group}-{name}", out, settings, inputs) as scratch:
-        disk.require(scratch.folder, sum(len(job.boxes) for job in jobs) * size * size * 3 - scratch.bytes(), what)
+        scratch.require_room(sum(len(job.boxes) for job in jobs) * size * size * 3, what)
         work = partial(_degrade, raw=raw, steps=tuple(steps), size=size, seed=seed, scratch=scratch.folder)
         results = map_videos(
             work, jobs, workers=workers, cluster=cluster, what=what, name=lambda job: job.video, keep=scratch
         )
         done = _write(jobs, results, out, shard_frames, rejected)
         if not done:
-            scratch.clear()  # what was mended meanwhile must not be found bad again
             causes = "; ".join(sorted({row["cause"] for row in rejected})[:3])
-            raise UserError(f"{raw}: none of the {len(frames)} frames could be degraded: {causes}")
+            raise NothingUsable(f"{raw}: none of the {len(frames)} frames could be degraded: {causes}")
     return done, len(frames) - done
 
 

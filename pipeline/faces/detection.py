@@ -17,8 +17,7 @@ from pipeline.faces.geometry import Face, square_box
 from pipeline.faces.search import detect_all, find_again
 from pipeline.videos.manifests import read_manifest
 from pipeline.videos.reading import read_frames
-from pipeline.work import disk
-from pipeline.work.errors import UserError
+from pipeline.work.errors import NothingUsable
 from pipeline.work.files import whole
 from pipeline.work.parallel import Rejected, map_videos
 from pipeline.work.resume import Scratch
@@ -92,7 +91,7 @@ def detect_set(
     chosen = 0
     inputs = [videos, *(fakes or {})]
     with Scratch(f"detect-{videos.name}", out, {"search": search, "jobs": jobs}, inputs) as scratch:
-        disk.require(scratch.folder, _need(videos, jobs) - scratch.bytes(), what)
+        scratch.require_room(_need(videos, jobs), what)
         work = partial(find_video, videos=videos, search=search, keep=scratch.folder)
         results = map_videos(
             work, jobs, workers=workers, cluster=cluster, what=what, name=lambda job: job.video, keep=scratch
@@ -110,7 +109,7 @@ def detect_set(
         table = table.astype(dict.fromkeys(BOX, "Int64") | {"frame": "int64"})
         found = int(table["size"].notna().sum())
         if not found:
-            raise UserError(f"{videos}: no face in any of the {len(table)} sampled frames")
+            raise NothingUsable(f"{videos}: no face in any of the {len(table)} sampled frames")
         write_refused(out / REFUSED, refused)
         with whole(out / TABLE) as part:
             table.to_parquet(part, index=False)
