@@ -13,19 +13,21 @@ import pandas as pd
 
 from pipeline.faces.boxes import BOX, COLUMNS, REFUSED, TABLE, Box, Image, archive_name, cut, write_refused, writing
 from pipeline.faces.forged import TARGETLESS, Comparison, Fake, Refused, is_forged
-from pipeline.faces.search import Face, detect_all, find_again, square_box
+from pipeline.faces.geometry import Face, square_box
+from pipeline.faces.search import detect_all, find_again
 from pipeline.videos.manifests import read_manifest
 from pipeline.videos.reading import read_frames
-from pipeline.work import disk
-from pipeline.work.errors import UserError
+from pipeline.work.errors import NothingUsable
 from pipeline.work.files import whole
 from pipeline.work.parallel import Rejected, map_videos
 from pipeline.work.resume import Scratch
 
 Row = tuple[int, int, int, int, str] | tuple[int, None, None, None, str]  # frame, left, top, size, cause
 NO_FACE = "no face found"
-# When fakes are compared with their target: where it shows several faces, as those are that are forged here, of the
-# largest face; where moreover the first frames do not prove that face, as published ones are; always, as one's own are.
+# When a target's fakes are compared with it, to find the face that is forged.
+#   several: where the target shows several faces. Fakes that are forged here: of one face there is no doubt.
+#   unproved: also where the first frames do not prove that it is the largest face. Fakes that a data set publishes.
+#   always: fakes that a user brings, of which nothing is known.
 When = Literal["several", "unproved", "always"]
 STRICTER: tuple[When, ...] = ("several", "unproved", "always")
 
@@ -89,7 +91,7 @@ def detect_set(
     chosen = 0
     inputs = [videos, *(fakes or {})]
     with Scratch(f"detect-{videos.name}", out, {"search": search, "jobs": jobs}, inputs) as scratch:
-        disk.require(scratch.folder, _need(videos, jobs) - scratch.bytes(), what)
+        scratch.require_room(_need(videos, jobs), what)
         work = partial(find_video, videos=videos, search=search, keep=scratch.folder)
         results = map_videos(
             work, jobs, workers=workers, cluster=cluster, what=what, name=lambda job: job.video, keep=scratch
@@ -107,7 +109,7 @@ def detect_set(
         table = table.astype(dict.fromkeys(BOX, "Int64") | {"frame": "int64"})
         found = int(table["size"].notna().sum())
         if not found:
-            raise UserError(f"{videos}: no face in any of the {len(table)} sampled frames")
+            raise NothingUsable(f"{videos}: no face in any of the {len(table)} sampled frames")
         write_refused(out / REFUSED, refused)
         with whole(out / TABLE) as part:
             table.to_parquet(part, index=False)
@@ -118,23 +120,24 @@ def find_video(job: Job, videos: Path, search: Search, keep: Path) -> Searched:
     """Search the frames of the job; the pixels of the faces found go to <keep>/<video>.zip."""
     path, archive = videos / f"{job.video}.mp4", keep / archive_name(job.video)
     rows: list[Row] = []
-    seen: dict[int, Face | None] = {}
+    largest: dict[int, Face | None] = {}
     several = False
     with writing(archive) as write:
         for frame, image, faces in follow(read_frames(path, job.frames), search):
-            seen[frame] = faces[0] if faces else None
+            largest[frame] = faces[0] if faces else None
             several = several or len(faces) > 1
-            untold = job.targetless and len(faces) > 1
-            rows.append((frame, None, None, None, TARGETLESS) if untold else _keep(write, frame, image, faces, search))
-    if not job.fakes or not (several or job.compare == "always" or _doubted(job, path, seen)):
+            if job.targetless and len(faces) > 1:
+                rows.append((frame, None, None, None, TARGETLESS))
+            else:
+                rows.append(_keep(write, frame, image, largest[frame], search))
+    if not _to_compare(job, path, largest, several):
         return Searched(rows, [], 0)
-    comparison = Comparison(path, job.fakes, seen)
+    comparison = Comparison(path, job.fakes, largest)
     chosen = 0
-    if any(comparison.told.get(frame) != face for frame, face in seen.items()):
-        before, rows = rows, []
+    if any(comparison.told.get(frame) != face for frame, face in largest.items()):
+        before = rows
         with writing(archive) as write:
-            for frame, image, face in comparison.follow():
-                rows.append(_keep(write, frame, image, [] if face is None else [face], search))
+            rows = [_keep(write, frame, image, face, search) for frame, image, face in comparison.follow()]
         chosen = sum(row[1:4] != old[1:4] for row, old in zip(rows, before, strict=True) if row[3] is not None)
     squares: dict[int, Box] = {row[0]: row[1:4] for row in rows if row[3] is not None}
     return Searched(rows, list(comparison.refused(squares, several)), chosen)
@@ -175,15 +178,21 @@ def _jobs(videos: Path, frames: pd.DataFrame, fakes: Mapping[Path, When]) -> lis
     return jobs
 
 
-def _doubted(job: Job, path: Path, seen: Mapping[int, Face | None]) -> bool:
-    return job.compare == "unproved" and not is_forged(path, job.fakes, seen)
+def _to_compare(job: Job, path: Path, largest: Mapping[int, Face | None], several: bool) -> bool:
+    """Whether to look into the fakes of the video `path`. several: it shows more than one face."""
+    if not job.fakes:
+        return False
+    if several or job.compare == "always":
+        return True
+    return job.compare == "unproved" and not is_forged(path, job.fakes, largest)
 
 
-def _keep(write: Callable[[int, Image], None], frame: int, image: Image, faces: Sequence[Face], search: Search) -> Row:
-    if not faces:
+def _keep(write: Callable[[int, Image], None], frame: int, image: Image, face: Face | None, search: Search) -> Row:
+    """Keep the pixels of the square around the face; its row."""
+    if face is None:
         return frame, None, None, None, NO_FACE
     height, width = image.shape[:2]
-    box: Box = square_box(faces[0], width, height, search.enlarge)
+    box: Box = square_box(face, width, height, search.enlarge)
     write(frame, cut(image, box))
     return frame, *box, ""
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.faces.search import Face
+from pipeline.faces.geometry import Face
 
 Image = NDArray[np.uint8]
 

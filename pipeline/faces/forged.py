@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.faces.differences import Difference, Image, difference
-from pipeline.faces.search import Face, detect_around, find_again
+from pipeline.faces.geometry import Face
+from pipeline.faces.search import detect_around, find_again
 from pipeline.videos.reading import read_frames
 from pipeline.work.errors import VideoError
 
@@ -104,7 +105,7 @@ class Comparison:
     def _near(self, image: Image, frame: int) -> Face | None:
         last = self.told[_nearest(self.told, frame)]
         largest = self.seen[frame]
-        return largest if largest is not None and _overlap(largest, last) > SAME else find_again(image, last)
+        return largest if largest is not None and largest.overlap(last) > SAME else find_again(image, last)
 
 
 def _nearest(known: Iterable[int], frame: int) -> int:
@@ -145,7 +146,7 @@ def _forged(image: Image, changed: Difference, largest: Face | None) -> Face | N
         faces = [*detect_around(image, place), *([largest] if largest is not None else [])]
         if forged := [face for face in faces if changed.share(face) >= MUCH]:
             best = max(forged, key=changed.density)
-            return largest if largest is not None and _overlap(best, largest) > SAME else best
+            return largest if largest is not None and best.overlap(largest) > SAME else best
         changed = changed.without(place)
     return None
 
@@ -155,14 +156,7 @@ def _common(votes: Sequence[Face]) -> Face | None:
     groups: list[Face] = []
     count: Counter[int] = Counter()
     for vote in votes:
-        number = next((n for n, face in enumerate(groups) if _overlap(face, vote) > SAME), len(groups))
+        number = next((n for n, face in enumerate(groups) if face.overlap(vote) > SAME), len(groups))
         groups += [vote] if number == len(groups) else []
         count[number] += 1
     return groups[count.most_common(1)[0][0]] if groups else None
-
-
-def _overlap(a: Face, b: Face) -> float:
-    width = min(a.right, b.right) - max(a.left, b.left)
-    height = min(a.bottom, b.bottom) - max(a.top, b.top)
-    common = max(width, 0) * max(height, 0)
-    return common / (a.width * (a.bottom - a.top) + b.width * (b.bottom - b.top) - common)

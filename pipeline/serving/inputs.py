@@ -10,12 +10,12 @@ from pipeline.faces.boxes import Image
 from pipeline.serving import photos
 from pipeline.sources.finding import find
 from pipeline.sources.names import readable
+from pipeline.videos.cutting import cleaned_width, cleaning
 from pipeline.videos.decoder_log import DecoderLog
 from pipeline.videos.examining import doubtful, examine
 from pipeline.videos.probing import VideoInfo, frame_rate
 from pipeline.videos.quality import Quality, estimate
 from pipeline.videos.reading import probe, read_frames, require_file
-from pipeline.videos.writing import cleaned_width, cleaning
 from pipeline.work.errors import UserError, VideoError
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
-from pipeline.crops.cropping import resized
+from pipeline.crops.samples import resized
 from pipeline.faces.boxes import Box, Image, cut
-from pipeline.faces.search import detect_every, square_box
+from pipeline.faces.geometry import square_box
+from pipeline.faces.search import detect_every
 from pipeline.serving.people import Tracks
 from pipeline.serving.shipped import Detector
 

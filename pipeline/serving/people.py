@@ -6,7 +6,7 @@ from math import dist
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from pipeline.faces.search import Face
+from pipeline.faces.geometry import Face
 
 REACH = 1.0  # face widths that a face may move between two sampled frames
 RATIO = 1.6  # that it may grow or shrink by: boxes come in steps of a fifth

@@ -74,7 +74,7 @@ class PublicSource(ABC):
         originals = [_fitting(one) for one in self.listed("original")]
         wanted = originals if name == "original" else [_fitting(one) for one in self.listed(name)]
         self._complete(originals if wanted is originals else [*originals, *wanted])
-        reals, refused = self._reals(name, originals)
+        reals, refused = self._reals(originals)
         if name != "original":
             return self._fakes(name, wanted, reals)
         return [self._clip(one, reals[one.video]) for one in originals if one.video in reals], refused
@@ -92,7 +92,7 @@ class PublicSource(ABC):
                 f"{MISSING} ({first}); get them, or set {self.section}.allow_missing to go on without"
             )
 
-    def _reals(self, name: str, originals: Sequence[Listed]) -> tuple[dict[str, Real], list[Refused]]:
+    def _reals(self, originals: Sequence[Listed]) -> tuple[dict[str, Real], list[Refused]]:
         found, refused = self._look("original", originals)
         reals = {}
         for one in originals:

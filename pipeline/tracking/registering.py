@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.params.sections import Tracking
-from pipeline.tracking.runs import store
+from pipeline.tracking.store import open_store
 from pipeline.work.errors import UserError
 
 
@@ -28,7 +28,7 @@ def register(file: Path, name: str, example: NDArray[np.float32], tags: dict[str
     found = dict(zip(names, session.run(None, {inputs.name: example}), strict=True))
     needed = [f"{package.__name__}=={package.__version__}" for package in (onnx, onnxruntime, mlflow)]
     try:
-        client, experiment, _ = store(settings)
+        client, experiment, _ = open_store(settings)
         mlflow.set_tracking_uri(client.tracking_uri)
         mlflow.set_registry_uri(os.environ.get("MLFLOW_REGISTRY_URI", client.tracking_uri))
         with mlflow.start_run(experiment_id=experiment, run_name=f"register {name}", tags=tags):

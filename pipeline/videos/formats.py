@@ -4,10 +4,9 @@ The demuxer decides, which ffmpeg chooses by what a file holds, not its name alo
 """
 
 import re
-import subprocess
 from pathlib import Path
 
-from pipeline.videos.ffmpeg_process import command, require_own_end, source
+from pipeline.videos.ffmpeg_process import ask, source
 
 REFUSED = "Format not on whitelist"  # what ffmpeg says of a file of another format, before it reads any of it
 KINDS = {
@@ -25,10 +24,8 @@ FOUND = re.compile(r"Format (\S+) (?:probed|detected only)")
 
 def refusal(path: Path) -> str:
     """Why a file that ffmpeg refused by its format is no video: what it is instead."""
-    arguments = command(source(path).output("pipe:", format="null").global_args("-loglevel", "debug"))
-    result = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True)
-    require_own_end(result.returncode)
-    names = FOUND.findall(result.stderr.decode(errors="replace")) or ["image2"]  # found by the file's name alone
+    _, log = ask(source(path).output("pipe:", format="null"), "debug")
+    names = FOUND.findall(log) or ["image2"]  # found by the file's name alone
     kind = next((what for what, pattern in KINDS.items() if re.fullmatch(pattern, names[-1])), None)
     if kind == "a playlist":
         kind += " (the videos that it names count each for itself: folder.people can say that they show one person)"

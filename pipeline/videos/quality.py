@@ -6,14 +6,13 @@ encoding alone: what an earlier one took stays lost, and is unseen here.
 """
 
 import re
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.videos.ffmpeg_process import command, require_own_end, source
+from pipeline.videos.ffmpeg_process import ask, source
 from pipeline.videos.probing import VideoInfo
 
 PACKETS = 300  # of the start: twelve seconds
@@ -62,10 +61,8 @@ class Quality:
 def estimate(path: Path, info: VideoInfo) -> Quality:
     """The compression of the first seconds of a video that `probe` has found to be one."""
     options = {"map": "0:V:0", "c": "copy", "bsf:v": "trace_headers", "frames:v": PACKETS, "format": "null"}
-    arguments = command(source(path).output("pipe:", **options).global_args("-loglevel", "info"))
-    result = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True)
-    require_own_end(result.returncode)
-    return parse(result.stderr.decode(errors="replace"), info, path.stat().st_size)
+    _, log = ask(source(path).output("pipe:", **options), "info")
+    return parse(log, info, path.stat().st_size)
 
 
 def parse(log: str, info: VideoInfo, size: int) -> Quality:

@@ -3,7 +3,7 @@
 Of a track whose tables are damaged ffmpeg gives what it still finds, and says nothing: of 75 frames 5.
 """
 
-import re
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -11,12 +11,14 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.videos import avi
+from pipeline.videos.boxes import MP4, Box, boxes
 from pipeline.work.errors import VideoError
 
 LARGEST = 1 << 28  # bytes of an MP4's tables: an hour's take a few million
-AVI_CHUNK = re.compile(rb"(?i)[0-9a-f]{2}[ -~]{2}|ix[0-9a-f]{2}|JUNK|LIST|RIFF|idx1|indx|JUNQ|strd")
 INSIDE = (b"mdia", b"minf", b"stbl")  # of a track, each in the one before
 Table = NDArray[np.int64]
+Track = dict[bytes, bytes]  # the content of its boxes, by name
 
 
 def require_sound(path: Path) -> None:
@@ -29,82 +31,45 @@ def contradiction(path: Path) -> str:
     """How the tables of an MP4 or MOV, or the chunks of an AVI, contradict each other; empty where they do not, and for
     all other containers."""
     with path.open("rb") as file:
-        start, length = file.read(12), path.stat().st_size
-        if start[:4] == b"RIFF" and start[8:] == b"AVI ":
+        length = os.fstat(file.fileno()).st_size
+        start = file.read(12)
+        if MP4.match(start):
+            return _mp4(file, length)
+        if avi.START.match(start):
             return _avi(file, length)
-        if start[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
-            return next(filter(None, (_samples(track, length) for track in _pictures(_moov(file, length)))), "")
     return ""
 
 
 def _avi(file: BinaryIO, length: int) -> str:
-    """Microsoft's RIFF: chunks of a name, a length and as much; those of pictures and sound stand in lists called movi.
+    stray = avi.walk(file, length).stray
+    return "" if stray is None else f"byte {stray} of the AVI is the start of no chunk"
 
-    A list that says it goes on behind the file's end was cut, but for the one that an index follows: some writers leave
-    its length as it was before they knew it.
-    """
-    at, end, last = 12, 0, b""
-    while at + 8 <= length:
-        file.seek(at)
-        last, size = file.read(4), int.from_bytes(file.read(4), "little")
-        if last in (b"LIST", b"RIFF"):
-            if file.read(4) == b"movi":
-                end = at + 8 + size
-            at += 12
+
+def _mp4(file: BinaryIO, length: int) -> str:
+    moov = next((box for box in _children(file, Box(b"", 0, length)) if box.name == b"moov"), None)
+    if moov is None or moov.end - moov.start > LARGEST:
+        return ""
+    tracks = (dict(_inside(file, box)) for box in _children(file, moov) if box.name == b"trak")
+    pictures = (track for track in tracks if track.get(b"hdlr", b"")[8:12] == b"vide")
+    return next(filter(None, (_samples(track, length) for track in pictures)), "")
+
+
+def _inside(file: BinaryIO, parent: Box, depth: int = 0) -> Iterator[tuple[bytes, bytes]]:
+    """The boxes of a track as (name, content)."""
+    for box in _children(file, parent):
+        if box.name in INSIDE[depth : depth + 1]:
+            yield from _inside(file, box, depth + 1)
             continue
-        if at < end and not AVI_CHUNK.fullmatch(last):
-            file.seek(at - 1)  # the one before is of an odd length, and lacks the byte that makes it even
-            if not AVI_CHUNK.fullmatch(file.read(4)):
-                return f"byte {at} of the AVI is the start of no chunk"
-            at -= 1
-            continue
-        at += 8 + size + size % 2
-    lost = max(at, end) - length
-    return "" if lost <= 1 or last == b"idx1" else f"{lost} bytes are missing at its end"
+        file.seek(box.start)
+        content = file.read(box.end - box.start)
+        if box.name != b"hdlr" or content[8:12] == b"vide":  # QuickTime has a second one, of the data's place
+            yield box.name, content
 
 
-def _moov(file: BinaryIO, length: int) -> bytes:
-    """The box of an MP4 that has the tables, empty where there is none (ISO/IEC 14496-12, 4.2)."""
-    at = 0
-    while at + 8 <= length:
-        file.seek(at)
-        size, name = int.from_bytes(file.read(4), "big"), file.read(4)
-        header = 8
-        if size == 1:
-            size, header = int.from_bytes(file.read(8), "big"), 16
-        if name == b"moov" and header <= size <= LARGEST:
-            return file.read(size - header)
-        if size < header:
-            break
-        at += size
-    return b""
-
-
-def _pictures(moov: bytes) -> Iterator[dict[bytes, bytes]]:
-    """The boxes of each track of pictures, by name."""
-    for name, track in _boxes(moov):
-        if name == b"trak":
-            boxes = dict(_inside(track))
-            if boxes.get(b"hdlr", b"")[8:12] == b"vide":
-                yield boxes
-
-
-def _inside(data: bytes, depth: int = 0) -> Iterator[tuple[bytes, bytes]]:
-    for name, content in _boxes(data):
-        if name in INSIDE[depth : depth + 1]:
-            yield from _inside(content, depth + 1)
-        elif name != b"hdlr" or content[8:12] == b"vide":  # QuickTime has a second one, of the data's place
-            yield name, content
-
-
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    at = 0
-    while at + 8 <= len(data):
-        size = int.from_bytes(data[at : at + 4], "big")
-        if size < 8:
-            return
-        yield data[at + 4 : at + 8], data[at + 8 : at + size]
-        at += size
+def _children(file: BinaryIO, parent: Box) -> Iterator[Box]:
+    """The boxes inside another, as far as they lie in it."""
+    for box in boxes(file, parent.start, parent.end):
+        yield box._replace(end=min(box.end, parent.end))
 
 
 def _samples(boxes: dict[bytes, bytes], length: int) -> str:

@@ -13,7 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from pipeline.work import kept
+from pipeline.work import disk, kept
+from pipeline.work.errors import NothingUsable
 from pipeline.work.files import whole
 
 DONE = ".npz"
@@ -25,7 +26,8 @@ class Scratch:
 
     The key is a hash of the settings, of the inputs (each file's path, size and time of change), of `out` and of the
     code that the stage has loaded: a run with anything else never goes on from it, and removes what it finds of
-    another run with the same `out`. Used as a context, it removes the folder at the end, unless by an error.
+    another run with the same `out`. Used as a context, it removes the folder at the end, but after an error keeps it, so
+    that the next run goes on; what NothingUsable ends is begun anew.
     """
 
     def __init__(self, stage: str, out: Path, settings: Mapping[str, Any], inputs: Iterable[Path]) -> None:
@@ -45,19 +47,20 @@ class Scratch:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if kind is None:
-            self.clear()
-
-    def clear(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if kind is None or issubclass(kind, NothingUsable):
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def done(self) -> set[str]:
         """The names of the videos whose results are kept."""
         return {path.name.removesuffix(DONE) for path in self.folder.glob(f"*{DONE}")}
 
-    def bytes(self) -> int:
-        """What the kept results take on the disk."""
-        return sum(path.stat().st_size for path in self.folder.iterdir())
+    def require_room(self, need: int, what: str) -> None:
+        """Refuse to start `what`, or to go on, where the disk lacks room for `need` bytes less what is kept already.
+
+        Raises: UserError, as disk.require.
+        """
+        kept = sum(path.stat().st_size for path in self.folder.iterdir())
+        disk.require(self.folder, need - kept, what)
 
     def place(self, name: str) -> Path:
         """The file of the result of one video."""

@@ -9,10 +9,11 @@ import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.videos.cutting import Excerpt, cut
 from pipeline.videos.examining import examine
 from pipeline.videos.manifests import write_manifest, write_rejected
 from pipeline.videos.probing import VideoInfo
-from pipeline.videos.writing import Part, cut, write_video
+from pipeline.videos.writing import write_video
 from tests.aids.faces68 import draw, face68
 
 WIDTH, HEIGHT = 96, 80
@@ -30,7 +31,7 @@ def ffmpeg(*arguments: object) -> None:
 
 def cut_one(source: Path, target: Path, **options: Any) -> VideoInfo:
     """What the download stage does with a video of one's own: examine it and cut a clip."""
-    return cut(source, examine(source), [Part(target, **options)])[0]
+    return cut(source, examine(source), {target: Excerpt(**options)})[0]
 
 
 def pictures(count: int, seed: int = 0) -> list[NDArray[np.uint8]]:

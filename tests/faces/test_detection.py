@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.crops import cropping
+from pipeline.crops import samples
 from pipeline.crops.cropping import crop_set
 from pipeline.faces import detection
 from pipeline.faces.detection import Job, Search, detect_set
-from pipeline.faces.search import Face, detect_all
+from pipeline.faces.geometry import Face
+from pipeline.faces.search import detect_all
 from pipeline.videos.compression import compress
 from pipeline.videos.manifests import read_manifest, read_rejected
 from pipeline.videos.reading import read_frames
@@ -87,7 +88,7 @@ def test_crops_from_the_kept_pixels_are_those_from_the_video(
         decoded.append(path)
         return read_frames(path, *rest)
 
-    monkeypatch.setattr(cropping, "read_frames", counted)
+    monkeypatch.setattr(samples, "read_frames", counted)
     folder, compressed = tmp_path / "faces", {"c40": tmp_path / "c40"}
     for out in ("kept", "decoded"):
         (folder / "original").mkdir(parents=True, exist_ok=True)

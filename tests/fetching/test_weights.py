@@ -38,7 +38,7 @@ def served(monkeypatch: pytest.MonkeyPatch, content: bytes) -> list[str]:
 
 
 def published(sha256: str) -> dict[str, Any]:
-    return {"toy": Published(lambda: "https://example.org/toy.pth", "toy.pth", sha256, "made up")}
+    return {"toy": Published(lambda: "https://example.org/toy.pth", "toy.pth", sha256)}
 
 
 @pytest.mark.parametrize("digits", [64, 8])
@@ -57,7 +57,7 @@ def test_an_address_is_held_to_its_sha256(kept: Path, monkeypatch: pytest.Monkey
 
 def test_a_packages_file_is_held_to_its_own_sha256(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     member = Member("toy/toy.pth", SHA)
-    packaged = Packaged(Archive("toy", "1.0", "toy-1.0.tar.gz", "0" * 64), member, "made up")
+    packaged = Packaged(Archive("toy", "1.0", "toy-1.0.tar.gz", "0" * 64), member)
     monkeypatch.setattr(weights, "WEIGHTS", {"toy": packaged})
     asked: list[Archive] = []
 
@@ -71,7 +71,7 @@ def test_a_packages_file_is_held_to_its_own_sha256(kept: Path, monkeypatch: pyte
 
 
 def test_only_https_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = Published(lambda: "http://example.org/toy.pth", "toy.pth", SHA, "made up")
+    plain = Published(lambda: "http://example.org/toy.pth", "toy.pth", SHA)
     monkeypatch.setattr(weights, "WEIGHTS", {"toy": plain})
     asked = served(monkeypatch, CONTENT)
     with pytest.raises(UserError, match="not an https address"):

@@ -9,7 +9,8 @@ import pytest
 
 from pipeline.evaluation.calibration import Calibration
 from pipeline.faces import search
-from pipeline.faces.search import Face, detect, detect_every
+from pipeline.faces.geometry import Face
+from pipeline.faces.search import detect, detect_every
 from pipeline.serving.inputs import Medium, gather
 from pipeline.serving.judgement import Judgement, Sighting
 from pipeline.serving.judging import conclude

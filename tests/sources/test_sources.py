@@ -292,10 +292,11 @@ def test_the_samples_clips_are_cut_where_one_person_is_seen(make: Make, monkeypa
     assert len({clip.person for clip in clips}) == 10
     for clip in clips:
         rows = table[(table["person"] == clip.person) & (table["file"] == clip.file.name)]
-        end = clip.start + clip.frames / 25
-        inside = rows[(rows["start"] <= clip.start) & (end <= rows["end"] + 0.02)]
+        cut = clip.excerpt
+        end = cut.start + cut.frames / 25
+        inside = rows[(rows["start"] <= cut.start) & (end <= rows["end"] + 0.02)]
         assert len(inside) == 1, clip.video
-        assert clip.crop == tuple(inside[["left", "top", "width", "height"]].iloc[0])
+        assert cut.crop == tuple(inside[["left", "top", "width", "height"]].iloc[0])
 
 
 def test_the_samples_people_and_ones_own_are_divided_together(
