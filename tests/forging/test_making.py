@@ -146,7 +146,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
         clips["flipped"].append((image[:, ::-1], points[MIRROR] * (-1, 1) + (SIZE[0] - 1, 0)))
     with writing(folder / "landmarks.parquet") as write:
         for video, clip in clips.items():
-            write_clip(folder / f"{video}.mp4", [image for image, _ in clip], 25, SIZE)
+            write_video(folder / f"{video}.mp4", [image for image, _ in clip], 25, SIZE)
             write(video, Track(np.ones(FRAMES, bool), np.array([points for _, points in clip])))
     return folder
 
