@@ -1,6 +1,8 @@
 """What all tests share: one thread, scratch folders of their own, params parsed once, a cluster of two local nodes."""
 
+import atexit
 import copy
+import gc
 import os
 from collections.abc import Iterator
 from functools import lru_cache
@@ -19,6 +21,15 @@ settings.load_profile("repeatable")
 # Before torch is loaded: toys gain nothing from more threads, and on a shared machine they wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["DVC_NO_ANALYTICS"] = "1"  # else each dvc of a toy repository starts a process that tells its makers
+
+# Until all is loaded: it stays, and else the collector walks through torch and all of it again and again, for seconds.
+gc.disable()
+atexit.register(gc.unfreeze)  # or libraries complain of what was never freed
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

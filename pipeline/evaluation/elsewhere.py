@@ -143,6 +143,7 @@ def _results(
         for (quality, cell), names in columns.items():
             runs = [part[META].assign(score=part[name]) for name in names]
             levels = {"frame": runs, "video": [metrics.by_video(run).assign(frame=0) for run in runs]}
+            scored = {level: Scored.of(tables) for level, tables in levels.items()}
             yield {
                 "method": cell.method,
                 "backbone": cell.backbone,
@@ -153,7 +154,7 @@ def _results(
                 "models": len(names),
                 **{level: _means(tables) for level, tables in levels.items()},
                 **{
-                    kind: {level: _intervals(Scored.of(tables), drawn) for level, tables in levels.items()}
+                    kind: {level: _intervals(one, drawn) for level, one in scored.items()}
                     for kind, drawn in draws.items()
                 },
             }

@@ -19,8 +19,7 @@ from pipeline.sources.registry import download
 from pipeline.videos.compression import compress
 from pipeline.videos.manifests import read_manifest, read_rejected
 from pipeline.videos.sampling import sample
-from pipeline.videos.writing import write_video
-from tests.aids.clips import raw_set
+from tests.aids.clips import raw_set, write_clip
 from tests.aids.faces68 import draw, face68
 
 Image = NDArray[np.uint8]
@@ -76,8 +75,8 @@ def test_from_a_folder_to_shards_the_forged_face_is_cropped(tmp_path: Path) -> N
     """Target and fake are given as lossy files; the smaller face is forged; every crop labelled fake is altered."""
     videos, fakes = tmp_path / "videos", tmp_path / "fakes"
     for name in ("ann", "ben"):
-        write_video(videos / f"{name}.mp4", video(scene), 25, SIZE, crf=18 + (name == "ben"))  # no copies
-        write_video(fakes / f"{name}_swap.mp4", video(lambda n: scene(n, "small")), 25, SIZE, crf=20)
+        write_clip(videos / f"{name}.mp4", video(scene), 25, SIZE, crf=18 + (name == "ben"))  # no copies
+        write_clip(fakes / f"{name}_swap.mp4", video(lambda n: scene(n, "small")), 25, SIZE, crf=20)
     (fakes / "fakes.csv").write_text(
         "file,manipulation,target\n" + "".join(f"{name}_swap.mp4,swap,{name}.mp4\n" for name in ("ann", "ben"))
     )
@@ -238,10 +237,10 @@ def test_codecs_do_not_pass_for_forgery(tmp_path: Path, crf: int) -> None:
         return cv2.addWeighted(scene(number, forged), 0.9, texture, 0.15, 0).astype(np.uint8)
 
     for name, forged in (("target", ""), ("same", ""), ("fake", "small")):
-        write_video(tmp_path / f"{name}.mp4", video(lambda n, f=forged: textured(n, f), 4), 25, SIZE, crf=18)
+        write_clip(tmp_path / f"{name}.mp4", video(lambda n, f=forged: textured(n, f), 4), 25, SIZE, crf=18)
         if name != "target" and crf:
             again = [image for _, image in read_frames(tmp_path / f"{name}.mp4")]
-            write_video(tmp_path / f"{name}.mp4", again, 25, SIZE, crf=crf)
+            write_clip(tmp_path / f"{name}.mp4", again, 25, SIZE, crf=crf)
     (_, target), *_ = read_frames(tmp_path / "target.mp4", [2])
     (_, same), *_ = read_frames(tmp_path / "same.mp4", [2])
     (_, fake), *_ = read_frames(tmp_path / "fake.mp4", [2])

@@ -16,10 +16,9 @@ from pipeline.sources.clips import spread
 from pipeline.sources.looking import look
 from pipeline.videos.manifests import read_manifest, read_rejected
 from pipeline.videos.reading import probe, read_frames
-from pipeline.videos.writing import write_video
 from pipeline.work.errors import UserError
 from pipeline.work.parallel import Rejected
-from tests.aids.clips import ffmpeg
+from tests.aids.clips import ffmpeg, write_clip
 from tests.aids.processes import noted, wait_until
 from tests.aids.started import Started, hashes, straight
 
@@ -30,7 +29,8 @@ Make = Callable[..., params.Params]
 def video(path: Path, frames: int = 20, size: tuple[int, int] = (64, 48), shade: int = 0) -> Path:
     """Frame i is an even grey of 6 * i + shade, so that a decoded frame tells which one it was."""
     images = (np.full((size[1], size[0], 3), 6 * i + shade, np.uint8) for i in range(frames))
-    write_video(path, images, Fraction(25), size, metadata={"comment": ascii(str(path))})  # no two have the same bytes
+    about = {"comment": ascii(f"{path.parent.name}/{path.name}")}  # no two of a folder have the same bytes
+    write_clip(path, images, Fraction(25), size, metadata=about)
     return path
 
 
