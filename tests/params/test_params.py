@@ -16,7 +16,7 @@ from tests.aids.report_fixture import write_params
         ({"baselines.mobilenet_v2.pretrained": False}, "set baselines.mobilenet_v2.train.freeze_stages to 0"),
         ({"grid.baselines": ["vgg"]}, "grid.baselines holds vgg"),
         ({"crop.size": 100}, "crop.size must be at least model.image_size"),
-        ({"distill.fitnet.layer_weights": [0, 1, 1, 1]}, "distill.fitnet.layer_weights: Extra inputs"),
+        ({"distill.fitnet.layer_weights": [0, 1, 1, 1]}, "distill.fitnet.layer_weights: no such param"),
         ({"baselines.xception.train": {"epoch": 3}}, "epoch"),
         ({"crf": {"c23": 23, "c40": 40, "c40_twice": 40}}, "at most 8"),
         ({"manipulations": ["f" * 41]}, "at most 40"),

@@ -73,8 +73,8 @@ def test_it_is_applied_once_and_git_brings_the_sample_back(repository: Path) -> 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("train: {epoch: 3}\n", r"presets/mine.yaml: train.epoch: Extra inputs"),
-        ("alhpa: 1\n", r"presets/mine.yaml: alhpa: Extra inputs"),
+        ("train: {epoch: 3}\n", r"presets/mine.yaml: train.epoch: no such param; is epochs meant"),
+        ("alhpa: 1\n", r"presets/mine.yaml: alhpa: no such param; is alpha meant"),
         ("sets: [original]\n", r"presets/mine.yaml: sets must hold"),
         ("train: [\n", r"presets/mine.yaml: not valid YAML"),
         ("- 1\n", r"presets/mine.yaml: holds no params"),
