@@ -70,12 +70,12 @@ def usable(names: Sequence[str]) -> list[str]:
     said = _answer(*TORCH, **{VISIBLE: ",".join(names)}) if names else None
     if said is None:  # torch does not start: a stage tells why
         return list(names)
-    causes = json.loads(said) or ["it sees no GPU: is it a build for CUDA?"]
+    causes = json.loads(said) or ["it sees no GPU, as a build without CUDA would"]
     causes += causes[-1:] * (len(names) - len(causes))  # of the parts of a GPU (MIG) CUDA shows a process one
     found = [name for name, cause in zip(names, causes, strict=False) if not cause]
     for name, cause in zip(names, causes, strict=False):
         if cause:
-            print(f"jobs: GPU {name} is not used, for torch cannot: {cause} (docs/scaling.md)", file=sys.stderr)
+            print(f"jobs: GPU {name} is left out, torch cannot use it: {cause} (docs/scaling.md)", file=sys.stderr)
     if not found:
         os.environ[VISIBLE] = ""
     return found
