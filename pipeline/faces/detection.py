@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import pandas as pd
 
 from pipeline.faces.boxes import BOX, COLUMNS, REFUSED, TABLE, Box, Image, archive_name, cut, write_refused, writing
-from pipeline.faces.forged import TARGETLESS, Comparison, Fake, Refused, is_forged
+from pipeline.faces.forged import NO_TARGET, Comparison, Fake, Refused, is_forged
 from pipeline.faces.geometry import Face, square_box
 from pipeline.faces.search import detect_all, find_again
 from pipeline.videos.manifests import read_manifest
@@ -42,8 +42,10 @@ class Search:
 
 
 class Job(NamedTuple):
-    """A video and the frames to search. fakes: made of it; compare: when they are looked into;
-    targetless: it is itself a fake, and its target is not there."""
+    """A video and the frames to search.
+
+    fakes: made of it; compare: when they are compared with it; targetless: it is a fake itself, and its target is not
+    there."""
 
     video: str
     frames: Sequence[int]
@@ -53,8 +55,8 @@ class Job(NamedTuple):
 
 
 class Searched(NamedTuple):
-    """Of a video: a row a frame; frames of its fakes that show no forged face; frames with another face than the
-    largest."""
+    """Of a video. rows: one a frame; refused: frames of its fakes that show no forged face in the box; chosen: how many
+    frames have another face than the largest."""
 
     rows: list[Row]
     refused: list[Refused]
@@ -62,7 +64,8 @@ class Searched(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """Numbers of frames: with a face, in all, with another face than the largest; of fakes without a forged face."""
+    """Numbers of frames. found: with a face; frames: in all; chosen: with another face than the largest; refused: of
+    fakes, without a forged face."""
 
     found: int
     frames: int
@@ -127,14 +130,14 @@ def find_video(job: Job, videos: Path, search: Search, keep: Path) -> Searched:
             largest[frame] = faces[0] if faces else None
             several = several or len(faces) > 1
             if job.targetless and len(faces) > 1:
-                rows.append((frame, None, None, None, TARGETLESS))
+                rows.append((frame, None, None, None, NO_TARGET))
             else:
                 rows.append(_keep(write, frame, image, largest[frame], search))
     if not _to_compare(job, path, largest, several):
         return Searched(rows, [], 0)
     comparison = Comparison(path, job.fakes, largest)
     chosen = 0
-    if any(comparison.told.get(frame) != face for frame, face in largest.items()):
+    if any(comparison.forged.get(frame) != face for frame, face in largest.items()):
         before = rows
         with writing(archive) as write:
             rows = [_keep(write, frame, image, face, search) for frame, image, face in comparison.follow()]

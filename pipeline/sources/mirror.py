@@ -29,7 +29,7 @@ Row = dict[str, str]
 
 @dataclass(frozen=True)
 class _Failed:
-    """cause: server by server; silent: none of them answered, so that other files will hardly fare better."""
+    """cause: server by server; silent: none of them answered, so that other files will hardly be had either."""
 
     cause: str
     silent: bool

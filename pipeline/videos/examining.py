@@ -1,7 +1,7 @@
 """What a video turns out to be when it is decoded, from its start to its end, once.
 
-Its frames are counted as they come out, and that it is damaged is seen because it does not decode. What the container
-says of its length, of its times and of things other than the picture is not relied on.
+Frames are counted as they come out, and damage is seen where something does not decode. What the container says of
+length and times, and of anything but the picture, is not relied on.
 """
 
 import subprocess

@@ -1,6 +1,6 @@
 """Whether what a container says of its own parts agrees: the tables of an MP4 or MOV, the chunks of an AVI.
 
-Of a track whose tables are damaged ffmpeg gives what it still finds, and says nothing: of 75 frames 5.
+Where the tables of a track are damaged ffmpeg gives the frames that it still finds, say 5 of 75, without a word.
 """
 
 import os
@@ -73,7 +73,8 @@ def _children(file: BinaryIO, parent: Box) -> Iterator[Box]:
 
 
 def _samples(boxes: dict[bytes, bytes], length: int) -> str:
-    """A track's samples (ISO/IEC 14496-12, 8.6 and 8.7), as its tables of sizes, chunks and times have them."""
+    """How a track's tables contradict each other: of sizes, chunks and times of its samples (ISO/IEC 14496-12, 8.6 and
+    8.7; a sample is a frame)."""
     chunks = _column(boxes.get(b"stco", b""), ">u4") if b"stco" in boxes else _column(boxes.get(b"co64", b""), ">u8")
     runs, sizes = _column(boxes.get(b"stsc", b""), ">u4", 3), boxes.get(b"stsz", b"")
     times, delays = _column(boxes.get(b"stts", b""), ">u4", 2), _column(boxes.get(b"ctts", b""), ">i4", 2)
@@ -109,7 +110,7 @@ def _held(runs: Table, chunks: int) -> Table:
 
 
 def _column(box: bytes, kind: str, columns: int = 1) -> Table | None:
-    """The rows of a box that tells their number first; None where they are not all there."""
+    """A table that begins with the number of its rows, as (rows, columns); None where they are not all there."""
     count = int.from_bytes(box[4:8], "big") * columns
     held = max(0, len(box) - 8) // np.dtype(kind).itemsize
     if len(box) < 8 or held < count:
