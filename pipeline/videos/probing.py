@@ -73,11 +73,19 @@ def parse_probe(packets: str, log: str) -> VideoInfo:
     # DV is interlaced by its standard, which its streams do not repeat.
     interlaced = header["codec_id"] == "dvvideo" or bool(INTERLACED.search(details))
     hdr = next((transfer for transfer in TRANSFERS if transfer in details), "")
-    stream = sum(int(row[4]) for row in rows)
     return VideoInfo(
-        len(shown), fps, width, height, header["codec_id"], pix_fmt, constant and len(times) == len(shown),
-        interlaced, hdr, pixel, stream,
-    )  # fmt: skip
+        frames=len(shown),
+        fps=fps,
+        width=width,
+        height=height,
+        codec=header["codec_id"],
+        pix_fmt=pix_fmt,
+        constant=constant and len(times) == len(shown),
+        interlaced=interlaced,
+        hdr=hdr,
+        pixel=pixel,
+        stream=sum(int(row[4]) for row in rows),
+    )
 
 
 def refuse_unreadable(log: str, readable: bool) -> None:
