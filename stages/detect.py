@@ -5,7 +5,8 @@ python -m stages.detect --videos data/raw/original --frames data/frames/original
 import argparse
 from pathlib import Path
 
-from pipeline.faces.detection import Search, When, detect_set
+from pipeline.faces.detection import detect_set
+from pipeline.faces.sampled import Search, When
 from pipeline.params import schema as params
 from pipeline.videos.sampling import COLUMNS
 from pipeline.work.files import read_parquet

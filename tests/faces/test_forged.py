@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from pipeline.crops.cropping import crop_set
 from pipeline.crops.shards import read_index, read_sample
-from pipeline.faces.detection import Outcome, Search, When, detect_set
+from pipeline.faces.detection import Outcome, detect_set
 from pipeline.faces.differences import difference
 from pipeline.faces.forged import NO_TARGET, OTHER_FACE, SAME_FRAME, UNDECIDED
+from pipeline.faces.sampled import Search, When
 from pipeline.params import schema as params
 from pipeline.sources.registry import download
 from pipeline.videos.compression import compress
