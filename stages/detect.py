@@ -24,9 +24,7 @@ def main(arguments: argparse.Namespace) -> str:
         cluster=settings.cluster.address,
         fakes=_fakes(settings, arguments.videos),
     )
-    outcome = f"{arguments.videos.name}: a face in {done.found} of {done.frames} frames"
-    outcome += f", in {done.chosen} not the largest but the one that is forged" if done.chosen else ""
-    return outcome + (f"; {done.refused} frames of fakes show no forged face" if done.refused else "")
+    return f"{arguments.videos.name}: {done}"
 
 
 def _fakes(settings: params.Params, videos: Path) -> dict[Path, When]:

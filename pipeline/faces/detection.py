@@ -28,6 +28,11 @@ class Outcome(NamedTuple):
     chosen: int = 0
     refused: int = 0
 
+    def __str__(self) -> str:
+        words = f"a face in {self.found} of {self.frames} frames"
+        words += f", in {self.chosen} not the largest but the one that is forged" if self.chosen else ""
+        return words + (f"; {self.refused} frames of fakes show no forged face" if self.refused else "")
+
 
 def detect_set(
     videos: Path,
