@@ -1,7 +1,4 @@
-"""Degrade the tested people's videos of a set, and cut the same squares into WebDataset shards:
-python -m stages.degrade --degradation h264-45 --set original --faces data/faces --frames data/frames/original.parquet \
-    --raw data/raw/original --out data/stressed/original/h264-45
-"""
+"""Degrade the tested people's videos of a set, and cut the same squares into WebDataset shards."""
 
 import argparse
 from pathlib import Path
@@ -36,7 +33,7 @@ def main(arguments: argparse.Namespace) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--degradation", required=True, help="<kind>-<level>, or a name in stress.chains")
     parser.add_argument("--set", required=True, help="original or a manipulation")
     parser.add_argument("--frames", type=Path, required=True, help="parquet file of the set's sampled frames")

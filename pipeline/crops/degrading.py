@@ -59,9 +59,9 @@ def degrade_set(
 
     name: of the degradation, for progress; frames: rows (set, video, person, bucket, label, target, frame) of tested
     people; faces, raw, size, shard_frames: as crop_set takes them. encoding.csv has a row a video: the bytes of its
-    last encoding, without container, and frames, width and height of raw; rejected.parquet what is missing, and why.
-    Where this ffmpeg lacks an encoder that is all videos, and no shard is left. Returns how many frames are in the
-    shards and how many are not. Raises: UserError where no frame is left for another reason.
+    last encoding, without container, and frames, width and height of raw. rejected.parquet tells what is missing, and
+    why: where this ffmpeg lacks an encoder that is all videos, and there are no shards. Returns how many frames are in
+    the shards and how many are not. Raises: UserError where no frame is left for another reason.
     """
     if frames.empty:
         raise UserError(f"{raw}: no frame of the tested people was sampled, so there is nothing to degrade")

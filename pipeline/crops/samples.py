@@ -66,7 +66,7 @@ def jobs_of(frames: pd.DataFrame, boxes: Boxes, raw: Path) -> tuple[list[Job], l
 
 
 def region_of(boxes: Collection[Box], width: int, height: int) -> Region:
-    """What, at even numbers, holds all boxes. Raises: VideoError where one leaves the frame."""
+    """The smallest region, at even numbers, that holds all boxes. Raises: VideoError where one leaves the frame."""
     for left, top, side in boxes:
         if left < 0 or top < 0 or left + side > width or top + side > height:
             raise VideoError(f"the box {(left, top, side)} leaves the frame of {width}x{height} pixels")
@@ -91,9 +91,9 @@ def resized(square: Image, size: int) -> Image:
 def write_shards(
     jobs: Sequence[Job], results: Iterable[Any], out: Path, shard_frames: int, stage: str, rejected: list[Row]
 ) -> int:
-    """Write the files that each job gave, {extension: content} a frame, as samples; the number of frames.
+    """Write what each job gave, {extension: content} a frame, as samples of shards in `out`; the number of frames.
 
-    A job that was rejected becomes a row of `rejected`. Nothing is left where no job gave anything.
+    A job that was rejected becomes a row of `rejected`. Where no job gave anything, nothing is left in `out`.
     """
     with ShardWriter(out, shard_frames) as writer:
         for job, result in zip(jobs, results, strict=True):

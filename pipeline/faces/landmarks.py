@@ -62,7 +62,7 @@ def track_set(
 
 
 def track(video: Path, max_side: int, model: Path) -> Track:
-    """Follow the largest face through a video. max_side: see faces.detect; model: see faces.landmarks.
+    """Follow the largest face through a video. max_side: see search.detect_all; model: see search.landmarks.
 
     Raises VideoError where the video cannot be decoded.
     """

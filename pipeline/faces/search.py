@@ -20,7 +20,7 @@ Image = NDArray[np.uint8]
 REACH, WINDOW = 0.9, 200
 # dlib's detector searches an image, then the same at 5/6 of its size, and so on; four steps are about an octave.
 STEP, OCTAVE = 6 / 5, 4
-SURE = 105  # px: boxes are 80, 96, 115 px wide or more; in the two smallest, a face may well be smaller than its box
+SURE = 105  # px: boxes are 80, 96, 115, ... px wide; a face in one of the two smallest may be smaller than its box
 MIN_PLACE = 24  # px: a face of that width is enlarged more than four times
 # px: the longest side that detect_every searches; a photo of 48 million pixels, twice as large, takes 2 GB
 LARGEST = 4000
@@ -66,8 +66,8 @@ def detect_around(image: Image, place: Face) -> list[Face]:
 def detect_every(image: Image, max_side: int = 400, thorough: bool = True) -> list[Face]:
     """Find every face of an (H, W, 3) RGB frame, each once: the one that `detect` finds, then the others by size.
 
-    Both scales are searched. thorough: where they show nothing, search at full size, as `detect` does, twenty times as
-    slow.
+    Both scales are searched. thorough: where they show nothing, search at full size as `detect` does, which takes
+    twenty times as long.
     """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     found: list[Face] = []

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from pipeline.fetching.cache import Archive, Member, cache_dir, fetch_members, fetch_url
+from pipeline.fetching.archives import Archive, Member
+from pipeline.fetching.cache import cache_dir, fetch_members, fetch_url
 
 
 @dataclass(frozen=True)

@@ -45,9 +45,9 @@ def parse(listing: str) -> list[list[str]]:
 def chosen(listed: Sequence[Sequence[str]], visible: str | None) -> list[str]:
     """Of the listed GPUs, those that `visible`, a value of CUDA_VISIBLE_DEVICES, leaves; None leaves all.
 
-    UUIDs, since CUDA numbers the GPUs by speed and nvidia-smi by their place on the bus. A GPU divided by MIG is its
-    parts. As CUDA has it, a name may be an index or the start of a UUID, and the first that is wrong ends the list; a
-    name that was set is passed on as it is.
+    GPUs are given by their UUIDs, since CUDA numbers them by speed and nvidia-smi by their place on the bus. A GPU that
+    is divided by MIG gives its parts. As in CUDA, a name in `visible` may be an index or the start of a UUID, and the
+    first that is wrong ends the list; names are passed on as they stand there.
     """
     if visible is None:
         return [name for gpu in listed for name in (gpu[1:] or gpu)]

@@ -24,7 +24,8 @@ WARM = 2  # steps before the one that counts: the first ones choose kernels and 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one step, and of scoring one image: seconds. weights: bytes of a trained model. images: of the step."""
+    """step, score: seconds of a step, and of scoring an image; weights: bytes of a trained model; images: of a measured
+    step."""
 
     step: float
     score: float

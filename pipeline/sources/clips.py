@@ -1,4 +1,4 @@
-"""What every source yields, clips to cut, and where in a video they are taken."""
+"""What every source yields: clips, cut out of a file or linked as they are, and where in a long video they are cut."""
 
 import json
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ class Refused:
 def store(clips: Sequence[Clip], folder: Path) -> list[dict[str, object] | Refused]:
     """Leave clips of one file as <folder>/<video>.mp4, lossless or linked as they are; their rows of the manifest.
 
-    They are cut in one decoding of the file. One that has fewer frames than wanted is refused.
+    They are cut in one decoding of the file. One that turns out with fewer frames than wanted is refused.
     Raises: VideoError where none can be cut.
     """
     linked = [clip for clip in clips if clip.as_is is not None]

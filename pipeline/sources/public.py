@@ -20,7 +20,7 @@ MISSING = "missing.csv"
 
 @dataclass(frozen=True)
 class Listed:
-    """A video as the set's own lists and names tell it, there or not.
+    """A video that the set's own lists and file names tell of, whether its file is there or not.
 
     file: its path in the set's folder; mate: the original without which this one is not taken either;
     published: quality -> path of the compressed version that the set itself brings.
@@ -151,7 +151,7 @@ class PublicSource(ABC):
 
 
 def _fitting(one: Listed) -> Listed:
-    """With names that all that is made of the video can bear; the data sets' own are short enough."""
+    """The same with names short enough for all that is added to them later (names.py), as the data sets' own are."""
 
     def kept(name: str, longest: int = names.LONGEST_CLIP) -> str:
         return name and names.published(name, longest)

@@ -79,8 +79,8 @@ def download(params: Params, name: str, out: Path) -> str:
 
 
 def _lacking(params: Params, name: str, clips: Sequence[Clip], rows: Sequence[Mapping[str, object]]) -> Iterator[str]:
-    """What later stages will miss. It is said here, and stops the stage that needs it: the videos may be there for
-    less than a training."""
+    """What later stages will miss, told early. Only the stage that needs it stops: the videos may be wanted for less
+    than a training."""
     listed = [(clip.bucket, clip.person) for clip in clips]
     usable = [(str(row["bucket"]), str(row["person"])) for row in rows]
     if lost := sorted({person for _, person in listed} - {person for _, person in usable}):

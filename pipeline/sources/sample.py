@@ -10,7 +10,8 @@ from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
 
-from pipeline.fetching.cache import Archive, Member, cache_dir, fetch_members
+from pipeline.fetching.archives import Archive, Member
+from pipeline.fetching.cache import cache_dir, fetch_members
 from pipeline.params.schema import Params
 from pipeline.sources.buckets import assign
 from pipeline.sources.clips import Clip, Refused, spread

@@ -52,11 +52,17 @@ def open_store(settings: Tracking) -> tuple[Any, str, float | None]:
     # Two processes that create the local store or its experiment at once break each other (8 first starts: 7 failed).
     # A server is asked without the lock: nobody else is to wait for its answer.
     with FileLock(root / "mlflow.db.lock", timeout=LOCKED) if limit is None else nullcontext():
-        if urlsplit(uri).scheme == "sqlite":
+        local = urlsplit(uri).scheme == "sqlite"
+        if local:
             _make(uri)
-        client = MlflowClient(uri)
         where = None if given else (root / "mlartifacts").as_uri()
-        return client, within(limit, lambda: _experiment(client, settings.experiment, where)), limit
+        try:
+            client = MlflowClient(uri)
+            return client, within(limit, lambda: _experiment(client, settings.experiment, where)), limit
+        except Exception as error:
+            if local and "already exists" in str(error):  # by a program that makes it in place, such as mlflow ui
+                raise RuntimeError(f"{uri} was not made, or upgraded, to its end: move that file away") from error
+            raise
 
 
 def _make(uri: str) -> None:

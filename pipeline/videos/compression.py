@@ -61,9 +61,8 @@ def compress(
                 scratch.link(f"{result['video']}.mp4", out)
                 rows.append(result)
         if not rows:
-            raise NothingUsable(
-                f"{videos}: no video could be compressed{f'; the first: {bad[0].cause}' if bad else ''}"
-            )
+            first = f"; the first: {bad[0].cause}" if bad else ""
+            raise NothingUsable(f"{videos}: no video could be compressed{first}")
         row: dict[str, object] = {"set": videos.name, "frame": "", "stage": f"compress-{quality}"}
         write_rejected(out, [row | {"video": result.item.video, "cause": result.cause} for result in bad])
         published.write_encodings(out, rows)

@@ -1,7 +1,7 @@
 """Whether a file ends before its container does.
 
-ffmpeg takes the end of a file for the end of the video where the cut falls between two packets, and says nothing.
-MediaInfo calls every live recording (Matroska without a size) truncated, and sees no cut in FLV, Ogg and ASF.
+Where a cut falls between two packets ffmpeg takes it for the end of the video, and says nothing. MediaInfo is no help:
+it calls every live recording (Matroska without a size) truncated, and sees no cut in FLV, Ogg and ASF.
 """
 
 import os

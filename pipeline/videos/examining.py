@@ -1,7 +1,7 @@
 """What a video turns out to be when it is decoded, from its start to its end, once.
 
-Its frames are counted as they come out, and that it is damaged is seen because it does not decode. What the container
-says of its length, of its times and of things other than the picture is not relied on.
+Frames are counted as they come out, and damage is seen where something does not decode. What the container says of
+length and times, and of anything but the picture, is not relied on.
 """
 
 import subprocess
@@ -19,20 +19,13 @@ from pipeline.videos.decoder_log import DecoderLog
 from pipeline.videos.ffmpeg_process import running, source
 from pipeline.videos.probing import VideoInfo, frame_rate, refuse_unreadable
 from pipeline.videos.reading import require_file
+from pipeline.videos.zeros import WITHOUT_ZEROS, has_zeros
 from pipeline.work.errors import VideoError
 
 # Made to be cut anywhere: what the cut left of a picture at either end is no damage.
 STREAMED = ("mpegts", "mpeg", "mpegvideo", "h264", "hevc", "m4v")
 TAIL = 4  # frames at most that the cut at the end costs: those that wait to be put into order
-# Disks and downloads that lost a part of a file leave zeros there, and most decoders make some picture of them without
-# a word: of 25 sectors of zeros in H.264, half. None of these codecs writes so many in a row.
-WITHOUT_ZEROS = {
-    "h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2", "wmv3", "h263", "flv1",
-    "theora", "mpeg1video", "mpeg2video",
-}  # fmt: skip
-ZEROS = bytes(64)
 PACKETS = {"map": "0:V:0", "vcodec": "copy", "format": "data"}  # of the picture, without the container
-STUFFING = (b"\x01", b"\xff\xd8")  # the ends of a start code (00 00 01) and a JPEG's start, which zeros may precede
 # Said of a frame that is shown all the same. Those that a cut at the start left without what they refer to are not.
 SHOWN = "corrupt decoded frame"
 
@@ -63,8 +56,18 @@ def examine(path: Path) -> VideoInfo:
     fps, constant = frame_rate(log.times[:frames], log.tick, log.nominal)
     # DV is interlaced by its standard, which its streams do not repeat.
     interlaced = log.interlaced or log.codec == "dvvideo"
+    width, height = picture.upright()
     return VideoInfo(
-        frames, fps, *picture.upright(), log.codec, picture.pix_fmt, constant, interlaced, log.hdr, picture.pixel()
+        frames=frames,
+        fps=fps,
+        width=width,
+        height=height,
+        codec=log.codec,
+        pix_fmt=picture.pix_fmt,
+        constant=constant,
+        interlaced=interlaced,
+        hdr=log.hdr,
+        pixel=picture.pixel(),
     )
 
 
@@ -80,7 +83,7 @@ def doubtful(path: Path, log: DecoderLog) -> bool:
     if log.codec not in (*WITHOUT_ZEROS, "mjpeg"):
         return False
     with _packets(path) as packets:
-        return _has_zeros(packets)
+        return has_zeros(packets)
 
 
 def _damage(log: DecoderLog, frames: int, zeros: bool) -> str:
@@ -105,7 +108,7 @@ def _decode(path: Path) -> tuple[DecoderLog, bool]:
     both = ffmpeg.merge_outputs(frames, video.output("pipe:1", **PACKETS))
     with running(both, stdout=subprocess.PIPE, log=log, may_fail=True) as process:
         assert process.stdout is not None
-        zeros = _has_zeros(process.stdout)
+        zeros = has_zeros(process.stdout)
     return log, zeros
 
 
@@ -155,23 +158,6 @@ class _Order:
                 self.packets = 0
             elif self.whole is None and self.complains(line) and (self.frames or SHOWN in line):
                 self.whole = self.frames
-
-
-def _has_zeros(packets: IO[bytes]) -> bool:
-    """Read to the end; whether there are as many zeros in a row as ZEROS, other than stuffing."""
-    found, kept = False, b""
-    while block := packets.read(1 << 20):
-        data = kept + block
-        kept = data[1 - len(ZEROS) :]
-        at = data.find(ZEROS)
-        while at >= 0:
-            rest = data[at:].lstrip(b"\0")
-            if len(rest) < 2:
-                kept = ZEROS + rest  # what follows is in the next block
-                break
-            found = found or not rest.startswith(STUFFING)
-            at = data.find(ZEROS, len(data) - len(rest))
-    return found or kept.startswith(ZEROS)
 
 
 def _torn_jpeg(path: Path) -> str:

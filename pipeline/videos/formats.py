@@ -1,6 +1,6 @@
-"""Which of the formats that ffmpeg reads are videos. It also reads texts, playlists and pictures, and shows them.
+"""What a file is that ffmpeg refuses as no video: it also reads texts, playlists and pictures, and would show them.
 
-The demuxer decides, which ffmpeg chooses by what a file holds, not its name alone. `ffmpeg -demuxers` lists them.
+The demuxer tells, which ffmpeg chooses by what a file holds, not by its name alone. `ffmpeg -demuxers` lists them.
 """
 
 import re

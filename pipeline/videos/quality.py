@@ -1,8 +1,8 @@
 """What compression did to a video, read from its stream without decoding: codec, bits a pixel, and the quantiser.
 
-Codecs that ffmpeg can parse tell the quantiser of every slice. x264 also puts its rate factor
-into its picture parameter sets, where it stays when its comment on the settings is stripped. Both are of the last
-encoding alone: what an earlier one took stays lost, and is unseen here.
+Codecs that ffmpeg can parse tell the quantiser of every slice. x264 also puts its rate factor into its picture
+parameter sets, where it stays when its comment on the settings is stripped. Both tell of the last encoding alone: what
+an earlier one took is lost all the same, and is not seen here.
 """
 
 import re
@@ -39,9 +39,9 @@ UNCOMPRESSED = ("png", "bmp", "tiff", "ppm", "gif")
 class Quality:
     """What is known of a video's, or a photo's, compression.
 
-    bits: a pixel of a frame; quantiser: mean over slices, on H.264's scale (0..51), NaN where it cannot be read; crf:
-    x264's rate factor that would do about as much harm. stated: the encoder says so; read: else at least its quantisers
-    do, and not bits a pixel alone.
+    bits: a pixel of a frame. quantiser: mean over slices, on H.264's scale (0..51), NaN where it cannot be read.
+    crf: x264's rate factor that would do about as much harm; where `stated` the encoder itself gives it, where only
+    `read` it follows from the quantiser, else it is a guess from `bits`.
     """
 
     codec: str

@@ -72,18 +72,18 @@ def read_frames(
     if wanted is not None and not wanted:
         return
     options: dict[str, Any] = {"map": "0:V:0", "fps_mode": "passthrough", "format": "image2pipe", "vcodec": "ppm"}
-    filters = [after, TO_RGB] if after else [TO_RGB]
-    if region is not None:
-        left, top, width, height = region
-        filters.insert(0, f"crop={width}:{height}:{left}:{top}:exact=1")
     numbers: Iterator[int] = count()
+    select = crop = ""
     if wanted is not None:
         spans = bounded(wanted, SPANS)
         numbers = chain.from_iterable(spans)
-        filters.insert(0, f"select='{'+'.join(f'between(n,{span.start},{span.stop - 1})' for span in spans)}'")
+        select = f"select='{'+'.join(f'between(n,{span.start},{span.stop - 1})' for span in spans)}'"
         options["frames:v"] = sum(map(len, spans))
-    told = ["showinfo=checksum=0"] if log is not None else []
-    options["vf"] = ",".join([*told, *([before] if before else []), *filters])
+    if region is not None:
+        left, top, width, height = region
+        crop = f"crop={width}:{height}:{left}:{top}:exact=1"
+    told = "showinfo=checksum=0" if log is not None else ""
+    options["vf"] = ",".join(filter(None, (told, before, select, crop, after, TO_RGB)))
     number = None
     with running(source(path).output("pipe:", **options), stdout=subprocess.PIPE, log=log) as process:
         assert process.stdout is not None

@@ -1,6 +1,6 @@
 """Whether what a container says of its own parts agrees: the tables of an MP4 or MOV, the chunks of an AVI.
 
-Of a track whose tables are damaged ffmpeg gives what it still finds, and says nothing: of 75 frames 5.
+Where the tables of a track are damaged ffmpeg gives the frames that it still finds, say 5 of 75, without a word.
 """
 
 import os
@@ -16,6 +16,7 @@ from pipeline.videos.boxes import MP4, Box, boxes
 from pipeline.work.errors import VideoError
 
 LARGEST = 1 << 28  # bytes of an MP4's tables: an hour's take a few million
+CUT_OFF = "a table of its samples is cut off"
 INSIDE = (b"mdia", b"minf", b"stbl")  # of a track, each in the one before
 Table = NDArray[np.int64]
 Track = dict[bytes, bytes]  # the content of its boxes, by name
@@ -72,31 +73,31 @@ def _children(file: BinaryIO, parent: Box) -> Iterator[Box]:
         yield box._replace(end=min(box.end, parent.end))
 
 
-def _samples(boxes: dict[bytes, bytes], length: int) -> str:
-    """A track's samples (ISO/IEC 14496-12, 8.6 and 8.7), as its tables of sizes, chunks and times have them."""
-    chunks = _column(boxes.get(b"stco", b""), ">u4") if b"stco" in boxes else _column(boxes.get(b"co64", b""), ">u8")
-    runs, sizes = _column(boxes.get(b"stsc", b""), ">u4", 3), boxes.get(b"stsz", b"")
-    times, delays = _column(boxes.get(b"stts", b""), ">u4", 2), _column(boxes.get(b"ctts", b""), ">i4", 2)
-    alike, count = (int.from_bytes(sizes[at : at + 4], "big") for at in (4, 8))
+def _samples(track: Track, length: int) -> str:
+    """How a track's tables contradict each other: of sizes, chunks and times of its samples (ISO/IEC 14496-12, 8.6 and
+    8.7; a sample is a frame). length: of the file."""
+    sizes = track.get(b"stsz", b"")
+    alike, count = (
+        int.from_bytes(sizes[at : at + 4], "big") for at in (4, 8)
+    )  # bytes of each sample, 0: see the table
     if not count:  # all are in fragments
         return ""
+    chunks = _table(track, b"stco", ">u4") if b"stco" in track else _table(track, b"co64", ">u8")
+    runs, times = _table(track, b"stsc", ">u4", 3), _table(track, b"stts", ">u4", 2)
     if chunks is None or runs is None or times is None or not len(runs):
-        return "a table of its samples is cut off"
+        return CUT_OFF
     held = _held(runs, len(chunks))
     said = {"sizes": count, "chunks": int(held.sum()), "times": int(times[:, 0].sum())}
     if count > said["chunks"] or abs(count - said["times"]) > 1 >= abs(said["chunks"] - said["times"]):
         return f"its tables tell of different numbers of samples ({', '.join(f'{n} {k}' for k, n in said.items())})"
     if not alike and len(sizes) < 12 + 4 * count:
-        return "a table of its samples is cut off"
-    ends = np.concatenate([[0], np.cumsum(held)]).clip(max=count)  # of each chunk, in samples
-    if alike:
-        filled = ends * alike
-    else:
-        filled = np.concatenate([[0], np.cumsum(np.frombuffer(sizes, ">u4", count, offset=12).astype(np.int64))])[ends]
-    if (chunks[:, 0] + np.diff(filled) > length).any():
+        return CUT_OFF
+    each = alike or np.frombuffer(sizes, ">u4", count, offset=12).astype(np.int64)
+    if (chunks[:, 0] + _bytes(held, each, count) > length).any():
         return "some of its samples lie behind the file's end"
-    lasts = int((times[:, 0] * times[:, 1]).sum())
-    if delays is not None and (np.abs(delays[:, 1]) > 10 * max(lasts, 1)).any():
+    delays = _table(track, b"ctts", ">i4", 2)
+    shown = int((times[:, 0] * times[:, 1]).sum())
+    if delays is not None and (np.abs(delays[:, 1]) > 10 * max(shown, 1)).any():
         return "some of its samples are shown long after its end"
     return ""
 
@@ -108,8 +109,16 @@ def _held(runs: Table, chunks: int) -> Table:
     return np.repeat(runs[:, 1], np.diff(firsts))
 
 
-def _column(box: bytes, kind: str, columns: int = 1) -> Table | None:
-    """The rows of a box that tells their number first; None where they are not all there."""
+def _bytes(held: Table, each: int | Table, count: int) -> Table:
+    """How many bytes each chunk holds, of `count` samples of so many bytes, alike or each its own."""
+    ends = np.concatenate([[0], np.cumsum(held)]).clip(max=count)  # of each chunk, in samples
+    before = ends * each if isinstance(each, int) else np.concatenate([[0], np.cumsum(each)])[ends]
+    return np.asarray(np.diff(before), dtype=np.int64)
+
+
+def _table(track: Track, name: bytes, kind: str, columns: int = 1) -> Table | None:
+    """A box that begins with the number of its rows, as (rows, columns); None where they are not all there."""
+    box = track.get(name, b"")
     count = int.from_bytes(box[4:8], "big") * columns
     held = max(0, len(box) - 8) // np.dtype(kind).itemsize
     if len(box) < 8 or held < count:

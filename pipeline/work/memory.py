@@ -10,7 +10,7 @@ LARGEST = 2**31 - 1  # mallopt takes an int
 def keep_freed() -> None:
     """Let malloc reuse large blocks: else a training on a CPU has each of its tensors' pages zeroed anew, step by step.
 
-    Of 1 minute of a training of MobileNetV2 so many page faults took 4 seconds. Results are the same to the last bit.
+    These page faults took 4 seconds of each minute of a training of MobileNetV2. Results are the same to the last bit.
     The variables MALLOC_MMAP_THRESHOLD_ and MALLOC_TRIM_THRESHOLD_ would do the same, but only before a process starts;
     this works however a stage is started. Does nothing without glibc.
     """

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from pipeline.crops.cropping import crop_set
 from pipeline.crops.shards import read_index, read_sample
-from pipeline.faces.detection import Outcome, Search, When, detect_set
+from pipeline.faces.detection import Outcome, detect_set
 from pipeline.faces.differences import difference
-from pipeline.faces.forged import OTHER_FACE, SAME_FRAME, TARGETLESS, UNTOLD
+from pipeline.faces.forged import NO_TARGET, OTHER_FACE, SAME_FRAME, UNDECIDED
+from pipeline.faces.sampled import Search, When
 from pipeline.params import schema as params
 from pipeline.sources.registry import download
 from pipeline.videos.compression import compress
@@ -210,10 +211,10 @@ def test_what_cannot_be_told_is_refused(tmp_path: Path) -> None:
     fake = raw(tmp_path / "raw/fake", {"a_f": video(noisy)}, "a")
     outcome, _, refused = search(original, tmp_path / "faces/original", {fake: "unproved"})
     assert outcome == (FRAMES, FRAMES, 0, FRAMES)
-    assert set(refused["cause"]) == {UNTOLD}
+    assert set(refused["cause"]) == {UNDECIDED}
     alone = raw(tmp_path / "raw/alone", {"x": video(pair), "y": video(lambda n: scene(n, small=False))}, "gone")
     table = search(alone, tmp_path / "faces/alone", {})[1]
-    assert table.groupby("video")["cause"].agg(set).to_dict() == {"x": {TARGETLESS}, "y": {""}}
+    assert table.groupby("video")["cause"].agg(set).to_dict() == {"x": {NO_TARGET}, "y": {""}}
 
 
 def test_a_fake_that_cannot_be_compared_is_refused_and_the_rest_goes_on(tmp_path: Path) -> None:
@@ -244,7 +245,7 @@ def test_codecs_do_not_pass_for_forgery(tmp_path: Path, crf: int) -> None:
     (_, target), *_ = read_frames(tmp_path / "target.mp4", [2])
     (_, same), *_ = read_frames(tmp_path / "same.mp4", [2])
     (_, fake), *_ = read_frames(tmp_path / "fake.mp4", [2])
-    assert not difference(same, target).told
+    assert not difference(same, target).significant
     found = difference(fake, target)
     place = found.place().centre
-    assert found.told and abs(place[0] - SMALL[0]) < 35 and abs(place[1] - SMALL[1]) < 35
+    assert found.significant and abs(place[0] - SMALL[0]) < 35 and abs(place[1] - SMALL[1]) < 35

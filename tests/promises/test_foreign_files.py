@@ -222,9 +222,9 @@ def test_no_name_is_a_tag_in_the_report() -> None:
 
 def test_what_is_kept_comes_back_as_it_was() -> None:
     """Of every kind that a stage keeps; classes are those that the function says it returns."""
-    from pipeline.faces.detection import Searched, find_video
     from pipeline.faces.forged import Refused
     from pipeline.faces.landmarks import track
+    from pipeline.faces.sampled import Searched, find_video
     from pipeline.faces.tracks import Track
     from pipeline.sources import clips
 

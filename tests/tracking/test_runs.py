@@ -174,6 +174,17 @@ def test_a_local_store_whose_making_was_killed_is_made_anew(
         assert made.execute("select status from runs").fetchall() == [("FINISHED",)]
 
 
+def test_a_store_that_another_program_left_half_made_is_named(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(sqlite3.connect(root.parent / "half.db")) as half:
+        half.execute("create table experiment_tags (id integer)")  # one that MLflow makes later than others
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root.parent / 'half.db'}")
+    log()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "goes on without it" in line and "half.db was not made, or upgraded, to its end: move that file away" in line
+
+
 @pytest.mark.parametrize("begun", [False, True])
 def test_a_locked_local_store_costs_one_line(
     begun: bool, root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

@@ -19,7 +19,7 @@ from pipeline.videos.probing import VideoInfo
 from pipeline.videos.sampling import sample
 from pipeline.videos.writing import transcode
 from pipeline.work import disk, resume
-from pipeline.work.errors import UserError, VideoError
+from pipeline.work.errors import NothingUsable, UserError, VideoError
 from pipeline.work.parallel import Rejected, map_videos
 from pipeline.work.resume import Scratch
 from tests.aids.clips import faces, raw_set
@@ -122,6 +122,26 @@ def test_other_settings_inputs_or_outs_never_go_on(tmp_path: Path) -> None:
         assert not current.folder.exists()
     folders.append(other.folder)
     assert len(set(folders)) == 5
+
+
+@pytest.mark.parametrize(("error", "kept"), [(UserError, {"a"}), (NothingUsable, set())])
+def test_what_no_video_could_be_used_for_is_not_gone_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[UserError], kept: set[str]
+) -> None:
+    """A full disk ends a stage whose results are good. Where none is, what was wrong may be mended by the next run."""
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+
+    def run(ends: bool) -> set[str]:
+        with Scratch("toy", tmp_path / "out", {}, []) as scratch:
+            found = scratch.done()
+            resume.store(scratch.place("a"), VideoError("no good"))
+            if ends:
+                raise error("the end")
+            return found
+
+    with pytest.raises(error):
+        run(True)
+    assert run(False) == kept
 
 
 def test_a_full_disk_stops_the_stage_and_loses_nothing(
