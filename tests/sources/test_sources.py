@@ -203,7 +203,9 @@ def test_a_killed_download_goes_on_and_leaves_the_same_bytes(
     work = straight(stage("whole"), tmp_path / "a", changes)
     told = capsys.readouterr().out
     scratch = tmp_path / "b/.scratch"
-    first = Started(stage("killed"), tmp_path / "b", changes, workers=1, hold=len(work) - 3)  # the last six are the cuts
+    first = Started(
+        stage("killed"), tmp_path / "b", changes, workers=1, hold=len(work) - 3
+    )  # the last six are the cuts
     wait_until(lambda: cuts(scratch) >= 3 or first.ended())
     first.kill()
     finished = cuts(scratch)
