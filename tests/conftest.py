@@ -23,6 +23,7 @@ settings.load_profile("repeatable")
 
 # Before torch is loaded: toys gain nothing from more threads, and on a shared machine they wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # where tests load onnxruntime themselves
 os.environ["DVC_NO_ANALYTICS"] = "1"  # else each dvc of a toy repository starts a process that tells its makers
 
 # Until all is loaded: it stays, and else the collector walks through torch and all of it again and again, for seconds.
