@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pipeline.params.sections import Tracking
 from pipeline.tracking.store import open_store
 from pipeline.work.errors import UserError
+from pipeline.work.onnx import runtime as onnx_runtime
 
 
 def register(file: Path, name: str, example: NDArray[np.float32], tags: dict[str, Any], settings: Tracking) -> str:
@@ -19,9 +20,9 @@ def register(file: Path, name: str, example: NDArray[np.float32], tags: dict[str
     """
     import mlflow
     import onnx
-    import onnxruntime
     from mlflow.models import infer_signature
 
+    onnxruntime = onnx_runtime()
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     (inputs,) = session.get_inputs()
     names = [one.name for one in session.get_outputs()]

@@ -40,7 +40,16 @@ if __name__ == "__main__":
 
 
 @pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for temporary files, of this process and of those that it starts; the path of a socket is short."""
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        monkeypatch.setenv("TMPDIR", folder)
+        yield Path(folder)
+
+
+@pytest.fixture
+def stage(tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     (tmp_path / "toy_stage.py").write_text(STAGE)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setattr(warm, "LIBRARIES", ("json.tool", "no_such_library"))
@@ -97,15 +106,6 @@ serve = "warm.LIBRARIES = (); open('pid', 'w').write(str(os.getpid())); warm.ser
 with warm.server({}, [sys.executable, "-c", note + serve]):
     time.sleep(600)
 """
-
-
-@pytest.fixture
-def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder for temporary files, of this process and of those that it starts; the path of a socket is short."""
-    with tempfile.TemporaryDirectory() as folder:
-        monkeypatch.setattr(tempfile, "tempdir", folder)
-        monkeypatch.setenv("TMPDIR", folder)
-        yield Path(folder)
 
 
 def started(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
