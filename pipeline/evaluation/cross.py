@@ -19,8 +19,8 @@ COLUMNS = ["cell", "quality", "fold", "set", "video", "person", "bucket", "targe
 def cross(method: str, models: Path, shards: Path, out: Path, params: Params) -> pd.DataFrame:
     """Score the other manipulations' fakes with every cell of a method; write and give back a row a frame (COLUMNS).
 
-    The scores of its own fakes (of a pooled task, those of each of its manipulations), and of the reals that all tasks
-    share, are those that evaluate left.
+    Not scored here, since evaluate has left them: the fakes that the cell was trained on (of a pooled task all of its
+    manipulations), and the reals, which all tasks share.
     """
     cells = [cell for cell in (*expected(params), *pooled(params)) if cell.family == method]
     parts: list[pd.DataFrame] = []

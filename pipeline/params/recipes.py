@@ -1,4 +1,4 @@
-"""The sections of params.yaml that say how models are trained; `pipeline.params` holds the rest."""
+"""The sections of params.yaml that say how models are trained."""
 
 from typing import Annotated, Any, Literal
 

@@ -1,4 +1,4 @@
-"""What can be told apart: intervals of every model, and ADD against every other method over the same videos."""
+"""Intervals of every model, and paired tests of ADD against every other method over the same videos."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace

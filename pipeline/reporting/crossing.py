@@ -28,7 +28,7 @@ class Crossed:
     low: float
     high: float
     unit: str
-    own: bool  # whether it was trained on all of these fakes
+    own: bool  # whether all of these fakes were trained on
 
 
 def read(cells: Path, found: Sequence[Results], params: Params) -> list[Crossed]:

@@ -68,8 +68,8 @@ def table_of(found: pd.DataFrame) -> Table:
 def figure_of(found: pd.DataFrame, own: Mapping[str, float]) -> Figure:
     """ACC of ADD against alpha and against beta, with the plain baseline's as a dashed line.
 
-    own: the workspace's alpha and beta: along one weight, the other is held there. A weight of which there is but one
-    value has no panel, unless neither has more.
+    own: the workspace's alpha and beta. A panel shows one weight, with the other held at this value. A weight with a
+    single value has no panel, unless both have one value.
     """
     measures = [column for column in found.columns if column.startswith(ADD) and _baseline(column) in found.columns]
     lines = {

@@ -1,4 +1,4 @@
-"""The video itself with boxes, scores over time and, on request, where the networks look."""
+"""The file again with a box and a score at each face and, on request, a map of where the networks look."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +17,7 @@ from pipeline.work.progress import progress
 
 COLOURS = {"fake": (213, 94, 0), "real": (0, 158, 115), "undecided": (150, 150, 150)}
 MADE = {"comment": "annotated by a deepfake detector"}
-HOLD = 1.0  # seconds that a box stays where the face is not seen again
+HOLD = 1.0  # seconds that a box stays before the first and after the last sighting
 Place = tuple[float, float, float, float, Sighting]  # left, top, size, probability, the nearest sighting
 
 

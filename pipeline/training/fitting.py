@@ -42,8 +42,8 @@ def fit(
 ) -> str:
     """Train `task` on the training people of the fold, save its student into `out`, and tell the outcome in a line.
 
-    settings: the params that shaped the task, for the record and for the checkpoint's key; inputs: files besides the
-    shards that it depends on (the teacher's weights). `out` is written whole or not at all.
+    settings: the params that shaped the task, for the record and for the checkpoint's key. inputs: files that it
+    depends on besides the shards (the teacher's weights). `out` is written whole or not at all.
     """
     pool = params.pool(cell.manipulation)
     folders = [shards / name for name in ("original", *(pool or (cell.manipulation,)))]

@@ -1,4 +1,4 @@
-"""What a user of the scores meets: few false alarms, scores as probabilities, thresholds that were chosen elsewhere."""
+"""The table of what matters in use: TPR at few false alarms, scores as probabilities, thresholds chosen elsewhere."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ Draw = Callable[[pd.DataFrame], Floats]  # frames or videos -> how often each of
 
 @dataclass(frozen=True)
 class _Found:
-    """A measure over seeds, and the ends of the 95 % interval of its mean."""
+    """A measure over seeds, and the 95 % interval of its mean."""
 
     over_seeds: Spread
     low: float
@@ -94,7 +94,7 @@ def table(results: Results, stressed: Stressed | None, params: Params) -> Table:
 
 
 def _weakest(task: Task, params: Params) -> str | None:
-    """The weakest compression that is weaker than the task's."""
+    """The weakest compression of all, if it is weaker than the task's; else None."""
     own = params.crf.get(task.compression, 0)
     weaker = [name for name in params.compressions if params.crf[name] < own]
     return min(weaker, key=lambda name: params.crf[name], default=None)
