@@ -25,7 +25,7 @@ def cross(method: str, models: Path, shards: Path, out: Path, params: Params) ->
     cells = [cell for cell in (*expected(params), *pooled(params)) if cell.family == method]
     parts: list[pd.DataFrame] = []
     for cell in progress(cells, len(cells), f"cross {method}", "model"):
-        own = params.pool(cell.manipulation) or (cell.manipulation,)
+        own = params.fakes_of(cell.manipulation)
         folders = [shards / name for name in params.manipulations if name not in own]
         for fold in params.folds if folders else ():
             detector, card = load(models / cell.folder / f"fold{fold}")

@@ -43,7 +43,7 @@ def scores(
     cell: Cell, models: Path, shards: Path, stressed: Path, wanted: pd.DataFrame, params: Params
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Test and validation frames of all folds, a column a point; validation people only at what data/shards has."""
-    sets = ("original", *(params.pool(cell.manipulation) or (cell.manipulation,)))
+    sets = ("original", *params.fakes_of(cell.manipulation))
     qualities = {name: [(shards / one, name) for one in sets] for name in (RAW, *params.compressions)}
     degraded = {
         name: [(stressed / one / name, DEGRADED) for one in sets if (stressed / one / name / INDEX).exists()]

@@ -104,6 +104,10 @@ class Fields(Section):
         """The manipulations of a pooled task; empty for a task that is one manipulation."""
         return self.pooled.sets[task] if task in self.pooled.tasks else ()
 
+    def fakes_of(self, task: str) -> tuple[str, ...]:
+        """The sets whose fakes a task has: the manipulations of a pooled task, else the task's own."""
+        return self.pool(task) or (task,)
+
     def recipe(self, section: Recipe) -> Train:
         """`train` with what the method's own section changes."""
         return Train.model_validate(self.train.model_dump() | section.train)

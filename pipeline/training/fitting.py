@@ -46,7 +46,7 @@ def fit(
     depends on besides the shards (the teacher's weights). `out` is written whole or not at all.
     """
     pool = params.pool(cell.manipulation)
-    folders = [shards / name for name in ("original", *(pool or (cell.manipulation,)))]
+    folders = [shards / name for name in ("original", *params.fakes_of(cell.manipulation))]
     roles = folds.fold(params, fold)
     _complete(folders, roles, fold)
     where, size = device(), params.model.image_size

@@ -6,7 +6,7 @@ import matplotlib as mpl
 import numpy as np
 
 from pipeline.params.cells import TEACHER
-from pipeline.reporting.figures.figure import COLOURS, STYLE, Figure, styled
+from pipeline.reporting.figures.figure import COLOURS, STYLE, Figure, hide_from, styled
 from pipeline.reporting.verdicts import Judged
 
 BINS = 5  # of the reliability plot: a small test set has few videos
@@ -26,11 +26,10 @@ def figure(found: Sequence[Judged]) -> Figure:
                 means, shares, counts = _bins(one.videos[name].to_numpy(float), one.videos["label"].to_numpy(float))
                 ax.plot(means, shares, color=colour, marker="o", markersize=0, linewidth=1.5, label=label)
                 ax.scatter(means, shares, s=8 + 90 * counts / counts.sum(), color=colour, zorder=3)
-            ax.set_title(f"{one.label}\n{one.cell.manipulation}, {one.quality}", fontsize=9)
+            ax.set_title(f"{one.label}\n{one.cell.manipulation}, {one.cell.compression}", fontsize=9)
             ax.set_xlim(-0.03, 1.03)
             ax.set_ylim(-0.05, 1.05)
-        for ax in list(axes.flat)[len(shown) :]:
-            ax.set_visible(False)
+        hide_from(axes, len(shown))
         drawing.supxlabel("probability of fake", fontsize=9)
         drawing.supylabel("share that is fake", fontsize=9)
         handles, labels = axes.flat[0].get_legend_handles_labels()
