@@ -1,4 +1,4 @@
-"""The command predict: judge files one after the other and write what was asked for; a bad file stops no other."""
+"""The command predict: judge files one after the other, whatever some of them are, and write what was asked for."""
 
 import sys
 from argparse import ArgumentParser, Namespace
