@@ -123,13 +123,17 @@ class Stressed:
         return table.rename(columns={point: "score"})
 
     def fails(self, line: Line, manipulations: Sequence[str]) -> Failing | None:
-        """Where the line's AUC, a mean over manipulations, falls below the level; None where a point is missing."""
-        points = self.rate_factors
-        places = [[self.row(line, name, point) for point in points] for name in manipulations]
-        if len(points) < 2 or any(place is None for row in places for place in row):
+        """Where the line's AUC, a mean over manipulations, falls below the level.
+
+        By the points that it was measured at on each of the manipulations; None where these are fewer than two.
+        """
+        places = {point: [self.row(line, name, point) for name in manipulations] for point in self.rate_factors}
+        measured = {point: [row for row in rows if row is not None] for point, rows in places.items()}
+        measured = {point: rows for point, rows in measured.items() if len(rows) == len(manipulations)}
+        if len(measured) < 2:
             return None
-        curves = np.mean([self.aucs[[place for place in row if place is not None]] for row in places], axis=0)
-        factors = np.array(list(points.values()), float)
+        curves = np.mean([self.aucs[list(rows)] for rows in zip(*measured.values(), strict=True)], axis=0)
+        factors = np.array([self.rate_factors[point] for point in measured], float)
         return Failing(fails_from(factors, curves, self.fails_below), float(factors[0]), float(factors[-1]))
 
     @cached_property
