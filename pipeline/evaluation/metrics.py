@@ -1,4 +1,4 @@
-"""What is measured on frames and on videos (spec section 8), and how sure it is.
+"""What is measured on frames and on videos, with bootstrap intervals.
 
 Plain numpy: the bootstrap weighs every frame by how often its video was drawn, so each measure takes weights of shape
 (R, N), one row a resample, and R resamples cost one pass. tests/evaluation/test_metrics.py holds each to scikit-learn.

@@ -98,7 +98,7 @@ class Cross(Section):
 
 
 class Report(Section):
-    """What the report's words go by."""
+    """From which differences and levels on the report's words speak."""
 
     margin: Annotated[float, Field(gt=0, lt=1)]  # two methods whose AUC differs by less count as equal
     fails_below: Annotated[float, Field(gt=0.5, lt=1)]  # AUC under which detection has failed

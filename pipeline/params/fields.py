@@ -1,4 +1,4 @@
-"""The sections of params.yaml, and what follows from one of them alone. Each section has its own bounds."""
+"""All sections of params.yaml in one model, and what follows from a single one of them."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""The one training loop: teachers, classifiers and distilled students (spec section 6)."""
+"""The one training loop: teachers, classifiers and distilled students, by the recipe of docs/method.md."""
 
 import copy
 import math

@@ -17,7 +17,7 @@ CURVES = ("train_", "val_")  # of every method; every other column is a measure 
 
 
 def histories(results: Results) -> pd.DataFrame:
-    """Every history under the other: method, backbone, manipulation, compression, seed, fold, step, epoch, lr, ..."""
+    """All histories in one table: method, backbone, manipulation, compression, seed, fold, step, epoch, lr, ..."""
     tables = []
     for cell, summary in results.summaries.items():
         for run in summary["training"]:

@@ -44,7 +44,7 @@ def figure(found: Sequence[Judged]) -> Figure:
 
 
 def _bins(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each bin that holds any: mean probability, share of fakes and weight, reals and fakes weighing alike."""
+    """The mean probability, share of fakes and weight of each bin that is not empty; reals and fakes weigh alike."""
     weights = np.where(labels == 1, 1 / max(labels.sum(), 1), 1 / max((1 - labels).sum(), 1))
     place = np.minimum((scores * BINS).astype(int), BINS - 1)
     within = [place == bin_ for bin_ in np.unique(place)]
