@@ -56,11 +56,11 @@ def _tell(cause: str) -> None:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed torch, and ask for repeatable kernels (on a CPU they all are; on a GPU a warning names one that is not)."""
+    """Seed torch, and ask for deterministic kernels: on a CPU all are, on a GPU a warning names those that are not."""
     torch.manual_seed(seed)
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # Else every new tensor is filled with NaN first, against code that reads what it never wrote: a tenth of a step.
+    # Else torch fills every new tensor with NaN, to expose reads of what was never written: a tenth of a step's time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 

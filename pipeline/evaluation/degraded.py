@@ -43,7 +43,7 @@ def scores(
     cell: Cell, models: Path, shards: Path, stressed: Path, wanted: pd.DataFrame, params: Params
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Test and validation frames of all folds, a column a point; validation people only at what data/shards has."""
-    sets = ("original", *(params.pool(cell.manipulation) or (cell.manipulation,)))
+    sets = ("original", *params.fakes_of(cell.manipulation))
     qualities = {name: [(shards / one, name) for one in sets] for name in (RAW, *params.compressions)}
     degraded = {
         name: [(stressed / one / name, DEGRADED) for one in sets if (stressed / one / name / INDEX).exists()]
@@ -94,7 +94,7 @@ def comparable(table: pd.DataFrame) -> tuple[pd.DataFrame, list[dict[str, Any]]]
 def _wide(
     detector: Any, card: Card, role: str, points: Mapping[str, Sequence[Place]], wanted: pd.DataFrame, params: Params
 ) -> pd.DataFrame:
-    """A row for each of the wanted frames of the role's people; NaN at a point that lacks the frame."""
+    """A row for each wanted frame of the role's people, a column a point; NaN where a point lacks the frame."""
     keys = set(wanted[KEYS].itertuples(index=False, name=None))
     table: pd.DataFrame | None = None
     for point, places in points.items():
@@ -111,7 +111,7 @@ def _wide(
 
 
 def _only(loader: EvaluationLoader, keys: set[tuple[Any, ...]]) -> EvaluationLoader:
-    """The loader, which goes through these frames alone."""
+    """The same loader, restricted to these frames."""
     table = loader.crops.table
     kept = np.array([key in keys for key in table[KEYS].itertuples(index=False, name=None)], bool)
     draws = [Draw(*(values[kept[one.rows]] for values in astuple(one))) for one in loader.draws]

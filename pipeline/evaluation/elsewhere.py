@@ -1,6 +1,6 @@
-"""Trained models on data that they never saw: the crops of another data set, made in another clone (docs/data.md).
+"""Trained models on another data set, whose crops were made in another clone of this repository (docs/data.md).
 
-Every trained model scores every frame there, once a quality. Nothing is chosen by these scores.
+Every trained model scores every frame there, at each quality that it is tested on. Nothing is chosen by these scores.
 """
 
 import json
@@ -86,7 +86,7 @@ def _sets(shards: Path) -> list[Path]:
 
 
 def _check(shards: Path, index: pd.DataFrame, own: Path, qualities: Sequence[str], size: int) -> None:
-    """That these data can be compared with those that the models were trained on; size: px of their crops."""
+    """Raises: UserError where people are shared, or qualities or the crops' size (px) are not those of this run."""
     if common := sorted(set(index["person"]) & set(read_index([own])["person"])):
         raise UserError(
             f"{shards}: {len(common)} of its people are this run's as well ({', '.join(common[:3])}): the models may "

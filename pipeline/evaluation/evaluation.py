@@ -1,4 +1,4 @@
-"""Test frames through trained models, once: scores of every frame, and what they amount to (spec section 8)."""
+"""Test frames through trained models, once: the scores of every frame, and the measures and thresholds from them."""
 
 import json
 import math

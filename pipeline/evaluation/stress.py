@@ -111,7 +111,7 @@ def _known(value: float) -> float | None:
 
 
 def _made(stressed: Path, params: Params) -> dict[str, list[dict[str, Any]]]:
-    """What degrade left: bits a pixel of each set and degradation, and what is missing from it, and why."""
+    """What degrade left: bits a pixel of each set and degradation, and how many videos are missing, by cause."""
     bits, lost = [], []
     for name in params.sets:
         for degradation in params.stress.degradations:

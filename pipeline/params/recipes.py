@@ -1,4 +1,4 @@
-"""The sections of params.yaml that say how models are trained; `pipeline.params` holds the rest."""
+"""The sections of params.yaml that say how models are trained."""
 
 from typing import Annotated, Any, Literal
 
@@ -8,14 +8,14 @@ from pipeline.params.sources import NAME_LETTERS, QUALITY_LETTERS, Positive, Sec
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
-LayerWeights = tuple[Weight, Weight, Weight, Weight]  # one for each of the four stages (spec section 5)
+LayerWeights = tuple[Weight, Weight, Weight, Weight]  # one for each of the four stages (docs/method.md)
 Start = Literal["imagenet", "teacher"]  # the student's first weights: as `model` says, or its teacher's
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", max_length=NAME_LETTERS)]
 Quality = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", max_length=QUALITY_LETTERS)]
 
 
 class Train(Section):
-    """The recipe (spec section 6). A method's own `train` holds what differs from this one."""
+    """The recipe (docs/method.md). A method's own `train` holds what differs from this one."""
 
     epochs: Positive
     batch_size: Annotated[int, Field(ge=2)]

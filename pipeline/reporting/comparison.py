@@ -1,4 +1,4 @@
-"""What can be told apart: intervals of every model, and ADD against every other method over the same videos."""
+"""Intervals of every model, and paired tests of ADD against every other method over the same videos."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -69,13 +69,13 @@ class Comparisons:
     def interval(
         self, model: Model, task: Task, level: Level, measure: str, unit: str = "video"
     ) -> tuple[float, float] | None:
-        """The 95 % interval over videos (or over each unit `person`) of a model's mean over seeds."""
+        """The 95 % interval of a model's mean over seeds. unit: what is drawn, `video` or `person`."""
         values = self._values(model, task, measure, unit, level)
         return None if values is None else interval(values[1:])
 
     @cached_property
     def against_add(self) -> list[Comparison]:
-        """Each task and the mean over tasks, by measure; Holm over the tasks, and over the means, of each measure."""
+        """For each measure the tasks and their mean. Holm corrects within a measure: the tasks, and the means apart."""
         rows = list(self._compared())
         corrected: dict[int, float] = {}
         for measure in MEASURES:

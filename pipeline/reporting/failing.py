@@ -9,7 +9,10 @@ from pipeline.evaluation.statistics import Floats, interval
 
 @dataclass(frozen=True)
 class Failing:
-    """The rate factor from which on detection has failed, for the sample and each resample; never: the last factor."""
+    """factors: (1 + R,), the rate factor from which on detection has failed, in the sample and in each resample.
+
+    first, last: the range that was tested. A factor of `last` means that it never failed there.
+    """
 
     factors: Floats
     first: float
@@ -33,9 +36,10 @@ class Failing:
 
 
 def fails_from(factors: Floats, curves: Floats, level: float) -> Floats:
-    """From which factor on each curve stays below the level, linear between points. factors (P,), curves (P, R) -> (R,)
+    """The factor from which on each curve stays below the level: factors (P,), curves (P, R) -> (R,).
 
-    The last factor where its end is not below (it never fails), the first where no point reaches the level.
+    Linear between points. The last factor where the curve ends at or above the level, the first where no point reaches
+    it.
     """
     above = curves >= level
     last = len(factors) - 1 - np.argmax(above[::-1], axis=0)  # the last point that is not below

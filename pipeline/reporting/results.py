@@ -98,7 +98,7 @@ class Results:
         return list(dict.fromkeys(Task(cell.manipulation, quality) for cell, quality in pairs))
 
     def of(self, model: Model, task: Task) -> list[Cell]:
-        """The found cells of a model and a task, one a seed."""
+        """The found cells of a model and a task: one for each seed."""
         return [cell for cell in self.summaries if _is(cell, model, task)]
 
     def named(self, model: Model, task: Task) -> bool:
@@ -111,7 +111,7 @@ class Results:
         return table[table["role"] == TEST]
 
     def scored(self, cell: Cell, quality: str) -> pd.DataFrame:
-        """The same with the validation people's, which no measure counts (role `val`)."""
+        """The same, and the scores of validation people (role `val`), whom no measure counts."""
         table = self.scores[cell]
         return table[table["quality"] == quality]
 

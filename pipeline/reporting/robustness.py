@@ -34,9 +34,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Stressed:
-    """points: a record a line, manipulation and point, in the order of `aucs` (records, 1 + resamples), whose first
-    column is the sample itself; encodings: bits a pixel by set and degradation; left_out: videos that are missing;
-    lacking: frames that not every point has."""
+    """What the stress stage left of all methods.
+
+    points: a record for each line, manipulation and point. aucs: (records, 1 + resamples), in the same order; the first
+    column is the sample itself. encodings: bits a pixel by set and degradation. left_out: videos that are missing, by
+    cause. lacking: frames that not every point has. thresholds: as evaluation.thresholds.carried gives them.
+    """
 
     points: pd.DataFrame
     aucs: Floats
@@ -72,12 +75,12 @@ class Stressed:
 
     @cached_property
     def tasks(self) -> list[str]:
-        """Single manipulations, then pooled tasks."""
+        """The tasks of the points: single manipulations, then pooled tasks."""
         return list(dict.fromkeys(self.points["manipulation"]))
 
     @property
     def manipulations(self) -> list[str]:
-        """Without the pooled tasks, which would count their fakes once more in a mean."""
+        """The tasks without the pooled ones, which would count their fakes twice in a mean over manipulations."""
         return [name for name in self.tasks if name not in self.pools]
 
     @cached_property
@@ -120,13 +123,17 @@ class Stressed:
         return table.rename(columns={point: "score"})
 
     def fails(self, line: Line, manipulations: Sequence[str]) -> Failing | None:
-        """Where the line's AUC, a mean over manipulations, falls below the level; None where a point is missing."""
-        points = self.rate_factors
-        places = [[self.row(line, name, point) for point in points] for name in manipulations]
-        if len(points) < 2 or any(place is None for row in places for place in row):
+        """Where the line's AUC, a mean over manipulations, falls below the level.
+
+        By the points that it was measured at on each of the manipulations; None where these are fewer than two.
+        """
+        places = {point: [self.row(line, name, point) for name in manipulations] for point in self.rate_factors}
+        measured = {point: [row for row in rows if row is not None] for point, rows in places.items()}
+        measured = {point: rows for point, rows in measured.items() if len(rows) == len(manipulations)}
+        if len(measured) < 2:
             return None
-        curves = np.mean([self.aucs[[place for place in row if place is not None]] for row in places], axis=0)
-        factors = np.array(list(points.values()), float)
+        curves = np.mean([self.aucs[list(rows)] for rows in zip(*measured.values(), strict=True)], axis=0)
+        factors = np.array([self.rate_factors[point] for point in measured], float)
         return Failing(fails_from(factors, curves, self.fails_below), float(factors[0]), float(factors[-1]))
 
     @cached_property
@@ -166,7 +173,7 @@ def read(cells: Path, params: Params) -> Stressed | None:
 
 
 def _once(summaries: Sequence[dict[str, Any]], name: str, columns: list[str]) -> pd.DataFrame:
-    """What the summaries tell of the degraded crops, each record once: every method met the same ones."""
+    """The summaries' records of the degraded crops, each once: they are the same for every method."""
     records = [record for summary in summaries for record in summary[name]]
     return pd.DataFrame(records, columns=columns).drop_duplicates(ignore_index=True)
 

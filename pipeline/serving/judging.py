@@ -1,7 +1,7 @@
-"""A verdict on one photo or video: frames, faces, tracks, scores, calibrated probabilities, and what they rest on.
+"""From a photo or video to a judgement: frames, faces, tracks, scores, calibrated probabilities, verdict.
 
-The frames, squares, crops, windows and networks are the pipeline's own: a video of the pipeline gets the scores that
-evaluate gave its frames (tests/serving).
+Frames are chosen, cut and scored by the pipeline's own code: a video of the pipeline gets the scores that evaluate gave
+its frames (tests/serving).
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,9 @@ from pipeline.serving.networks import Crops, Networks
 from pipeline.serving.shipped import Detector
 from pipeline.videos.sampling import spread
 
-BLUR = 0.5  # of the least sharp training faces: below it a face is too blurred to be judged
-STRANGE_CRF, STRANGE_FACE = 6.0, 1.5  # further from the training's than this: a warning
+BLUR = 0.5  # share of the sharpness of the least sharp training faces: a face below it is too blurred to be judged
+# Rate factors away from the training's, and times its face sizes: beyond these a warning is given.
+STRANGE_CRF, STRANGE_FACE = 6.0, 1.5
 
 
 def judge(

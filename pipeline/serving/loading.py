@@ -1,4 +1,4 @@
-"""Detectors of several qualities as one: which of them a video is judged by."""
+"""A family of detectors, one a quality: a video is judged by the one that was trained on what is most like it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

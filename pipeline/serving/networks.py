@@ -14,7 +14,7 @@ from pipeline.work.onnx import runtime as onnx_runtime
 
 Crops = NDArray[np.uint8]  # (N, crop_size, crop_size, 3), RGB
 Scores = NDArray[np.float64]  # (N, K): of each fold's network
-BATCH = 32  # crops at a time: 32 of 112 px take 5 MB, and what a network holds of them some hundreds
+BATCH = 32  # crops at a time: at 112 px 5 MB of input, and some hundreds of MB within a network
 
 
 class Networks(ABC):

@@ -1,4 +1,4 @@
-"""One self-contained page a file: the verdict in words, its scores over time, the most suspicious faces."""
+"""A self-contained page for one file: the verdict in words, its scores over time, the most suspicious faces."""
 
 import base64
 from dataclasses import dataclass

@@ -42,11 +42,11 @@ def fit(
 ) -> str:
     """Train `task` on the training people of the fold, save its student into `out`, and tell the outcome in a line.
 
-    settings: the params that shaped the task, for the record and for the checkpoint's key; inputs: files besides the
-    shards that it depends on (the teacher's weights). `out` is written whole or not at all.
+    settings: the params that shaped the task, for the record and for the checkpoint's key. inputs: files that it
+    depends on besides the shards (the teacher's weights). `out` is written whole or not at all.
     """
     pool = params.pool(cell.manipulation)
-    folders = [shards / name for name in ("original", *(pool or (cell.manipulation,)))]
+    folders = [shards / name for name in ("original", *params.fakes_of(cell.manipulation))]
     roles = folds.fold(params, fold)
     _complete(folders, roles, fold)
     where, size = device(), params.model.image_size

@@ -1,4 +1,4 @@
-"""How a training computes on its device, and how its weights are stepped: precision, Adam, the rate's schedule."""
+"""Precision, optimizer and learning rate schedule of a training, on its device."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -33,7 +33,7 @@ def adam(parameters: Iterable[nn.Parameter], recipe: Train) -> torch.optim.Adam:
         betas=recipe.betas,
         eps=recipe.eps,
         weight_decay=recipe.weight_decay,
-        fused=recipe.fused or None,  # None, not False: else torch takes no other fast form either
+        fused=recipe.fused or None,  # with False torch would not use its `foreach` form either
     )
 
 

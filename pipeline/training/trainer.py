@@ -1,4 +1,4 @@
-"""The one training loop: teachers, classifiers and distilled students (spec section 6)."""
+"""The one training loop: teachers, classifiers and distilled students, by the recipe of docs/method.md."""
 
 import copy
 import math
@@ -65,7 +65,7 @@ class Trainer:
             for network in (task.student, getattr(task, "teacher", None)):
                 if network is not None:
                     network.compile()  # in place: the names of the weights stay
-        # torch's, for a schedule that steps where fp16 left the optimizer's step out: that is counted and told
+        # torch warns where fp16 skips the optimizer's step and the schedule goes on; skipped steps are counted and told
         warnings.filterwarnings("ignore", r"Detected call of `lr_scheduler\.step\(\)` before")
         self.best_weights: dict[str, Tensor] | None = None
         self.state = State()
@@ -144,7 +144,7 @@ class Trainer:
         self.task.epoch = self.state.epoch
         self.task.train()
         for module in self.frozen:
-            module.eval()  # else their batch statistics would go on changing
+            module.eval()  # else their running statistics would still change
         for parameter in self.parameters:
             parameter.requires_grad_(not self._warmup)
         if self._warmup:
@@ -173,12 +173,12 @@ class Trainer:
         if self.recipe.fused and not self.scaler.is_enabled():
             hold_back(self.optimizer, total)
         else:
-            check_steps([told], self.state.step)  # waits for the device, as fp16 does for its scale anyway
+            check_steps([told], self.state.step)  # waits for the device; fp16 does so anyway, for its scale
         self.scaler.scale(total).backward()
         scale = self.scaler.get_scale()
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        # fp16: gradients too large for it leave a step out. The schedule goes on, for it is reckoned in batches.
+        # fp16 skips a step whose gradients overflow. The schedule goes on, as it counts batches.
         self.state.skipped += self.scaler.get_scale() < scale
 
     def _validate(self, validate: Validate) -> Mapping[str, float]:

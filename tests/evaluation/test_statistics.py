@@ -93,16 +93,6 @@ def test_intervals_of_single_frames_are_the_binomials(level: float, edges: tuple
     assert found == pytest.approx(binom.ppf(edges, count, SHARE) / count, abs=1.01 / count)
 
 
-def test_draws_stay_within_their_stratum() -> None:
-    """Of reals and of fakes as many videos as there are; a person's in all strata at once where there are none."""
-    sets, videos = pd.Series(["a"] * 3 + ["b"] * 5), pd.Series(list("xyzuvwxy"))
-    draws = draw(sets, sets + videos, 300, seed=0)
-    assert (draws[:, :3].sum(1) == 3).all() and (draws[:, 3:].sum(1) == 5).all() and (draws[0] == 1).all()
-    assert len(np.unique(draws[1:], axis=0)) > 100
-    assert draws[1:].mean(0) == pytest.approx(np.ones(8), abs=0.15)
-    assert (draws != draw(sets, sets + videos, 300, seed=1)).any()
-
-
 @pytest.mark.parametrize("name", ["a_fake", "z_fake"])  # before the originals by its name, and behind them
 def test_a_fake_is_set_beside_its_own_target_wherever_its_name_stands(name: str) -> None:
     rows = [
@@ -179,12 +169,6 @@ def test_equal_methods_cannot_be_told_apart() -> None:
     same = np.random.default_rng(0).random(101)
     found = paired(same, same)
     assert (found.value, found.low, found.high, found.p, found.detectable) == (0, 0, 0, 1, 0)
-
-
-def test_people_are_drawn_with_all_their_videos() -> None:
-    people = pd.Series(["a", "b", "a", "c"])
-    draws = draw(None, people, 50, seed=0)
-    assert (draws[:, 0] == draws[:, 2]).all() and (draws[1:, [0, 1, 3]].sum(1) == 3).all()
 
 
 def test_holm_against_the_textbook() -> None:

@@ -44,3 +44,15 @@ def styled(rows: int, columns: int, width: float, height: float, **options: Any)
     with mpl.rc_context(STYLE):
         drawing = Drawing(figsize=(width, height), layout="constrained")
         return drawing, drawing.subplots(rows, columns, squeeze=False, **options)
+
+
+def hide_from(axes: Any, count: int) -> None:
+    """Hide the panels of an array of axes after the first `count`, in which nothing is drawn."""
+    for ax in list(axes.flat)[count:]:
+        ax.set_visible(False)
+
+
+def legend_below(drawing: Drawing, axes: Any, columns: int) -> None:
+    """One legend for all panels, below them, with each label once."""
+    handles = {handle.get_label(): handle for ax in axes.flat for handle in ax.get_legend_handles_labels()[0]}
+    drawing.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from pipeline.params.cells import ADD
 from pipeline.reporting.comparison import Comparisons
-from pipeline.reporting.figures.figure import COLOURS, STYLE, Figure, styled
+from pipeline.reporting.figures.figure import COLOURS, STYLE, Figure, hide_from, legend_below, styled
 from pipeline.reporting.results import Model, Results, Task
 
 
@@ -22,10 +22,8 @@ def overview(results: Results, comparisons: Comparisons) -> Figure:
     with mpl.rc_context(STYLE):
         for task, ax in zip(tasks, axes.flat, strict=False):
             _methods(ax, results, comparisons, models, task)
-        for ax in list(axes.flat)[len(tasks) :]:
-            ax.set_visible(False)
-        handles = {h.get_label(): h for ax in axes.flat for h in ax.get_legend_handles_labels()[0]}
-        drawing.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns)
+        hide_from(axes, len(tasks))
+        legend_below(drawing, axes, columns)
     bars = (
         "thin bars 95 % intervals over people, who are few, thick ones" if results.few_people else "bars 95 % intervals"
     )

@@ -6,7 +6,7 @@ import matplotlib as mpl
 import numpy as np
 
 from pipeline.params.cells import TEACHER
-from pipeline.reporting.figures.figure import COLOURS, STYLE, Figure, styled
+from pipeline.reporting.figures.figure import COLOURS, STYLE, Figure, hide_from, styled
 from pipeline.reporting.verdicts import Judged
 
 BINS = 5  # of the reliability plot: a small test set has few videos
@@ -26,11 +26,10 @@ def figure(found: Sequence[Judged]) -> Figure:
                 means, shares, counts = _bins(one.videos[name].to_numpy(float), one.videos["label"].to_numpy(float))
                 ax.plot(means, shares, color=colour, marker="o", markersize=0, linewidth=1.5, label=label)
                 ax.scatter(means, shares, s=8 + 90 * counts / counts.sum(), color=colour, zorder=3)
-            ax.set_title(f"{one.label}\n{one.cell.manipulation}, {one.quality}", fontsize=9)
+            ax.set_title(f"{one.label}\n{one.cell.manipulation}, {one.cell.compression}", fontsize=9)
             ax.set_xlim(-0.03, 1.03)
             ax.set_ylim(-0.05, 1.05)
-        for ax in list(axes.flat)[len(shown) :]:
-            ax.set_visible(False)
+        hide_from(axes, len(shown))
         drawing.supxlabel("probability of fake", fontsize=9)
         drawing.supylabel("share that is fake", fontsize=9)
         handles, labels = axes.flat[0].get_legend_handles_labels()
@@ -45,7 +44,7 @@ def figure(found: Sequence[Judged]) -> Figure:
 
 
 def _bins(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each bin that holds any: mean probability, share of fakes and weight, reals and fakes weighing alike."""
+    """The mean probability, share of fakes and weight of each bin that is not empty; reals and fakes weigh alike."""
     weights = np.where(labels == 1, 1 / max(labels.sum(), 1), 1 / max((1 - labels).sum(), 1))
     place = np.minimum((scores * BINS).astype(int), BINS - 1)
     within = [place == bin_ for bin_ in np.unique(place)]

@@ -74,7 +74,7 @@ class Table:
 
 
 def _marked_down(text: str) -> str:
-    """As markdown shows it in a table; what could be a tag of HTML, as in the name of a file, is none."""
+    """Text for a cell of a markdown table; what would be taken for an HTML tag, as in a file's name, is escaped."""
     return TAG.sub("&lt;", text.replace("|", r"\|").replace("\n", " "))
 
 

@@ -18,12 +18,12 @@ def table(found: Sequence[Judged], settings: Verdict) -> Table:
         alarms, misses = (int((part["verdict"] == name).sum()) for part, name in ((reals, "fake"), (fakes, "real")))
         open_ = float((one.videos["verdict"] == "undecided").mean())
         before, after = (round(error(one.videos, name), 6) for name in ("score", "probability"))
-        words = [one.cell.manipulation, one.quality, one.label]
+        words = [one.cell.manipulation, one.cell.compression, one.label]
         rows.append([Entry(text) for text in (*words, f"{alarms} of {len(reals)}", f"{misses} of {len(fakes)}",
                      percent(alarms / max(len(reals), 1)), percent(misses / max(len(fakes), 1)), percent(open_),
                      decimal(before), decimal(after))])  # fmt: skip
         values.append(
-            {"manipulation": one.cell.manipulation, "quality": one.quality, "method": one.cell.method}
+            {"manipulation": one.cell.manipulation, "quality": one.cell.compression, "method": one.cell.method}
             | {"backbone": one.cell.backbone, "seed": one.cell.seed, "reals": len(reals), "fakes": len(fakes)}
             | {
                 "false_alarms": alarms,
