@@ -2,7 +2,9 @@
 
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pipeline.serving import outputs
 from pipeline.serving.inputs import gather, open_medium, shown
@@ -36,6 +38,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     drawn = "write the file with boxes and scores (.mp4, .png); with several files a folder"
     add("--annotate", type=Path, metavar="FILE", help=drawn)
     add("--heat", action="store_true", help="draw where the networks look into --annotate")
+    about = "compute by torch, on a GPU where there is one; default: by onnxruntime, but for --page and --heat"
+    add("--torch", action="store_true", help=about)
 
 
 def add_model(parser: ArgumentParser) -> None:
@@ -53,21 +57,25 @@ def run(arguments: Namespace) -> int:
     pages, videos = targets(arguments.page, files, "--page"), targets(arguments.annotate, files, "--annotate")
     tables = {"--json": arguments.json, "--csv": arguments.csv}
     require_places(files, {"--page": pages, "--annotate": videos, **{k: [path] for k, path in tables.items()}})
-    family = load_family(arguments.model or [only(DEFAULT)], arguments.onnx, arguments.threads, arguments.quality)
+    maps = arguments.page is not None or arguments.heat  # Grad-CAM
+    onnx = arguments.onnx or (False if maps or arguments.torch else None)
+    family = load_family(arguments.model or [only(DEFAULT)], onnx, arguments.threads, arguments.quality)
     out = sys.stderr if Path("-") in tables.values() else sys.stdout
     left_out = [Failure(path, cause) for path, cause in found.left_out.items()]
     rows, failed = [], len(left_out)
-    for file, page, video in progress(zip(files, pages, videos, strict=True), len(files), "predict", "file"):
-        outcome = judge_file(file, family, arguments.frames, page, video, arguments.heat)
-        failed += isinstance(outcome, Failure)
-        rows.append(outputs.as_dict(outcome))  # not the judgement, which holds crops
-        print(outputs.line(outcome), file=out, flush=True)
+    try:
+        for file, page, video in progress(zip(files, pages, videos, strict=True), len(files), "predict", "file"):
+            outcome = judge_file(file, family, arguments.frames, page, video, arguments.heat)
+            failed += isinstance(outcome, Failure)
+            rows.append(outputs.as_dict(outcome))  # not the judgement, which holds crops
+            print(outputs.line(outcome), file=out, flush=True)
+    except KeyboardInterrupt:
+        _write_tables(arguments, rows)  # hours of work, perhaps
+        raise
     for missed in left_out:
         rows.append(outputs.as_dict(missed))
         print(outputs.line(missed), file=out, flush=True)
-    for target, form in ((arguments.json, outputs.as_json), (arguments.csv, outputs.as_csv)):
-        if target is not None:
-            _write(target, form(rows))
+    _write_tables(arguments, rows)
     return SOME if failed else 0
 
 
@@ -111,8 +119,16 @@ def _check(arguments: Namespace) -> None:
         value = getattr(arguments, option)
         if value is not None and value < 1:
             raise UserError(f"--{option} {value}: must be 1 or more")
+    if arguments.onnx and arguments.torch:
+        raise UserError("--onnx and --torch: choose one of them")
     if arguments.heat and (arguments.onnx or arguments.annotate is None):
         raise UserError("--heat goes with --annotate, and needs torch: leave out --onnx")
+
+
+def _write_tables(arguments: Namespace, rows: Sequence[Mapping[str, Any]]) -> None:
+    for target, form in ((arguments.json, outputs.as_json), (arguments.csv, outputs.as_csv)):
+        if target is not None:
+            _write(target, form(rows))
 
 
 def _write(target: Path, text: str) -> None:

@@ -8,16 +8,19 @@ import shutil
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+from pipeline.serving import predicting
 from pipeline.serving.__main__ import main
 from pipeline.videos.reading import probe, read_frames
 from pipeline.videos.writing import write_video
 from tests.aids.clips import faces, ffmpeg
 from tests.aids.shipping import Run, noise
+from tests.serving.conftest import needs_onnx
 
 ROOT = Path(__file__).parents[2]
 Said = pytest.CaptureFixture[str]
@@ -46,6 +49,36 @@ def test_json_and_csv_hold_what_the_verdict_rests_on(shipped: Run, tmp_path: Pat
     with (tmp_path / "o.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["verdict"] for row in rows] == [good["verdict"], ""] and rows[1]["error"] == bad["error"]
+
+
+@needs_onnx
+def test_onnxruntime_computes_where_it_can_and_grad_cam_is_not_wanted(shipped: Run, tmp_path: Path) -> None:
+    """c40 has an ONNX file, raw has none: what starts in a second must not wait for torch."""
+
+    def runtime(*arguments: object) -> str:
+        assert predict(shipped, *arguments, "--json", tmp_path / "o.json") == 0
+        (found,) = json.loads((tmp_path / "o.json").read_text())["results"]
+        return str(found["detector"]["runtime"])
+
+    compressed = shipped.video("v0", "c40")
+    assert runtime(compressed) == runtime(compressed, "--annotate", tmp_path / "a.mp4") == "onnxruntime"
+    assert runtime(shipped.video("v0")) == runtime(compressed, "--torch") == "torch"
+    assert runtime(compressed, "--page", tmp_path / "p.html") == "torch"
+
+
+def test_an_interrupt_leaves_what_was_judged(shipped: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judge_file = predicting.judge_file
+
+    def interrupted(file: Path, *arguments: Any) -> predicting.Outcome:
+        if file == shipped.video("v1"):
+            raise KeyboardInterrupt
+        return judge_file(file, *arguments)
+
+    monkeypatch.setattr(predicting, "judge_file", interrupted)
+    files = [shipped.video("v0"), shipped.video("v1")]
+    assert predict(shipped, *files, "--json", tmp_path / "o.json", "--csv", tmp_path / "o.csv") == 130
+    assert [one["file"] for one in json.loads((tmp_path / "o.json").read_text())["results"]] == [str(files[0])]
+    assert len((tmp_path / "o.csv").read_text().splitlines()) == 2
 
 
 def test_results_on_standard_output_are_nothing_but_results(shipped: Run, capsys: Said) -> None:
