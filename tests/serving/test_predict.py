@@ -66,6 +66,31 @@ def test_onnxruntime_computes_where_it_can_and_grad_cam_is_not_wanted(shipped: R
     assert runtime(compressed, "--page", tmp_path / "p.html") == "torch"
 
 
+@needs_onnx
+def test_files_side_by_side_get_the_verdicts_of_one_after_the_other(shipped: Run, tmp_path: Path, capsys: Said) -> None:
+    """In processes of their own, in the files' order, and what cannot be judged keeps its line there."""
+    files = [shipped.video("v1", "c40"), tmp_path / "none.mp4", shipped.video("v0", "c40")]
+    for jobs in (1, 2):
+        assert predict(shipped, *files, "--jobs", jobs, "--json", tmp_path / f"{jobs}.json") == 3
+    assert (tmp_path / "1.json").read_text() == (tmp_path / "2.json").read_text()
+    said = capsys.readouterr().out.splitlines()
+    assert said[:3] == said[3:] and "none.mp4: cannot be judged: the file is missing" in said[1]
+
+
+def test_a_fault_of_the_program_costs_one_file(
+    shipped: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+) -> None:
+    judge_file = predicting.judge_file
+
+    def faulty(file: Path, *arguments: Any) -> predicting.Outcome:
+        return 1 / 0 if file == shipped.video("v0") else judge_file(file, *arguments)  # type: ignore[return-value]
+
+    monkeypatch.setattr(predicting, "judge_file", faulty)
+    assert predict(shipped, shipped.video("v0"), shipped.video("v1"), "--csv", tmp_path / "o.csv") == 3
+    assert "cannot be judged: ZeroDivisionError" in (said := capsys.readouterr()).out and "Traceback" in said.err
+    assert len((tmp_path / "o.csv").read_text().splitlines()) == 3
+
+
 def test_an_interrupt_leaves_what_was_judged(shipped: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     judge_file = predicting.judge_file
 
