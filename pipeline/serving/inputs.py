@@ -93,12 +93,15 @@ def gather(names: Sequence[str]) -> Found:
     """The files that the arguments name, each once: a file as it is, every file below a folder, a pattern's matches.
 
     What looks like no medium is kept, to be told of, where it was named itself; in folders hidden files and tables are
-    left out, and links are followed (sources.finding). Raises: UserError where a pattern or a folder gives nothing.
+    left out, and links are followed (sources.finding). Raises: UserError where a pattern or a folder gives nothing, and
+    for an address.
     """
     files: list[Path] = []
     left_out: dict[Path, str] = {}
     for name in names:
         path = Path(name)
+        if "://" in name and not path.exists():
+            raise UserError(f"{name}: an address; download the file and name that")
         if path.is_dir():
             below = find(path)
             if not below.files and not below.left_out:

@@ -252,6 +252,9 @@ def test_a_photo_is_annotated_as_one(shipped: Run, tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["nothing/*.mp4"], "matches no file"),
+        (["{v}", "https://example.org/a.mp4"], "https://example.org/a.mp4: an address; download the file"),
+        (["{v}", "--jobs", "0"], "--jobs 0: must be 1 or more"),
+        (["{v}", "--onnx", "--torch"], "--onnx and --torch: choose one"),
         (["{v}", "--quality", "c23"], "there is no such detector; there are raw, c40"),
         (["{v}", "--frames", "0"], "--frames 0: must be 1 or more"),
         (["{v}", "--heat"], "--heat goes with --annotate"),
