@@ -81,6 +81,10 @@ def of_stress(stressed: robustness.Stressed | None, params: Params) -> list[Sect
         return []
     tables = [stress_tables.failing(stressed), stress_tables.every(stressed, params.stress)]
     said = [Note(text) for text in moved(stressed)]
+    few, sampled = params.stress.frames, params.sample.frames
+    if few is not None and few < sampled:
+        text = f"This chapter tests {few} of the {sampled} frames a video (stress.frames)"
+        said.append(Note(f"{text}, so that its numbers may differ a little from those of the same models above."))
     figures_of = stress_figures.figures(stressed)
     return [Section("As compression grows", [*said, *figures_of, *tables, *stress_tables.left_out(stressed)])]
 

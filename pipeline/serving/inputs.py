@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
+
 from pipeline.faces.boxes import Image
 from pipeline.serving import photos
 from pipeline.sources.finding import find
@@ -51,6 +53,35 @@ class Medium:
 
 
 @dataclass(frozen=True)
+class Images(Medium):
+    """Frames in memory: those of a decoder, a camera or a notebook of one's own."""
+
+    pixels: Sequence[Image] = field(default=(), compare=False, repr=False)
+
+    def read(self, wanted: Sequence[int] | None = None) -> Iterator[tuple[int, Image]]:
+        for frame in range(self.frames) if wanted is None else wanted:
+            yield frame, self.pixels[frame]
+
+
+def from_images(pixels: Sequence[Image], crf: float, fps: float = 25.0, name: str = "images") -> Images:
+    """A video of RGB frames, uint8, (T, H, W, 3) or a list of T of (H, W, 3); one alone is judged as a photo is.
+
+    crf: the H.264 rate factor of the file that they came from (0: raw), which the pixels do not tell. Raises: UserError
+    for anything else, such as floats or a fourth channel.
+    """
+    if not len(pixels):
+        raise UserError("from_images: there is no image")
+    for image in pixels:
+        shape: tuple[int, ...] = getattr(image, "shape", ())
+        kind = getattr(image, "dtype", type(image).__name__)
+        if len(shape) != 3 or shape[2] != 3 or kind != np.uint8 or shape != pixels[0].shape:
+            raise UserError(f"from_images: takes RGB images of uint8 and one size, (H, W, 3), not {shape} of {kind}")
+    height, width = pixels[0].shape[:2]
+    quality = Quality("images", 24.0, float("nan"), crf, stated=True)
+    return Images(Path(name), False, len(pixels), Fraction(fps), width, height, quality, pixels=pixels)
+
+
+@dataclass(frozen=True)
 class Found:
     """The files that were named, and what lies in the named folders and cannot be looked at, with its cause."""
 
@@ -63,12 +94,14 @@ def gather(names: Sequence[str]) -> Found:
 
     A file that was named itself is kept even if it looks like no medium, so that the user is told. In folders hidden
     files and tables are left out, and links are followed (sources.finding). Raises: UserError where a pattern or a
-    folder gives nothing.
+    folder gives nothing, and for an address.
     """
     files: list[Path] = []
     left_out: dict[Path, str] = {}
     for name in names:
         path = Path(name)
+        if "://" in name and not path.exists():
+            raise UserError(f"{name}: an address; download the file and name that")
         if path.is_dir():
             below = find(path)
             if not below.files and not below.left_out:
@@ -115,6 +148,9 @@ class Watch:
     def __iter__(self) -> Iterator[tuple[int, Image]]:
         """Yield as Medium.read. Raises: VideoError, at the end, where any part of a video is damaged."""
         medium, log, cause = self.medium, DecoderLog(), None
+        if isinstance(medium, Images):
+            yield from medium.read(self._wanted)
+            return
         try:
             yield from replace(medium, log=log).read(self._wanted)
         except VideoError as error:

@@ -4,18 +4,20 @@ Frames are chosen, cut and scored by the pipeline's own code: a video of the pip
 its frames (tests/serving).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from pipeline.crops.sharpness import sharpness
 from pipeline.evaluation.calibration import Verdict
+from pipeline.faces.boxes import Image
 from pipeline.serving.inputs import Medium, Watch
 from pipeline.serving.judgement import Judgement, Sighting, Track
 from pipeline.serving.looking import find_faces
 from pipeline.serving.networks import Crops, Networks
 from pipeline.serving.shipped import Detector
 from pipeline.videos.sampling import spread
+from pipeline.work.progress import progress
 
 BLUR = 0.5  # share of the sharpness of the least sharp training faces: a face below it is too blurred to be judged
 # Rate factors away from the training's, and times its face sizes: beyond these a warning is given.
@@ -37,13 +39,13 @@ def judge(
     count = count or detector.verdict.frames
     wanted = sorted(set(frames)) if frames is not None else spread(medium.frames, count)
     watch = Watch(medium, wanted)
-    found, crops = find_faces(watch, detector)
+    found, crops = find_faces(_seen(watch, wanted), detector)
     if watch.medium.frames < medium.frames:  # some that were wanted do not exist
         wanted = (
             [n for n in wanted if n < watch.medium.frames] if frames is not None else spread(watch.medium.frames, count)
         )
         watch = Watch(watch.medium, wanted)
-        found, crops = find_faces(watch, detector)
+        found, crops = find_faces(_seen(watch, wanted), detector)
     size = detector.preparation.crop_size
     stacked = np.stack(crops) if crops else np.empty((0, size, size, 3), np.uint8)
     scores = networks.scores(stacked) if crops else np.empty((0, 1))
@@ -53,6 +55,11 @@ def judge(
         usable = box[2] >= detector.verdict.min_size and sharp >= BLUR * detector.seen.sharpness[0]
         sightings.append(Sighting(frame, track, box, sharp, usable, tuple(row.tolist())))
     return conclude(watch.medium, detector, networks.runtime, wanted, sightings, stacked)
+
+
+def _seen(watch: Watch, wanted: Sequence[int]) -> Iterator[tuple[int, Image]]:
+    """A long video is decoded whole, which takes minutes."""
+    return progress(watch, len(wanted), f"look at {watch.medium.name}", "frame", inner=True)
 
 
 def conclude(

@@ -17,7 +17,7 @@ class Family:
     """Shipped detectors, one a quality, by the rate factor of their training. Networks are read when used."""
 
     members: Sequence[tuple[Path, Detector]]
-    onnx: bool = False
+    onnx: bool | None = False  # see networks.load
     threads: int | None = None
     _networks: dict[str, Networks] = field(default_factory=dict)
 
@@ -42,7 +42,7 @@ class Family:
 
 
 def load_family(
-    folders: Sequence[Path], onnx: bool = False, threads: int | None = None, quality: str | None = None
+    folders: Sequence[Path], onnx: bool | None = False, threads: int | None = None, quality: str | None = None
 ) -> Family:
     """The detectors in the folders. Raises: UserError where one cannot be used, or two are of one quality."""
     members = [(folder, read(folder)) for given in folders for folder in find(given)]

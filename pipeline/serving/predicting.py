@@ -1,8 +1,13 @@
-"""The command predict: judge files one after the other, whatever some of them are, and write what was asked for."""
+"""The command predict: judge files, whatever some of them are, and write what was asked for."""
 
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from pipeline.serving import outputs
 from pipeline.serving.inputs import gather, open_medium, shown
@@ -12,9 +17,10 @@ from pipeline.serving.targets import require_places, targets
 from pipeline.work import disk
 from pipeline.work.errors import UserError, VideoError
 from pipeline.work.files import whole
-from pipeline.work.progress import progress
+from pipeline.work.parallel import Rejected, cores, map_videos
 
 DEFAULT = Path("models/export")
+MOST, FEW = 8, 4  # processes, of 0.4 GB each; files for which another one is worth its start
 SOME = 3  # exit status where some files could not be judged
 EPILOG = f"""\
 exit status: 0 where every file was judged, whatever the verdict; 1 where nothing could be (a wrong model, a folder
@@ -36,6 +42,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     drawn = "write the file with boxes and scores (.mp4, .png); with several files a folder"
     add("--annotate", type=Path, metavar="FILE", help=drawn)
     add("--heat", action="store_true", help="draw where the networks look into --annotate")
+    about = "compute by torch, on a GPU where there is one; default: by onnxruntime, but for --page and --heat"
+    add("--torch", action="store_true", help=about)
+    add("--jobs", type=int, metavar="N", help=f"files at a time; default: one a core, {MOST} at most, by torch one")
 
 
 def add_model(parser: ArgumentParser) -> None:
@@ -53,22 +62,68 @@ def run(arguments: Namespace) -> int:
     pages, videos = targets(arguments.page, files, "--page"), targets(arguments.annotate, files, "--annotate")
     tables = {"--json": arguments.json, "--csv": arguments.csv}
     require_places(files, {"--page": pages, "--annotate": videos, **{k: [path] for k, path in tables.items()}})
-    family = load_family(arguments.model or [only(DEFAULT)], arguments.onnx, arguments.threads, arguments.quality)
+    maps = arguments.page is not None or arguments.heat  # Grad-CAM
+    onnx = arguments.onnx or (False if maps or arguments.torch else None)
+    side_by_side = arguments.jobs or (1 if onnx is False else max(1, min(cores(), MOST, len(files) // FEW)))
+    threads = arguments.threads or (1 if side_by_side > 1 else None)
+    folders = tuple(arguments.model or [only(DEFAULT)])
+    judge = _Judge(folders, onnx, threads, arguments.quality, arguments.frames, arguments.heat)
+    _family.cache_clear()  # its files may have changed
+    judge.family()  # what is wrong with it is said before any work is done
     out = sys.stderr if Path("-") in tables.values() else sys.stdout
-    left_out = [Failure(path, cause) for path, cause in found.left_out.items()]
-    rows, failed = [], len(left_out)
-    for file, page, video in progress(zip(files, pages, videos, strict=True), len(files), "predict", "file"):
-        outcome = judge_file(file, family, arguments.frames, page, video, arguments.heat)
-        failed += isinstance(outcome, Failure)
-        rows.append(outputs.as_dict(outcome))  # not the judgement, which holds crops
-        print(outputs.line(outcome), file=out, flush=True)
-    for missed in left_out:
-        rows.append(outputs.as_dict(missed))
-        print(outputs.line(missed), file=out, flush=True)
-    for target, form in ((arguments.json, outputs.as_json), (arguments.csv, outputs.as_csv)):
-        if target is not None:
-            _write(target, form(rows))
+    rows, failed = [], 0
+    jobs = [_Job(*job) for job in zip(files, pages, videos, strict=True)]
+    told = map_videos(judge, jobs, workers=side_by_side, what="predict", name=lambda job: shown(job.file))
+    try:
+        for one in chain(told, (_told(Failure(path, cause)) for path, cause in found.left_out.items())):
+            row, line = _told(Failure(one.item.file, one.cause)) if isinstance(one, Rejected) else one
+            failed += "error" in row
+            rows.append(row)
+            print(line, file=out, flush=True)
+    except KeyboardInterrupt:
+        _write_tables(arguments, rows)  # hours of work, perhaps
+        raise
+    _write_tables(arguments, rows)
     return SOME if failed else 0
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A file, and where its page and its annotated version go."""
+
+    file: Path
+    page: Path | None
+    video: Path | None
+
+
+Told: TypeAlias = tuple[dict[str, Any], str]  # the row of the tables and the line for people; not the crops
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """Judge a job, here or in another process: each reads the detectors once."""
+
+    folders: tuple[Path, ...]
+    onnx: bool | None
+    threads: int | None
+    quality: str | None
+    frames: int | None
+    heat: bool
+
+    def family(self) -> Family:
+        return _family(self.folders, self.onnx, self.threads, self.quality)
+
+    def __call__(self, job: _Job) -> Told:
+        return _told(judge_file(job.file, self.family(), self.frames, job.page, job.video, self.heat))
+
+
+@lru_cache(maxsize=1)
+def _family(folders: tuple[Path, ...], onnx: bool | None, threads: int | None, quality: str | None) -> Family:
+    return load_family(folders, onnx, threads, quality)
+
+
+def _told(outcome: Outcome) -> Told:
+    return outputs.as_dict(outcome), outputs.line(outcome)
 
 
 def judge_file(
@@ -107,12 +162,20 @@ def only(folder: Path) -> Path:
 
 
 def _check(arguments: Namespace) -> None:
-    for option in ("frames", "threads"):
+    for option in ("frames", "jobs", "threads"):
         value = getattr(arguments, option)
         if value is not None and value < 1:
             raise UserError(f"--{option} {value}: must be 1 or more")
+    if arguments.onnx and arguments.torch:
+        raise UserError("--onnx and --torch: choose one of them")
     if arguments.heat and (arguments.onnx or arguments.annotate is None):
         raise UserError("--heat goes with --annotate, and needs torch: leave out --onnx")
+
+
+def _write_tables(arguments: Namespace, rows: Sequence[Mapping[str, Any]]) -> None:
+    for target, form in ((arguments.json, outputs.as_json), (arguments.csv, outputs.as_csv)):
+        if target is not None:
+            _write(target, form(rows))
 
 
 def _write(target: Path, text: str) -> None:

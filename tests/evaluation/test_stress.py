@@ -300,6 +300,7 @@ def test_the_report_shows_all_of_it(run: tuple[Path, Params, Greys], tmp_path: P
     page = (tmp_path / "report.md").read_text()
     assert "## As compression grows" in page and "## Across manipulations" in page
     assert page.count("ADD cannot be said to move the point at which detection fails") == 2  # verdict and section
+    assert f"tests 2 of the {params.sample.frames} frames a video" in page  # why its c40 is not the table's c40
     figures = {path.stem for path in (tmp_path / "figures").iterdir()}
     assert figures >= {"stress-mobilenet_v2", "stress-codecs", "stress-others", "cross", "reliability"}
     every = pd.read_csv(tmp_path / "tables/stress_all.csv")

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.serving.inputs import Watch, open_medium, shown
+from pipeline.serving.inputs import Watch, from_images, open_medium, shown
 from pipeline.videos.examining import examine
 from pipeline.videos.reading import read_frames
-from pipeline.work.errors import VideoError
+from pipeline.work.errors import UserError, VideoError
 from tests.aids.clips import cut_one, ffmpeg, numbered, numbers
 
 
@@ -126,3 +126,20 @@ def test_a_text_is_called_one(tmp_path: Path, text: bytes, name: str) -> None:
 def test_names_are_shown_in_one_line() -> None:
     assert shown("a\nb\x1b[31m.mp4") == "a\\nb\\x1b[31m.mp4"
     assert shown("Andr\udce9.mp4") == "André.mp4" and shown("ü 中.mp4") == "ü 中.mp4"
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        [],
+        np.zeros((8, 8, 3), np.uint8),  # one image, not a list of them
+        np.zeros((2, 8, 8, 4), np.uint8),
+        np.zeros((2, 3, 8, 8), np.uint8),
+        np.zeros((2, 8, 8, 3), np.float32),
+        [np.zeros((8, 8, 3), np.uint8), np.zeros((8, 9, 3), np.uint8)],
+        ["a.png"],
+    ],
+)
+def test_images_that_are_not_rgb_of_one_size_are_refused(pixels: list[np.ndarray]) -> None:
+    with pytest.raises(UserError, match="from_images: "):
+        from_images(pixels, crf=23)

@@ -13,10 +13,12 @@ import torch
 
 from pipeline.crops.shards import read_index, read_sample
 from pipeline.loading.batches import normalise
-from pipeline.serving.inputs import open_medium
+from pipeline.serving.inputs import from_images, open_medium
 from pipeline.serving.judging import judge
 from pipeline.serving.networks import load, normalised
+from pipeline.serving.outputs import as_dict, as_json
 from pipeline.serving.shipped import read
+from pipeline.videos.sampling import spread
 from pipeline.work.onnx import VARIABLE
 from tests.aids.shipping import Run
 from tests.serving.conftest import needs_onnx
@@ -41,6 +43,21 @@ def test_a_raw_video_gets_the_scores_of_evaluate(shipped: Run) -> None:
         assert scores == pytest.approx(dict(zip(rows["frame"], rows["score"], strict=True)), abs=1e-6)
         compared += len(scores)
     assert compared == 12
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_frames_in_memory_get_the_scores_of_their_file(shipped: Run, count: int) -> None:
+    """As a list, and as one array; each number of frames is looked at as a file's would be."""
+    detector = read(shipped.detectors / "raw")
+    networks = load(shipped.detectors / "raw", detector)
+    medium = open_medium(shipped.video("v0"))
+    pixels = [frame for _, frame in medium.read()][:count]
+    by_file = judge(medium, detector, networks, frames=spread(count, detector.verdict.frames))
+    for given in (pixels, np.stack(pixels)):
+        found = judge(from_images(given, crf=0), detector, networks)
+        assert found.sightings == by_file.sightings and found.verdict == by_file.verdict
+        assert as_dict(found)["probability_fake"] == as_dict(by_file)["probability_fake"]
+        assert as_dict(found)["quality"]["crf"] == 0 and as_json([as_dict(found)])
 
 
 def test_compressed_crops_get_the_scores_of_evaluate(shipped: Run) -> None:

@@ -8,15 +8,18 @@ import shutil
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+from pipeline.serving import predicting
 from pipeline.serving.__main__ import main
 from pipeline.videos.reading import probe, read_frames
 from tests.aids.clips import faces, ffmpeg, write_clip
 from tests.aids.shipping import Run, noise
+from tests.serving.conftest import needs_onnx
 
 ROOT = Path(__file__).parents[2]
 Said = pytest.CaptureFixture[str]
@@ -45,6 +48,61 @@ def test_json_and_csv_hold_what_the_verdict_rests_on(shipped: Run, tmp_path: Pat
     with (tmp_path / "o.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["verdict"] for row in rows] == [good["verdict"], ""] and rows[1]["error"] == bad["error"]
+
+
+@needs_onnx
+def test_onnxruntime_computes_where_it_can_and_grad_cam_is_not_wanted(shipped: Run, tmp_path: Path) -> None:
+    """c40 has an ONNX file, raw has none: what starts in a second must not wait for torch."""
+
+    def runtime(*arguments: object) -> str:
+        assert predict(shipped, *arguments, "--json", tmp_path / "o.json") == 0
+        (found,) = json.loads((tmp_path / "o.json").read_text())["results"]
+        return str(found["detector"]["runtime"])
+
+    compressed = shipped.video("v0", "c40")
+    assert runtime(compressed) == runtime(compressed, "--annotate", tmp_path / "a.mp4") == "onnxruntime"
+    assert runtime(shipped.video("v0")) == runtime(compressed, "--torch") == "torch"
+    assert runtime(compressed, "--page", tmp_path / "p.html") == "torch"
+
+
+@needs_onnx
+def test_files_side_by_side_get_the_verdicts_of_one_after_the_other(shipped: Run, tmp_path: Path, capsys: Said) -> None:
+    """In processes of their own, in the files' order, and what cannot be judged keeps its line there."""
+    files = [shipped.video("v1", "c40"), tmp_path / "none.mp4", shipped.video("v0", "c40")]
+    for jobs in (1, 2):
+        assert predict(shipped, *files, "--jobs", jobs, "--json", tmp_path / f"{jobs}.json") == 3
+    assert (tmp_path / "1.json").read_text() == (tmp_path / "2.json").read_text()
+    said = capsys.readouterr().out.splitlines()
+    assert said[:3] == said[3:] and "none.mp4: cannot be judged: the file is missing" in said[1]
+
+
+def test_a_fault_of_the_program_costs_one_file(
+    shipped: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+) -> None:
+    judge_file = predicting.judge_file
+
+    def faulty(file: Path, *arguments: Any) -> predicting.Outcome:
+        return 1 / 0 if file == shipped.video("v0") else judge_file(file, *arguments)  # type: ignore[return-value]
+
+    monkeypatch.setattr(predicting, "judge_file", faulty)
+    assert predict(shipped, shipped.video("v0"), shipped.video("v1"), "--csv", tmp_path / "o.csv") == 3
+    assert "cannot be judged: ZeroDivisionError" in (said := capsys.readouterr()).out and "Traceback" in said.err
+    assert len((tmp_path / "o.csv").read_text().splitlines()) == 3
+
+
+def test_an_interrupt_leaves_what_was_judged(shipped: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judge_file = predicting.judge_file
+
+    def interrupted(file: Path, *arguments: Any) -> predicting.Outcome:
+        if file == shipped.video("v1"):
+            raise KeyboardInterrupt
+        return judge_file(file, *arguments)
+
+    monkeypatch.setattr(predicting, "judge_file", interrupted)
+    files = [shipped.video("v0"), shipped.video("v1")]
+    assert predict(shipped, *files, "--json", tmp_path / "o.json", "--csv", tmp_path / "o.csv") == 130
+    assert [one["file"] for one in json.loads((tmp_path / "o.json").read_text())["results"]] == [str(files[0])]
+    assert len((tmp_path / "o.csv").read_text().splitlines()) == 2
 
 
 def test_results_on_standard_output_are_nothing_but_results(shipped: Run, capsys: Said) -> None:
@@ -193,6 +251,9 @@ def test_a_photo_is_annotated_as_one(shipped: Run, tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["nothing/*.mp4"], "matches no file"),
+        (["{v}", "https://example.org/a.mp4"], "https://example.org/a.mp4: an address; download the file"),
+        (["{v}", "--jobs", "0"], "--jobs 0: must be 1 or more"),
+        (["{v}", "--onnx", "--torch"], "--onnx and --torch: choose one"),
         (["{v}", "--quality", "c23"], "there is no such detector; there are raw, c40"),
         (["{v}", "--frames", "0"], "--frames 0: must be 1 or more"),
         (["{v}", "--heat"], "--heat goes with --annotate"),

@@ -43,7 +43,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A local store with a run in it: MLflow takes a second to make one."""
     file = tmp_path_factory.mktemp("store") / "mlflow.db"
     with pytest.MonkeyPatch.context() as patch:
@@ -199,12 +199,12 @@ def test_a_store_that_another_program_left_half_made_is_named(
 
 @pytest.mark.parametrize("begun", [False, True])
 def test_a_locked_local_store_costs_one_line(
-    begun: bool, root: Path, store: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    begun: bool, root: Path, written: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """As by another program that holds it open. MLflow's patience of 20 seconds (a pragma) is cut short here."""
     text = sqlalchemy.sql.text
     monkeypatch.setattr(sqlalchemy.sql, "text", lambda words: text(str(words).replace("= 20000", "= 50")))
-    file = Path(shutil.copy(store, root.parent / "plain.db"))
+    file = Path(shutil.copy(written, root.parent / "plain.db"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{file}?timeout=0.05")
     log()
     holder = sqlite3.connect(file)
