@@ -61,9 +61,8 @@ class Found:
 def gather(names: Sequence[str]) -> Found:
     """The files that the arguments name, each once: a file as it is, every file below a folder, a pattern's matches.
 
-    A file that was named itself is kept even if it looks like no medium, so that the user is told. In folders hidden
-    files and tables are left out, and links are followed (sources.finding). Raises: UserError where a pattern or a
-    folder gives nothing.
+    What looks like no medium is kept, to be told of, where it was named itself; in folders hidden files and tables are
+    left out, and links are followed (sources.finding). Raises: UserError where a pattern or a folder gives nothing.
     """
     files: list[Path] = []
     left_out: dict[Path, str] = {}
