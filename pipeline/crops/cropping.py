@@ -1,4 +1,4 @@
-"""The same square of the raw and the compressed frame, as samples of WebDataset shards (spec section 1)."""
+"""The same square of the raw and the compressed frame, as samples of WebDataset shards."""
 
 from collections.abc import Mapping
 from functools import partial

@@ -39,7 +39,6 @@ def evaluate(
     quality-agnostic model. Scores of all folds are pooled, so that each person is tested once. Frames of validation
     people, with role `val`, are scored too where a fold has any: for thresholds and calibration, never for a measure.
     """
-    training = [{"fold": fold, **_training(model / f"fold{fold}")} for fold in folds]
     found = [_fold(model / f"fold{fold}", fold, compressions, shards, settings, loading) for fold in folds]
     card = found[0].card
     qualities = tested_on(card.quality, compressions)
@@ -64,7 +63,7 @@ def evaluate(
         "folds": list(folds),
         "results": results,
         "thresholds": carried(tested, chosen_on),
-        "training": training,
+        "training": [one.training for one in found],
         "counts": {"frames": len(one), "videos": len(metrics.by_video(one)), "persons": one["person"].nunique()},
     }
     _write(scored, summary, out)
@@ -72,9 +71,10 @@ def evaluate(
 
 
 class _Fold(NamedTuple):
-    """One fold's model: the scores of all roles and qualities; by quality its knn R@1 and the number of queries."""
+    """What one fold has: how it was trained, its scores, and by quality knn R@1 with its number of queries."""
 
     card: Card
+    training: dict[str, Any]
     scored: pd.DataFrame
     recalls: dict[str, tuple[float, int]]
 
@@ -83,6 +83,7 @@ def _fold(
     folder: Path, fold: int, compressions: Sequence[str], shards: Path, settings: Evaluation, loading: Loader
 ) -> _Fold:
     detector, card = load(folder)
+    training = {"fold": fold, **_training(folder)}
     tables, recalls = [], {}
     for quality in tested_on(card.quality, compressions):
         test, gallery = (_scores(detector, card, role, quality, shards, settings, loading) for role in (TEST, "train"))
@@ -93,7 +94,7 @@ def _fold(
         if card.buckets[VALIDATION]:
             validation = _scores(detector, card, VALIDATION, quality, shards, settings, loading).frames
             tables.append(validation.assign(quality=quality, fold=fold, role=VALIDATION))
-    return _Fold(card, pd.concat(tables, ignore_index=True), recalls)
+    return _Fold(card, training, pd.concat(tables, ignore_index=True), recalls)
 
 
 def summarise(frames: pd.DataFrame, settings: Evaluation) -> dict[str, Any]:

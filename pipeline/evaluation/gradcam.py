@@ -6,11 +6,11 @@ from torch.nn.functional import interpolate
 
 from pipeline.detectors.backbones.base import Backbone
 
-FAKE = 1
+FAKE = 1  # the class
 
 
-def grad_cam(model: Backbone, images: Tensor, target: int = FAKE) -> Tensor:
-    """How much each place of the images (B, 3, S, S), normalised, speaks for the class `target`: (B, S, S).
+def grad_cam(model: Backbone, images: Tensor) -> Tensor:
+    """How much each place of the images (B, 3, S, S), normalised, speaks for the class fake: (B, S, S).
 
     The features A of the fourth stage (B, C, h, w), each channel weighed by the mean gradient of the class's logit,
     summed, the negative part cut off; enlarged bilinearly. Each map is scaled to a maximum of 1, or all 0 where
@@ -23,7 +23,7 @@ def grad_cam(model: Backbone, images: Tensor, target: int = FAKE) -> Tensor:
             # Through the images the features require a gradient even where all weights are frozen.
             features = model(images.detach().requires_grad_())
             stage = features.stages[-1]
-            (gradient,) = torch.autograd.grad(features.logits[:, target].sum(), stage)
+            (gradient,) = torch.autograd.grad(features.logits[:, FAKE].sum(), stage)
     finally:
         model.train(was_training)
     weights = gradient.mean((2, 3), keepdim=True)  # (B, C, 1, 1)

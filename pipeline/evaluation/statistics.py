@@ -41,7 +41,7 @@ class Scored:
 
     videos: a row each (set, video, person), sorted by set and video.
     fakes, reals: (V,) frames of each class.
-    correct: (V,) frames on the right side of the threshold.
+    correct: (V,) frames on the right side of 0.5.
     outranks: (V, V) pairs of a frame of the row's fake and a frame of the column's real in which the fake scores
     higher. beside: (V,) a fake's frames for which the same frame of its own target is there. above: (V,) those of them
     that score higher than the target's frame. In pairs a tie counts one half. What depends on scores is a mean over
@@ -57,7 +57,7 @@ class Scored:
     above: Floats
 
     @classmethod
-    def of(cls, runs: Sequence[pd.DataFrame], threshold: float = THRESHOLD) -> "Scored":
+    def of(cls, runs: Sequence[pd.DataFrame]) -> "Scored":
         """runs: a table a seed with the same frames (set, video, person, frame, label, score).
 
         Without a column `target` no fake has a target beside it. Raises ValueError where the frames differ.
@@ -76,7 +76,7 @@ class Scored:
         ours, theirs = _beside(first)
         for table in tables:
             score = table["score"].to_numpy(float)
-            correct += np.bincount(number, (score >= threshold) == (label == 1), count) / len(tables)
+            correct += np.bincount(number, (score >= THRESHOLD) == (label == 1), count) / len(tables)
             outranks += _outranks(score, label, number, count) / len(tables)
             higher = (1 + np.sign(score[ours] - score[theirs])) / 2
             above += np.bincount(number[ours], higher, count) / len(tables)
@@ -91,7 +91,7 @@ class Scored:
             return np.einsum("rv,vw,rw->r", draws, self.outranks, draws, optimize=True) / pairs
 
     def acc(self, draws: Floats) -> Floats:
-        """Accuracy at the threshold under each row of draws (R, V)."""
+        """Accuracy at 0.5 under each row of draws (R, V)."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return (draws @ self.correct) / (draws @ (self.fakes + self.reals))
 

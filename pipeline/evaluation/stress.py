@@ -25,6 +25,8 @@ from pipeline.work.errors import UserError
 from pipeline.work.files import whole_folder
 from pipeline.work.progress import progress
 
+BLOCK = 100  # draws at a time: the weights of all frames under all draws may be large
+
 
 def stress(method: str, models: Path, shards: Path, stressed: Path, out: Path, params: Params) -> dict[str, Any]:
     """Score every cell of a method at every point and write the folder `out`; give back its summary.
@@ -90,14 +92,14 @@ def _measured(runs: Sequence[pd.DataFrame], draws: Mapping[str, Draws]) -> tuple
     return record, found["auc"]
 
 
-def _recall(runs: Sequence[pd.DataFrame], draws: Draws, block: int = 100) -> Floats:
-    """TPR at 5 % false alarms under each draw, mean over seeds; in blocks, as weights of all frames may be large."""
+def _recall(runs: Sequence[pd.DataFrame], draws: Draws) -> Floats:
+    """TPR at 5 % false alarms under each draw, mean over seeds: (1 + R,)."""
     found = []
     for run in runs:
         weights = draws.at(run)
         labels, scores = run["label"].to_numpy(float), run["score"].to_numpy(float)
         with np.errstate(invalid="ignore", divide="ignore"):
-            parts = [metrics.MEASURES["tpr_at_5"](labels, scores, part) for part in _blocks(weights, block)]
+            parts = [metrics.MEASURES["tpr_at_5"](labels, scores, part) for part in _blocks(weights, BLOCK)]
         found.append(np.concatenate(parts))
     return np.asarray(np.mean(found, axis=0))
 

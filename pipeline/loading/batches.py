@@ -15,7 +15,7 @@ from torch import Tensor
 from pipeline.loading.crops import Crops
 from pipeline.loading.places import choose, hold
 
-MEAN = STD = 0.5  # the released code's normalisation (spec section 6)
+MEAN = STD = 0.5  # the released code's normalisation
 AHEAD = 2  # batches that are gathered while a GPU is at work
 
 

@@ -41,10 +41,11 @@ MOST = 300  # pairs of a manipulation that are looked into, drawn at random: mor
 FRAMES = 3  # of a video, whose borders are looked at
 BORDER = 6  # px of the ring; the face box is 1.3 times the face
 SWAPS = 999
+SEED = 0  # of the pairs that are looked into, and of the swaps
 FOUND = ["manipulation", "quality", "features", "pairs", "auc", "pairs_right", "p"]
 
 
-def measure(raw: Path, compressed: Path, index: pd.DataFrame, qualities: Sequence[str], seed: int = 0) -> pd.DataFrame:
+def measure(raw: Path, compressed: Path, index: pd.DataFrame, qualities: Sequence[str]) -> pd.DataFrame:
     """Rows (manipulation, quality, features, number of pairs, AUC, share of pairs in the right order, p).
 
     raw, compressed, index: the videos and the shards' index of all sets; p: of the pairs in order, by SWAPS random
@@ -56,14 +57,14 @@ def measure(raw: Path, compressed: Path, index: pd.DataFrame, qualities: Sequenc
     for name, fakes in first[first["label"] == 1].groupby("set", sort=False):
         pairs = fakes.drop_duplicates("target")[["video", "target"]]
         pairs = reals.merge(pairs, left_on="video", right_on="target", suffixes=("", "_fake"))
-        pairs = pairs.sample(min(len(pairs), MOST), random_state=seed).sort_values("video", ignore_index=True)
+        pairs = pairs.sample(min(len(pairs), MOST), random_state=SEED).sort_values("video", ignore_index=True)
         if pairs["person"].nunique() < 2:
             continue
         for quality in qualities:
             sides = [_side("original", pairs["video"], raw, compressed, index, quality)]
             sides.append(_side(str(name), pairs["video_fake"], raw, compressed, index, quality))
             for features, both in _features(*sides).items():
-                values = told(both[: len(pairs)], both[len(pairs) :], pairs["person"].to_numpy(), seed)
+                values = told(both[: len(pairs)], both[len(pairs) :], pairs["person"].to_numpy(), SEED)
                 found.append((name, quality, features, len(pairs), *values))
     return pd.DataFrame(found, columns=FOUND)
 

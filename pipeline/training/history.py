@@ -27,7 +27,7 @@ class State:
 
 
 class Means:
-    """Means of terms over the steps between two rows of the history; of a measure called *_max, the largest."""
+    """Means of terms over the steps between two rows of the history; of a measure called *_max or *_max_*, the largest."""
 
     def __init__(self) -> None:
         self.steps: list[Terms] = []  # left on the device: a read in every step would wait for a GPU
@@ -43,7 +43,7 @@ class Means:
                 found.setdefault(name, []).append(value.float())
         self.steps = []
         stacked = {name: torch.stack(values) for name, values in found.items()}
-        row = torch.stack([v.max() if name.endswith("_max") else v.mean() for name, v in stacked.items()])
+        row = torch.stack([v.max() if "_max" in name else v.mean() for name, v in stacked.items()])
         return dict(zip(stacked, row.tolist(), strict=True))  # one read for all
 
 

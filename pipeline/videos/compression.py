@@ -1,4 +1,4 @@
-"""Compress a set of videos at one rate factor (spec section 1: libx264, its defaults but for that factor)."""
+"""Compress a set of videos at one rate factor (libx264, its defaults but for that factor)."""
 
 from dataclasses import dataclass
 from functools import partial

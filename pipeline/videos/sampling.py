@@ -1,4 +1,4 @@
-"""Which frames of which video (spec section 1: a number of frames a video, chosen at random, seeded)."""
+"""Which frames of which video (a number of frames a video, chosen at random, seeded)."""
 
 import json
 import random
