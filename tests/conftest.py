@@ -1,12 +1,9 @@
 """What all tests share: one thread, scratch folders of their own, params parsed once, a cluster of two local nodes."""
 
 import atexit
-import copy
 import gc
 import os
 from collections.abc import Iterator
-from functools import lru_cache
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +12,7 @@ from hypothesis import settings
 from pipeline.params import schema
 from tests.aids.clone import clone
 from tests.aids.killing import repro
+from tests.aids.parsed import PARSED
 from tests.aids.small import SMALL, Finished
 
 # The same examples in every run, and none kept: a test fails today as it will tomorrow.
@@ -47,10 +45,9 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def parsed_once() -> Iterator[None]:
-    """The same text of params is parsed once: hundreds of tests read it, and ruamel's own parser takes its time."""
-    parse = lru_cache(schema.READER.load)
+    """The same text of params is parsed once: hundreds of tests read it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(schema, "READER", SimpleNamespace(load=lambda text: copy.deepcopy(parse(text))))
+        patch.setattr(schema, "READER", PARSED)
         yield
 
 

@@ -25,7 +25,7 @@ class Section(BaseModel):
         for key, field in cls.model_fields.items():
             value = given.get(key)
             members = value if isinstance(value, list | tuple) else [value]
-            if "bool" not in str(field.annotation) and any(isinstance(member, bool) for member in members):
+            if any(isinstance(member, bool) for member in members) and "bool" not in str(field.annotation):
                 raise ValueError(f"{key} is {str(value).lower()}: a number or a name is wanted, not true or false")
         return values
 

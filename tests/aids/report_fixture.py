@@ -18,8 +18,10 @@ from pipeline.crops.shards import ShardWriter
 from pipeline.evaluation import metrics
 from pipeline.params.cells import ADD, TEACHER, Cell, expected, pooled, tested_on
 from pipeline.params.schema import Params, load
+from tests.aids.parsed import PARSED
 
 ROOT = Path(__file__).parents[2]
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 PEOPLE = [f"person_{letter}" for letter in "abcdefghi"]
 STRENGTH = {"raw": 4.0, "c23": 1.9, "c40": 0.8}  # how far a teacher's logits of fakes lie above those of reals
 UNITS = {"interval": ["set", "video"], "interval_persons": ["person"]}
@@ -36,7 +38,9 @@ def write_params(folder: Path, **changes: Any) -> Path:
             section = section[parent]
         section[last] = value
     path = folder / "params.yaml"
-    path.write_text(yaml.safe_dump(params, sort_keys=False))
+    text = yaml.dump(params, Dumper=DUMPER, sort_keys=False)
+    path.write_text(text)
+    PARSED.written(text, params)
     load(path)
     return path
 

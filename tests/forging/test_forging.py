@@ -274,7 +274,8 @@ def test_the_file_says_that_it_is_synthetic(raw: Path, forged: Path):
 def test_the_same_seed_gives_the_same_bytes(raw: Path, forged: Path):
     again = forged.with_name(f"{forged.name}-again")
     landmarks = raw.parent / "landmarks.parquet"
-    forge_set(forged.name, raw, landmarks, again, per_target=1, width=40, seed=0, workers=2)
+    workers = 2 if forged.name == "faceswap" else 1  # both by two: the sample's known shards, in a slow test
+    forge_set(forged.name, raw, landmarks, again, per_target=1, width=40, seed=0, workers=workers)
     names = sorted(path.name for path in forged.iterdir())
     assert names == sorted(path.name for path in again.iterdir())
     assert all((forged / name).read_bytes() == (again / name).read_bytes() for name in names)

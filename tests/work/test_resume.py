@@ -153,7 +153,8 @@ def test_a_full_disk_stops_the_stage_and_loses_nothing(
     def crowded(source: Path, target: Path, *settings: int) -> VideoInfo:
         calls.append(source.stem)
         if source.stem == "v05" and not (tmp_path / "room").exists():
-            target = Path("/dev/full")
+            target = tmp_path / "full"  # by a link: whoever renames to it as root would else replace the device
+            target.symlink_to("/dev/full")
             monkeypatch.setattr("pipeline.videos.writing.whole", Device)
         return transcode(source, target, *settings)
 
