@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dvc.exceptions import DvcException
+from dvc.lock import LockError
 from dvc.repo import Repo
 
 from pipeline.work.errors import UserError
@@ -75,9 +76,11 @@ def downstream(graph: Graph, names: Iterable[str]) -> set[str]:
 
 @contextmanager
 def _repo() -> Iterator[Repo]:
-    """DVC's view of this folder. Raises: UserError with what DVC says, such as that another process has its lock."""
+    """DVC's view of this folder. Raises: UserError with what DVC says, and where another process has its lock."""
     try:
         with Repo() as repo:
             yield repo
+    except LockError:
+        raise UserError("another dvc, or make repro, works in this folder; wait until it ends, and run again") from None
     except DvcException as error:
         raise UserError(f"dvc: {' '.join(str(error).split())}") from None
