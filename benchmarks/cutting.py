@@ -19,10 +19,11 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.preprocessing import processor
+from pipeline.videos.cutting import Excerpt, cut
 from pipeline.videos.examining import examine
 from pipeline.videos.ffmpeg_process import executable
-from pipeline.videos.reading import probe
-from pipeline.videos.writing import TO_RGB, TO_YUV, Part, cut
+from pipeline.videos.reading import TO_RGB, probe
+from pipeline.videos.writing import TO_YUV
 
 FRAMES, CLIPS, RATE = 75, 3, 25
 
@@ -39,7 +40,7 @@ def firsts(frames: int) -> list[int]:
 
 def ours(video: Path, out: Path) -> None:
     info = examine(video)
-    cut(video, info, [Part(out / f"{first}.mp4", first, FRAMES) for first in firsts(info.frames)])
+    cut(video, info, {out / f"{first}.mp4": Excerpt(first, FRAMES) for first in firsts(info.frames)})
 
 
 def seeking(video: Path, out: Path) -> None:

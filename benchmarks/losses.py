@@ -27,6 +27,7 @@ from pipeline.detectors.backbones.registry import build
 from pipeline.losses.frequency import FrequencyAttention
 from pipeline.losses.multiview import MultiViewAttention
 from pipeline.losses.slices import DISTANCES, Distance
+from pipeline.work.memory import keep_freed
 from tests.aids import loop_multiview
 
 
@@ -133,6 +134,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=list(DISTANCES), default=list(DISTANCES))
     parser.add_argument("--only", choices=("distances", "step"), help="one of the two comparisons")
     chosen = parser.parse_args()
+    keep_freed()  # as stages do
     torch.set_num_threads(chosen.threads)
     torch.manual_seed(0)
     labels = torch.arange(chosen.batch, device=chosen.device) % 2

@@ -38,10 +38,11 @@ import numpy as np
 
 from benchmarks.clips import Clip, make, manifest
 from benchmarks.procedure import reference
-from pipeline.crops.cropping import Job, crop_video
+from pipeline.crops.cropping import crop_video
+from pipeline.crops.samples import Job
 from pipeline.faces.boxes import Box, Image, archive_name
-from pipeline.faces.detection import Job as Searching
-from pipeline.faces.detection import Search, find_video, follow
+from pipeline.faces.sampled import Job as Searching
+from pipeline.faces.sampled import Search, find_video, follow
 from pipeline.faces.search import detect
 from pipeline.fetching.weights import fetch
 from pipeline.videos.ffmpeg_process import executable

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.videos.cutting import Excerpt, cut
 from pipeline.videos.examining import examine
 from pipeline.videos.quality import OFFSET, by_bits, estimate
 from pipeline.videos.reading import probe
-from pipeline.videos.writing import Part, cut, transcode
+from pipeline.videos.writing import transcode
 
 WAYS = ("as used", "slices alone", "bits alone")
 SUFFIXES = (".avi", ".mov", ".mp4", ".mpg", ".webm")
@@ -26,7 +27,7 @@ CRFS = (18, 20, 23, 26, 29, 32, 35, 38, 40, 43, 45)
 
 def measure(video: Path, folder: Path) -> list[dict[str, object]]:
     raw = folder / "raw.mp4"
-    cut(video, examine(video), [Part(raw, frames=50, max_side=1280)])
+    cut(video, examine(video), {raw: Excerpt(frames=50, max_side=1280)})
     rows: list[dict[str, object]] = []
     for crf in CRFS:
         transcode(raw, folder / "encoded.mp4", crf)

@@ -15,9 +15,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from benchmarks.study import COMPRESSION, PARAMS, PLAN, WORK
-from pipeline.evaluation.statistics import Difference, Floats, Scored, draw, holm, interval, paired, within
+from pipeline.evaluation.draws import Draws
+from pipeline.evaluation.statistics import Difference, Floats, Scored, holm, interval, paired, within
 from pipeline.params.cells import RAW, TEACHER
-from pipeline.reporting.figures.overview import COLOURS, styled
+from pipeline.reporting.figures.figure import COLOURS, styled
 
 PLAIN, CONTROL = "baseline", "warm_start"
 PRIMARY = (
@@ -70,22 +71,19 @@ def scores(name: str, task: str, quality: str) -> list[pd.DataFrame]:
     return [table[(table["quality"] == quality) & (table["role"] == "test")] for table in tables]
 
 
-def people(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """How often each video of any task is drawn with its person: (RESAMPLES + 1, videos)."""
-    videos = pd.concat(tables)[["set", "video", "person"]].drop_duplicates(["set", "video"])
-    videos = videos.sort_values(["set", "video"], ignore_index=True)
-    draws = draw(None, videos["person"], RESAMPLES, PARAMS.evaluation.seed)
-    return pd.DataFrame(draws, columns=pd.MultiIndex.from_frame(videos[["set", "video"]]))
+def people(tables: Sequence[pd.DataFrame]) -> Draws:
+    """Draws of people, each with all of their videos of any task."""
+    return Draws.of(pd.concat(tables), "person", RESAMPLES, PARAMS.evaluation.seed)
 
 
-def measured(name: str, draws: pd.DataFrame, quality: str = COMPRESSION) -> Measured | None:
+def measured(name: str, draws: Draws, quality: str = COMPRESSION) -> Measured | None:
     tasks, above, seeds = {}, [], set()
     for task in PARAMS.manipulations:
         runs = scores(name, task, quality)
         if not runs:
             return None
         scored = Scored.of(runs)
-        weights = draws[pd.MultiIndex.from_frame(scored.videos[["set", "video"]])].to_numpy()
+        weights = draws.at(scored.videos)
         tasks[task] = scored.auc(weights)
         above.append(scored.above_target(weights))
         seeds.add(len(runs))
@@ -143,7 +141,7 @@ def said(found: Difference) -> str:
     return "equal" if within(found.low, found.high, PARAMS.report.margin) else "open"
 
 
-def gap_table(draws: pd.DataFrame) -> list[str]:
+def gap_table(draws: Draws) -> list[str]:
     lines = [row(["raw teacher, tested on", *PARAMS.manipulations, "mean"]), row(["---"] * 4)]
     for quality in (RAW, *PARAMS.compressions):
         one = measured(TEACHER, draws, quality)

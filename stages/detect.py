@@ -5,7 +5,8 @@ python -m stages.detect --videos data/raw/original --frames data/frames/original
 import argparse
 from pathlib import Path
 
-from pipeline.faces.detection import Search, When, detect_set
+from pipeline.faces.detection import detect_set
+from pipeline.faces.sampled import Search, When
 from pipeline.params import schema as params
 from pipeline.videos.sampling import COLUMNS
 from pipeline.work.files import read_parquet
@@ -23,9 +24,7 @@ def main(arguments: argparse.Namespace) -> str:
         cluster=settings.cluster.address,
         fakes=_fakes(settings, arguments.videos),
     )
-    outcome = f"{arguments.videos.name}: a face in {done.found} of {done.frames} frames"
-    outcome += f", in {done.chosen} not the largest but the one that is forged" if done.chosen else ""
-    return outcome + (f"; {done.refused} frames of fakes show no forged face" if done.refused else "")
+    return f"{arguments.videos.name}: {done}"
 
 
 def _fakes(settings: params.Params, videos: Path) -> dict[Path, When]:

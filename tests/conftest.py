@@ -1,6 +1,8 @@
 """What all tests share: one thread, scratch folders of their own, params parsed once, a cluster of two local nodes."""
 
+import atexit
 import copy
+import gc
 import os
 from collections.abc import Iterator
 from functools import lru_cache
@@ -11,6 +13,9 @@ import pytest
 from hypothesis import settings
 
 from pipeline.params import schema
+from tests.aids.clone import clone
+from tests.aids.killing import repro
+from tests.aids.small import SMALL, Finished
 
 # The same examples in every run, and none kept: a test fails today as it will tomorrow.
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=40, database=None)
@@ -18,7 +23,17 @@ settings.load_profile("repeatable")
 
 # Before torch is loaded: toys gain nothing from more threads, and on a shared machine they wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # where tests load onnxruntime themselves
 os.environ["DVC_NO_ANALYTICS"] = "1"  # else each dvc of a toy repository starts a process that tells its makers
+
+# Until all is loaded: it stays, and else the collector walks through torch and all of it again and again, for seconds.
+gc.disable()
+atexit.register(gc.unfreeze)  # or libraries complain of what was never freed
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -37,6 +52,13 @@ def parsed_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(schema, "READER", SimpleNamespace(load=lambda text: copy.deepcopy(parse(text))))
         yield
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """One finished run of the small graph for all slow tests that need one; who changes its results takes a copy."""
+    folder = clone(tmp_path_factory.mktemp("clone") / "add", SMALL)
+    return Finished(folder, repro(folder))
 
 
 @pytest.fixture

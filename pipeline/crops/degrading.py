@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.crops.cropping import Job, jobs_of, region_of, resized, squares_of, upstream, write_rejected, write_shards
 from pipeline.crops.pixels import degraded
+from pipeline.crops.samples import Job, jobs_of, region_of, resized, squares_of, upstream, write_rejected, write_shards
 from pipeline.crops.shards import DEGRADED, ENCODING
 from pipeline.faces.boxes import Boxes, Image, png, read_squares
 from pipeline.params.degradations import CODECS, SMALL, Step
 from pipeline.videos.codecs import ENCODERS, available, encode
+from pipeline.videos.cutting import Excerpt, cut
 from pipeline.videos.probing import VideoInfo
 from pipeline.videos.reading import probe, read_frames
-from pipeline.videos.writing import Part, cut, write_video
-from pipeline.work import disk
-from pipeline.work.errors import UserError, VideoError
+from pipeline.videos.writing import write_video
+from pipeline.work.errors import NothingUsable, UserError, VideoError
 from pipeline.work.files import whole
 from pipeline.work.parallel import Rejected, map_videos
 from pipeline.work.resume import Scratch
@@ -59,9 +59,9 @@ def degrade_set(
 
     name: of the degradation, for progress; frames: rows (set, video, person, bucket, label, target, frame) of tested
     people; faces, raw, size, shard_frames: as crop_set takes them. encoding.csv has a row a video: the bytes of its
-    last encoding, without container, and frames, width and height of raw; rejected.parquet what is missing, and why.
-    Where this ffmpeg lacks an encoder that is all videos, and no shard is left. Returns how many frames are in the
-    shards and how many are not. Raises: UserError where no frame is left for another reason.
+    last encoding, without container, and frames, width and height of raw. rejected.parquet tells what is missing, and
+    why: where this ffmpeg lacks an encoder that is all videos, and there are no shards. Returns how many frames are in
+    the shards and how many are not. Raises: UserError where no frame is left for another reason.
     """
     if frames.empty:
         raise UserError(f"{raw}: no frame of the tested people was sampled, so there is nothing to degrade")
@@ -79,16 +79,15 @@ def degrade_set(
     inputs = [raw / f"{job.video}.mp4" for job in jobs] + [job.pixels for job in jobs if job.pixels]
     what = f"degrade {group} {name}"
     with Scratch(f"degrade-{group}-{name}", out, settings, inputs) as scratch:
-        disk.require(scratch.folder, sum(len(job.boxes) for job in jobs) * size * size * 3 - scratch.bytes(), what)
+        scratch.require_room(sum(len(job.boxes) for job in jobs) * size * size * 3, what)
         work = partial(_degrade, raw=raw, steps=tuple(steps), size=size, seed=seed, scratch=scratch.folder)
         results = map_videos(
             work, jobs, workers=workers, cluster=cluster, what=what, name=lambda job: job.video, keep=scratch
         )
         done = _write(jobs, results, out, shard_frames, rejected)
         if not done:
-            scratch.clear()  # what was mended meanwhile must not be found bad again
             causes = "; ".join(sorted({row["cause"] for row in rejected})[:3])
-            raise UserError(f"{raw}: none of the {len(frames)} frames could be degraded: {causes}")
+            raise NothingUsable(f"{raw}: none of the {len(frames)} frames could be degraded: {causes}")
     return done, len(frames) - done
 
 
@@ -152,14 +151,14 @@ def _clip(
             encoded = info.stream
         elif step.kind == SMALL:
             size = (_side(info.width, step.level), _side(info.height, step.level))
-            (info,) = cut(video, info, [Part(target, size=size)])
+            (info,) = cut(video, info, {target: Excerpt(size=size)})
         else:
             where = f"{job.about['set']}/{job.video}"
             pictures = (degraded(image, step, f"{where}/{frame}", seed) for frame, image in read_frames(video))
             info = write_video(target, pictures, info.fps, (info.width, info.height))
         video = target
     if (info.width, info.height) != (raw.width, raw.height):
-        (info,) = cut(video, info, [Part(folder / "back.mp4", size=(raw.width, raw.height))])
+        (info,) = cut(video, info, {folder / "back.mp4": Excerpt(size=(raw.width, raw.height))})
         video = folder / "back.mp4"
     if info.frames != raw.frames:
         raise VideoError(f"{raw.frames} frames became {info.frames}")

@@ -1,6 +1,6 @@
 """Folds: which buckets of people train, which validate, which test, and whether each role has both classes.
 
-The params alone say which buckets there are: a bucket that nobody is left in is missed, not passed over.
+Which buckets there are follows from the params alone: one that nobody is left in is missed, not passed over.
 """
 
 from collections import Counter
@@ -51,7 +51,7 @@ def gap(
     """The first fold that cannot be trained or tested, in a line with what can be done; None where each can.
 
     have: the buckets that have what is needed; people: bucket -> who is in it; what: is lacking, such as "no crops";
-    each: every bucket needs it, not one of those that train or validate together.
+    each: every bucket needs it; else it is enough that one of those that train, or validate, together has it.
     """
     if params.tests_only:
         return None
@@ -74,7 +74,7 @@ def gap(
 
 
 def unforgeable(params: Params, clips: Sequence[tuple[str, str]]) -> str | None:
-    """Likewise, the first fold for which the forge would make no fakes, as nobody in a bucket lends a face.
+    """As `gap`, the first fold for which the forge can make no fakes, because nobody in a bucket can lend a face.
 
     clips: (bucket, person) of each real one.
     """

@@ -12,7 +12,7 @@ from pipeline.detectors.backbones.registry import build
 from pipeline.work.errors import UserError
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
-HISTORY, SUMMARY = "history.csv", "training.json"  # how it was trained
+HISTORY, SUMMARY = "history.csv", "training.json"  # how the training went
 
 
 class Card(BaseModel):

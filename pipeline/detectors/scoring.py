@@ -1,4 +1,4 @@
-"""A detector's scores on the frames of shards: used by validation, by evaluate, and by nothing else."""
+"""A detector's scores on the frames of shards: one way for validation in training and for all tests."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Scores:
 
 def score(model: Backbone, batches: Iterable, quality: str, device: torch.device) -> Scores:
     """Score every frame that the loader gives, once, in its order."""
-    # Not in inference mode: weights that change their layout there could not be trained on.
+    # Outside inference mode: weights that change their layout within it could not be trained any more.
     model.to(device=device).to(memory_format=torch.channels_last)
     model.eval()
     rows: list[dict[str, object]] = []

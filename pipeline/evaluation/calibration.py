@@ -1,7 +1,7 @@
-"""From scores to verdicts: calibrated probabilities and two thresholds, fitted on people whom they do not judge.
+"""From scores to verdicts: calibrated probabilities and two thresholds.
 
-What a fold's test people are judged by comes from its validation people; where it has none, from the other folds' test
-people, each scored by a model that did not see them. No score of a judged person enters what judges that person.
+They are fitted on a fold's validation people. Where a fold has none they are fitted on the other folds' test people,
+each scored by a model that did not see them. So nobody is judged by a fit that used their own scores.
 """
 
 import math
@@ -25,10 +25,10 @@ SLOPE_HELD, OFFSET_HELD = 1.0, 10.0
 class Calibration(BaseModel):
     """A calibrated probability of fake from a mean score, and which verdict it gives.
 
-    slope, offset: the probability is 1 / (1 + exp(-(slope * logit(score) + offset))) (Platt 1999; `_mapping`), where
-    a real and a fake are equally likely beforehand. real_below, fake_above: of the probability; between them is no
-    verdict.
-    reals, fakes, people: how many of each it was fitted on. holds: whether there are enough for the accepted rates.
+    slope, offset: the probability is 1 / (1 + exp(-(slope * logit(score) + offset))) (Platt 1999; `_mapping`), at a
+    prior of one half. real_below, fake_above: thresholds of the probability; between them the verdict is undecided.
+    reals, fakes, people: how many of each it was fitted on. holds: whether these are enough to promise the accepted
+    rates.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,8 +57,9 @@ class Calibration(BaseModel):
 def fit(rows: pd.DataFrame, false_alarms: float, misses: float) -> Calibration:
     """Calibrate on rows (person, label, score), one for each thing that is judged: videos, or single frames.
 
-    The thresholds are the quantiles that split conformal prediction takes (Vovk et al. 2005): of a further real, as
-    like these as they are to each other, at most the accepted share lies above. Raises: ValueError with one class.
+    The thresholds are those of split conformal prediction (Vovk et al. 2005): a further real that is exchangeable with
+    the reals here lies above `fake_above` with at most the accepted probability; likewise a fake below `real_below`.
+    Raises: ValueError with one class.
     """
     labels, scores = rows["label"].to_numpy(int), rows["score"].to_numpy(float)
     if len(set(labels.tolist())) < 2:
@@ -84,12 +85,12 @@ def fit(rows: pd.DataFrame, false_alarms: float, misses: float) -> Calibration:
 
 
 def _mapping(logits: Floats, labels: NDArray[np.int_], people: int) -> tuple[float, float]:
-    """Slope and offset of the calibrated logit: Platt's logistic regression, held near the score itself.
+    """Slope and offset of the calibrated logit: Platt's logistic regression with a prior that keeps it near the score.
 
-    A person's videos are alike, so all together weigh as much as there are people; reals and fakes weigh alike, for the
-    share of fakes in this set is not the world's. Between few people the offset is chance: fitted on one third of the
-    sample it is of another sign than on the next, and scores that lie apart ask for a slope without end. So each has
-    a normal prior (slope 1, offset 0), which hundreds of people outweigh.
+    All rows together weigh as much as there are people, since one person's videos are alike. Reals and fakes have equal
+    weight, since the share of fakes in this set is not the world's. With few people the offset is chance: its sign
+    changes from one third of the sample to the next. And where the classes do not overlap, the slope has no finite
+    optimum. So slope and offset have normal priors around 1 and 0, which hundreds of people outweigh.
     """
     from scipy.optimize import minimize  # a calibration is used without it
 
@@ -104,7 +105,7 @@ def _mapping(logits: Floats, labels: NDArray[np.int_], people: int) -> tuple[flo
         return float(value), np.array([wrong @ logits + SLOPE_HELD * (slope - 1), wrong.sum() + OFFSET_HELD * offset])
 
     slope, offset = minimize(loss, np.array([1.0, 0.0]), jac=True, method="BFGS").x
-    # A detector whose scores say the opposite is not turned round: it then says nothing.
+    # A detector whose scores are the wrong way round is not reversed: its slope is 0, and it says nothing.
     return max(float(slope), 0.0), float(offset)
 
 
@@ -128,9 +129,10 @@ def judged(frames: pd.DataFrame, false_alarms: float, misses: float) -> pd.DataF
 
 
 def error(videos: pd.DataFrame, column: str) -> float:
-    """Expected calibration error of a column of probabilities (label, ...), reals and fakes weighing alike.
+    """Expected calibration error of a column of probabilities, with equal weight on reals and fakes.
 
-    As they do where a calibrated probability is right: a test set of two fakes a real would call it wrong.
+    The probabilities are calibrated for a prior of one half; unweighted, a test set of two fakes a real would call them
+    wrong.
     """
     labels = videos["label"].to_numpy(float)
     shares = np.where(labels == 1, 1 / max(labels.sum(), 1), 1 / max((1 - labels).sum(), 1))
@@ -138,7 +140,7 @@ def error(videos: pd.DataFrame, column: str) -> float:
 
 
 def held_out(frames: pd.DataFrame, fold: int | None = None) -> pd.DataFrame:
-    """The scored frames that a fold's test people may be judged by; None: those for people of no fold."""
+    """The scored frames on which a calibration may be fitted that judges a fold's test people; None: anybody new."""
     validation = frames[frames["role"] == VALIDATION]
     if fold is None:
         return validation if len(validation) else frames[frames["role"] == TEST]
@@ -147,7 +149,7 @@ def held_out(frames: pd.DataFrame, fold: int | None = None) -> pd.DataFrame:
 
 
 def _bound(values: Floats, share: float) -> tuple[float, bool]:
-    """The value that at most `share` of further ones exceed, and whether there are enough to say so."""
+    """The value that a further one exceeds with at most this probability, and whether there are enough to say so."""
     count = len(values)
     place = math.ceil((count + 1) * (1 - share))
     return float(np.sort(values)[min(place, count) - 1]), place <= count

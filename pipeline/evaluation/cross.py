@@ -19,13 +19,13 @@ COLUMNS = ["cell", "quality", "fold", "set", "video", "person", "bucket", "targe
 def cross(method: str, models: Path, shards: Path, out: Path, params: Params) -> pd.DataFrame:
     """Score the other manipulations' fakes with every cell of a method; write and give back a row a frame (COLUMNS).
 
-    The scores of its own fakes (of a pooled task, those of each of its manipulations), and of the reals that all tasks
-    share, are those that evaluate left.
+    Not scored here, since evaluate has left them: the fakes that the cell was trained on (of a pooled task all of its
+    manipulations), and the reals, which all tasks share.
     """
     cells = [cell for cell in (*expected(params), *pooled(params)) if cell.family == method]
     parts: list[pd.DataFrame] = []
     for cell in progress(cells, len(cells), f"cross {method}", "model"):
-        own = params.pool(cell.manipulation) or (cell.manipulation,)
+        own = params.fakes_of(cell.manipulation)
         folders = [shards / name for name in params.manipulations if name not in own]
         for fold in params.folds if folders else ():
             detector, card = load(models / cell.folder / f"fold{fold}")

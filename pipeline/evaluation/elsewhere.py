@@ -1,6 +1,6 @@
-"""Trained models on data that they never saw: the crops of another data set, made in another clone (docs/data.md).
+"""Trained models on another data set, whose crops were made in another clone of this repository (docs/data.md).
 
-Every trained model scores every frame there, once a quality. Nothing is chosen by these scores.
+Every trained model scores every frame there, at each quality that it is tested on. Nothing is chosen by these scores.
 """
 
 import json
@@ -18,18 +18,19 @@ from pipeline.detectors.card import load
 from pipeline.detectors.device import device
 from pipeline.detectors.scoring import score
 from pipeline.evaluation import metrics
+from pipeline.evaluation.draws import Draws
 from pipeline.evaluation.evaluation import finite
 from pipeline.evaluation.frames import frames_of
-from pipeline.evaluation.statistics import Floats, Scored, draw, interval
+from pipeline.evaluation.statistics import Floats, Scored, interval
 from pipeline.loading.crops import META
 from pipeline.params.cells import RAW, Cell, expected, tested_on
 from pipeline.params.schema import Params
-from pipeline.params.sections import Evaluation
 from pipeline.work.errors import UserError
 from pipeline.work.files import whole
 from pipeline.work.progress import progress
 
 ALL = "all"  # in place of a manipulation: the fakes of every one, against the originals
+KINDS = {"interval": "video", "interval_persons": "person"}  # what is drawn for which intervals
 INTERVALS = {"auc": Scored.auc, "acc": Scored.acc}
 
 
@@ -51,8 +52,7 @@ def evaluate_elsewhere(name: str, shards: Path, own: Path, models: Path, out: Pa
     frames = _scores(runs, folders, models, params)
     columns: dict[tuple[str, Cell], list[str]] = {}
     for quality, cell in runs:
-        seedless = Cell(cell.method, cell.backbone, cell.manipulation, cell.compression, 0)
-        columns.setdefault((quality, seedless), []).extend(_columns(cell, quality, params.folds))
+        columns.setdefault((quality, cell.seedless), []).extend(_columns(cell, quality, params.folds))
     videos = index.drop_duplicates(["set", "video"])
     manipulations = sorted(set(index["set"]) - {"original"})
     summary = {
@@ -86,7 +86,7 @@ def _sets(shards: Path) -> list[Path]:
 
 
 def _check(shards: Path, index: pd.DataFrame, own: Path, qualities: Sequence[str], size: int) -> None:
-    """That these data can be compared with those that the models were trained on; size: px of their crops."""
+    """Raises: UserError where people are shared, or qualities or the crops' size (px) are not those of this run."""
     if common := sorted(set(index["person"]) & set(read_index([own])["person"])):
         raise UserError(
             f"{shards}: {len(common)} of its people are this run's as well ({', '.join(common[:3])}): the models may "
@@ -138,12 +138,12 @@ def _results(
     groups = {ALL: manipulations} if len(manipulations) > 1 else {}
     for tested, sets in {**groups, **{name: [name] for name in manipulations}}.items():
         part = frames[frames["set"].isin(["original", *sets])].reset_index(drop=True)
-        videos = part[["set", "video", "person"]].drop_duplicates(["set", "video"])
-        videos = videos.sort_values(["set", "video"], ignore_index=True)
-        draws = _draws(videos, params.evaluation)
+        how = (params.evaluation.bootstrap, params.evaluation.seed)
+        draws = {kind: Draws.of(part, unit, *how).counts for kind, unit in KINDS.items()}
         for (quality, cell), names in columns.items():
             runs = [part[META].assign(score=part[name]) for name in names]
             levels = {"frame": runs, "video": [metrics.by_video(run).assign(frame=0) for run in runs]}
+            scored = {level: Scored.of(tables) for level, tables in levels.items()}
             yield {
                 "method": cell.method,
                 "backbone": cell.backbone,
@@ -154,19 +154,10 @@ def _results(
                 "models": len(names),
                 **{level: _means(tables) for level, tables in levels.items()},
                 **{
-                    kind: {level: _intervals(Scored.of(tables), drawn) for level, tables in levels.items()}
+                    kind: {level: _intervals(one, drawn) for level, one in scored.items()}
                     for kind, drawn in draws.items()
                 },
             }
-
-
-def _draws(videos: pd.DataFrame, settings: Evaluation) -> dict[str, Floats]:
-    """Draws of the videos (set, video, person): of whole videos, reals and fakes apart; and of people."""
-    units, how = videos["set"] + "/" + videos["video"], (settings.bootstrap, settings.seed)
-    return {
-        "interval": draw(videos["set"], units, *how),
-        "interval_persons": draw(None, videos["person"], *how),
-    }
 
 
 def _means(tables: Sequence[pd.DataFrame]) -> dict[str, float]:

@@ -1,10 +1,10 @@
-"""Test frames through trained models, once: scores of every frame, and what they amount to (spec section 8)."""
+"""Test frames through trained models, once: the scores of every frame, and the measures and thresholds from them."""
 
 import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -39,37 +39,22 @@ def evaluate(
     quality-agnostic model. Scores of all folds are pooled, so that each person is tested once. Frames of validation
     people, with role `val`, are scored too where a fold has any: for thresholds and calibration, never for a measure.
     """
-    tables, cards, training = [], [], []
-    recalls: dict[str, list[tuple[float, int]]] = {}
-    for fold in folds:
-        detector, card = load(model / f"fold{fold}")
-        cards.append(card)
-        training.append({"fold": fold, **_training(model / f"fold{fold}")})
-        for quality in tested_on(card.quality, compressions):
-            test, gallery = (
-                _scores(detector, card, role, quality, shards, settings, loading) for role in (TEST, "train")
-            )
-            labels, known = test.frames["label"].to_numpy(), gallery.frames["label"].to_numpy()
-            recall = knn_recall(test.embeddings, labels, gallery.embeddings, known, device())
-            recalls.setdefault(quality, []).append((recall, len(labels)))
-            tables.append(test.frames.assign(quality=quality, fold=fold, role=TEST))
-            if card.buckets[VALIDATION]:
-                known_to_none = _scores(detector, card, VALIDATION, quality, shards, settings, loading).frames
-                tables.append(known_to_none.assign(quality=quality, fold=fold, role=VALIDATION))
-    scored = pd.concat(tables, ignore_index=True)
-    frames = scored[scored["role"] == TEST]
+    training = [{"fold": fold, **_training(model / f"fold{fold}")} for fold in folds]
+    found = [_fold(model / f"fold{fold}", fold, compressions, shards, settings, loading) for fold in folds]
+    card = found[0].card
+    qualities = tested_on(card.quality, compressions)
+    scored = pd.concat([one.scored for one in found], ignore_index=True)
     tested, chosen_on = (
-        {quality: scored[(scored["quality"] == quality) & (scored["role"] == role)] for quality in recalls}
+        {quality: scored[(scored["quality"] == quality) & (scored["role"] == role)] for quality in qualities}
         for role in (TEST, VALIDATION)
     )
     results = {}
-    for quality, found in recalls.items():
-        results[quality] = summarise(tested[quality], settings)
-        results[quality] |= _by_manipulation(tested[quality], cards[0], settings)
-        total = sum(count for _, count in found)
-        results[quality]["frame"]["knn_r1"] = sum(recall * count for recall, count in found) / total
-    card = cards[0]
-    one = frames[frames["quality"] == frames["quality"].iloc[0]]
+    for quality in qualities:
+        results[quality] = summarise(tested[quality], settings) | _by_manipulation(tested[quality], card, settings)
+        recalls, counts = zip(*(one.recalls[quality] for one in found), strict=True)
+        pooled = sum(recall * count for recall, count in zip(recalls, counts, strict=True)) / sum(counts)
+        results[quality]["frame"]["knn_r1"] = pooled
+    one = tested[qualities[0]]
     summary = {
         "method": card.method,
         "backbone": card.backbone,
@@ -84,6 +69,31 @@ def evaluate(
     }
     _write(scored, summary, out)
     return summary
+
+
+class _Fold(NamedTuple):
+    """One fold's model: the scores of all roles and qualities; by quality its knn R@1 and the number of queries."""
+
+    card: Card
+    scored: pd.DataFrame
+    recalls: dict[str, tuple[float, int]]
+
+
+def _fold(
+    folder: Path, fold: int, compressions: Sequence[str], shards: Path, settings: Evaluation, loading: Loader
+) -> _Fold:
+    detector, card = load(folder)
+    tables, recalls = [], {}
+    for quality in tested_on(card.quality, compressions):
+        test, gallery = (_scores(detector, card, role, quality, shards, settings, loading) for role in (TEST, "train"))
+        labels, known = test.frames["label"].to_numpy(), gallery.frames["label"].to_numpy()
+        recall = knn_recall(test.embeddings, labels, gallery.embeddings, known, device())
+        recalls[quality] = (recall, len(labels))
+        tables.append(test.frames.assign(quality=quality, fold=fold, role=TEST))
+        if card.buckets[VALIDATION]:
+            validation = _scores(detector, card, VALIDATION, quality, shards, settings, loading).frames
+            tables.append(validation.assign(quality=quality, fold=fold, role=VALIDATION))
+    return _Fold(card, pd.concat(tables, ignore_index=True), recalls)
 
 
 def summarise(frames: pd.DataFrame, settings: Evaluation) -> dict[str, Any]:

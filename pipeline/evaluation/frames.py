@@ -1,4 +1,4 @@
-"""Which frames a trained model is tested on: everyone's of some buckets, as its card says it saw its own."""
+"""The frames that a trained model is tested on: all of some buckets, prepared as its card says."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from pipeline.params.sections import Evaluation, Loader
 def frames_of(
     folders: Sequence[Path], buckets: Iterable[str], quality: str, card: Card, settings: Evaluation, loading: Loader
 ) -> EvaluationLoader:
-    """Every frame of the buckets once, at one quality, in windows of the model's size, on this machine's device."""
+    """Every frame of the buckets once, at one quality, in middle windows of the model's input size."""
     return evaluation_loader(
         folders,
         buckets=buckets,

@@ -26,8 +26,8 @@ def build(models: Path, shards: Path, manipulation: str, compression: str, out: 
     """Write an .npz of N frames: role, keys (N,), raw and compressed (N, S, S, 3) uint8, and for each of M detectors
     its name (M,), scores (M, N) and maps (M, N, S, S) in 0..1. Return the outcome in a line.
 
-    The detectors are those of the first backbone, seed and fold. Test people are evaluate's alone: the frames are of
-    people that this fold validates on, or trains on where it has no validation.
+    The detectors are those of the first backbone, seed and fold. The frames are of people that this fold validates on,
+    or trains on where it has no validation: test people are scored by evaluate alone.
     Raises UserError where a model or a shard is missing.
     """
     backbone, seed, fold = params.grid.backbones[0], params.grid.seeds[0], params.folds[0]

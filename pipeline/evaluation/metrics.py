@@ -1,4 +1,4 @@
-"""What is measured on frames and on videos (spec section 8), and how sure it is.
+"""What is measured on frames and on videos, with bootstrap intervals.
 
 Plain numpy: the bootstrap weighs every frame by how often its video was drawn, so each measure takes weights of shape
 (R, N), one row a resample, and R resamples cost one pass. tests/evaluation/test_metrics.py holds each to scikit-learn.
@@ -83,9 +83,9 @@ def calibration_error(labels: Array, scores: Array, weights: Array) -> Array:
 
 
 def recall_at(alarms: float) -> Measure:
-    """TPR at this rate of false alarms: the highest recall of fakes at a threshold that no more reals pass.
+    """TPR at this rate of false alarms: the highest recall of fakes at a threshold where the rate is not exceeded.
 
-    Not interpolated: between two thresholds there is none. With few reals that may mean no false alarm at all.
+    Not interpolated between thresholds. With few reals the rate may allow no false alarm at all.
     """
 
     def measured(labels: Array, scores: Array, weights: Array) -> Array:
@@ -171,9 +171,9 @@ def intervals(
 
 
 def without_auc(result: Mapping[str, Any]) -> str:
-    """Why a cell's result at one quality (see evaluation.summarise) lacks an AUC, in words; empty where it has all.
+    """Why AUCs are missing from a cell's result at one quality (see evaluation.summarise), in words; else empty.
 
-    An AUC needs both classes. The pooled one may be there although a fold tested one class alone.
+    An AUC needs both classes. That of all folds may exist although one fold tested a single class.
     """
     parts = {"all folds": result["frame"], **{f"fold {fold}": found for fold, found in result["per_fold"].items()}}
     lacking = {name: found for name, found in parts.items() if not _known(found["auc"])}

@@ -20,8 +20,9 @@ def knn_recall(
 ) -> float:
     """The share of queries (Q, D) whose nearest gallery vector (G, D) has their label.
 
-    Squared Euclidean, not normalised; of equally near ones the first. In blocks: the whole distance matrix of
-    FaceForensics++ is 7 GB. On a CPU by numpy, whose rounding decides between the nearly equal as it always has here.
+    Distances are squared Euclidean, not normalised; of equally near vectors the first counts. Computed in blocks: the
+    whole distance matrix of FaceForensics++ is 7 GB. On a CPU by numpy and not by torch: their roundings differ, and
+    with them which of two nearly equal distances is the smaller.
     """
     queries = [_on(query[start : start + block[0]], device) for start in range(0, len(query), block[0])]
     least, nearest = np.full(len(query), np.inf), np.zeros(len(query), np.int64)

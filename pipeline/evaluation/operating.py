@@ -1,7 +1,7 @@
-"""Measures of the operating table under draws of whole videos: how sure they are.
+"""TPR at few false alarms, Brier score, log loss and balanced accuracy under draws of whole videos.
 
-What pipeline.evaluation.metrics measures by weighing every frame, here by products of the size of the videos, so that
-a thousand resamples of the paper's whole grid take minutes: tests/evaluation/test_operating.py holds one to the other.
+The same measures as in pipeline.evaluation.metrics, computed from counts a video, not from weights a frame: a thousand
+resamples of the paper's grid then take minutes. tests/evaluation/test_operating.py holds one to the other.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ def under(frames: pd.DataFrame, draws: Floats) -> dict[str, Floats]:
 
 
 def balanced_under(frames: pd.DataFrame, cuts: Mapping[int, float], draws: Floats) -> Floats:
-    """Balanced accuracy, each frame at its fold's threshold, under each draw: (R,); the thresholds stay as they are."""
+    """Balanced accuracy under each draw, (R,), each frame at its fold's threshold, which is the same in every draw."""
     return _balanced(frames, np.asarray(frames["fold"].map(dict(cuts)), np.float64), draws)
 
 
@@ -53,7 +53,10 @@ def _balanced(frames: pd.DataFrame, cuts: Floats, draws: Floats) -> Floats:
 
 
 def _recalls(number: NDArray[np.intp], labels: Floats, scores: Floats, draws: Floats) -> dict[str, Floats]:
-    """The share of fakes above the highest score of reals at which too many of them would pass."""
+    """TPR at each rate of ALARMS: (R,).
+
+    The threshold lies just above the highest score of a real at which more reals than accepted would be called fake.
+    """
     real, fake = labels == 0, labels == 1
     if real.all() or fake.all():
         return dict.fromkeys(ALARMS, np.full(len(draws), np.nan))
@@ -73,5 +76,6 @@ def _recalls(number: NDArray[np.intp], labels: Floats, scores: Floats, draws: Fl
 
 
 def _counts(row: NDArray[np.intp], column: NDArray[np.intp], shape: tuple[int, int]) -> Floats:
+    """How many of the pairs (row, column) are in each row, up to each column: cumulative counts of this shape."""
     counts = np.bincount(row * shape[1] + column, minlength=shape[0] * shape[1]).reshape(shape)
     return np.cumsum(counts, 1).astype(float)

@@ -1,8 +1,9 @@
-"""Intervals and paired tests by bootstrap over videos (or people): frames of one video are not independent.
+"""Intervals and paired tests by bootstrap over videos or people, whose draws pipeline.evaluation.draws makes.
 
-A resample is a vector of how often each video was drawn. AUC is then a quadratic form in those counts, so that a
-thousand resamples cost one matrix product of the size of the videos, and the paper's whole grid takes seconds where
-weighing each frame (pipeline.evaluation.metrics, which the tests hold this to) takes many minutes.
+A resample is a vector c of how often each video was drawn. The AUC under it is a quadratic form, c M c over the number
+of frame pairs, where M counts the pairs that are in the right order. So a thousand resamples cost one matrix product of
+the size of the videos. metrics.intervals weighs every frame instead, which takes minutes for the paper's grid, not
+seconds; the tests hold one to the other.
 """
 
 from collections.abc import Sequence
@@ -20,8 +21,9 @@ Floats = NDArray[np.float64]
 # (z for 5 % two-sided) + (z for 80 % power): the difference that a test would find four times in five.
 DETECTABLE = 2.8
 LEVEL = 0.05
-UNITS = ("video", "person")  # what is drawn
-SUMMARY, DRAWS = "summary.json", "draws.npz"  # what the stress stage leaves, here so that it is read without torch
+# Of the stress stage, here so that the report reads what it leaves without torch.
+SUMMARY, DRAWS = "summary.json", "draws.npz"
+MOST_LACKING = 0.1  # share of the frames: a point that lacks more is left out, or it would take them from all others
 FEW_PEOPLE = 30  # with fewer, intervals over videos promise too much: people come first
 
 
@@ -35,12 +37,15 @@ def within(low: float, high: float, margin: float) -> bool:
 
 @dataclass(frozen=True)
 class Scored:
-    """The test videos of one task under one model, ready to be resampled. V videos, sorted by (set, video).
+    """What one model scored on the V test videos of one task, as counts of frames that a resample adds up.
 
-    videos: one row each, with columns set, video, person. frames, correct: (V,) counts, `correct` a mean over seeds.
-    outranks: (V, V), how many frame pairs (fake of row, real of column) the scores order rightly, ties one half.
-    beside, above: (V,) counts: of a fake's frames, those whose own target's same frame is there, and those of them
-    that score above it, ties one half, a mean over seeds.
+    videos: a row each (set, video, person), sorted by set and video.
+    fakes, reals: (V,) frames of each class.
+    correct: (V,) frames on the right side of the threshold.
+    outranks: (V, V) pairs of a frame of the row's fake and a frame of the column's real in which the fake scores
+    higher. beside: (V,) a fake's frames for which the same frame of its own target is there. above: (V,) those of them
+    that score higher than the target's frame. In pairs a tie counts one half. What depends on scores is a mean over
+    seeds.
     """
 
     videos: pd.DataFrame
@@ -53,9 +58,9 @@ class Scored:
 
     @classmethod
     def of(cls, runs: Sequence[pd.DataFrame], threshold: float = THRESHOLD) -> "Scored":
-        """Per-frame scores (columns set, video, person, frame, label, score), one table a seed, of the same frames.
+        """runs: a table a seed with the same frames (set, video, person, frame, label, score).
 
-        Without a column target nothing lies beside anything.
+        Without a column `target` no fake has a target beside it. Raises ValueError where the frames differ.
         """
         tables = [run.sort_values(["set", "video", "frame"], ignore_index=True) for run in runs]
         first = tables[0]
@@ -91,30 +96,13 @@ class Scored:
             return (draws @ self.correct) / (draws @ (self.fakes + self.reals))
 
     def above_target(self, draws: Floats) -> Floats:
-        """How often a fake's frame scores above the same frame of its own target, under each row of draws (R, V).
+        """The share of fakes' frames that score above the same frame of their own target, by draws (R, V): (R,).
 
-        The person, the pose and the light cancel out, so it is surer than AUC, and says less: no threshold serves all
-        people. NaN where no target is there.
+        Both show the same person, pose and light, so it varies less than AUC. It also says less: that a fake scores
+        above its own target does not mean that one threshold serves all people. NaN without targets.
         """
         with np.errstate(invalid="ignore", divide="ignore"):
             return (draws @ self.above) / (draws @ self.beside)
-
-
-def draw(strata: pd.Series | None, clusters: pd.Series, resamples: int, seed: int) -> Floats:
-    """How often each row was drawn when its clusters are drawn with replacement: (resamples + 1, rows).
-
-    Clusters are drawn within their stratum (of reals and of fakes apart), or all together where strata is None.
-    The first row is the sample itself, all ones.
-    """
-    random = np.random.default_rng(seed)
-    counts = np.ones((resamples + 1, len(clusters)))
-    groups = np.zeros(len(clusters), int) if strata is None else np.unique(strata.to_numpy(str), return_inverse=True)[1]
-    for group in np.unique(groups):
-        rows = np.flatnonzero(groups == group)
-        names, number = np.unique(clusters.to_numpy(str)[rows], return_inverse=True)
-        drawn = random.multinomial(len(names), np.full(len(names), 1 / len(names)), resamples)
-        counts[1:, rows] = drawn[:, number]
-    return counts
 
 
 def interval(values: Floats) -> tuple[float, float]:
@@ -163,7 +151,7 @@ def holm(values: Sequence[float]) -> list[float]:
 
 
 def _beside(frames: pd.DataFrame) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The rows of fakes, and of the same frames of their own targets, where these are there."""
+    """Row numbers of fakes' frames, and of the same frames of their own targets, for those that have one."""
     if "target" not in frames:
         return np.zeros(0, np.intp), np.zeros(0, np.intp)
     rows = frames.assign(row=np.arange(len(frames)))

@@ -1,4 +1,4 @@
-"""Thresholds chosen on people who are not tested, and what they are worth, also at another quality."""
+"""Thresholds that are chosen on people who are not tested, and the balanced accuracy there, also at another quality."""
 
 from collections.abc import Mapping
 from itertools import product
@@ -42,8 +42,8 @@ def balanced(frames: pd.DataFrame, thresholds: Mapping[int, float]) -> float:
 def chosen(tested: pd.DataFrame, validation: pd.DataFrame) -> dict[int, float]:
     """A threshold for each fold: on its validation people, else on the test people of the other folds.
 
-    Both have rows (fold, label, score). Other folds' scores are those of other models of the same recipe, which have
-    not seen these people. NaN where there is neither.
+    Both have rows (fold, label, score). The other folds' test people were scored by other models of the same recipe,
+    which have not seen them. NaN where there is neither.
     """
     found = {}
     for fold in sorted(set(tested["fold"])):
@@ -69,7 +69,7 @@ def carried(tested: Mapping[str, pd.DataFrame], validation: Mapping[str, pd.Data
 
 
 def at(level: str, frames: pd.DataFrame) -> pd.DataFrame:
-    """The frames themselves, or a row a video with the mean of its scores; both keep the fold."""
+    """The frames themselves (`frame`), or a row a video with its mean score (`video`); both with their fold."""
     if level == "frame" or not len(frames):
         return frames
     return pd.concat([by_video(part).assign(fold=fold) for fold, part in frames.groupby("fold")], ignore_index=True)

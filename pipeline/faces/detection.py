@@ -1,71 +1,37 @@
-"""The square box of a face in each sampled frame, found once, on raw, and its pixels for the crops.
+"""Detect the faces of a set: which frames of which video are searched, with which fakes, and the table of the boxes."""
 
-The face is the largest, unless the fakes that are made of the video forge another one (see forged.py).
-"""
-
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
-from pipeline.faces.boxes import BOX, COLUMNS, REFUSED, TABLE, Box, Image, archive_name, cut, write_refused, writing
-from pipeline.faces.forged import TARGETLESS, Comparison, Fake, Refused, is_forged
-from pipeline.faces.search import Face, detect_all, find_again, square_box
+from pipeline.faces.boxes import BOX, COLUMNS, REFUSED, TABLE, archive_name, write_refused
+from pipeline.faces.forged import Fake, Refused
+from pipeline.faces.sampled import Job, Search, When, find_video
 from pipeline.videos.manifests import read_manifest
-from pipeline.videos.reading import read_frames
-from pipeline.work import disk
-from pipeline.work.errors import UserError
+from pipeline.work.errors import NothingUsable
 from pipeline.work.files import whole
 from pipeline.work.parallel import Rejected, map_videos
 from pipeline.work.resume import Scratch
 
-Row = tuple[int, int, int, int, str] | tuple[int, None, None, None, str]  # frame, left, top, size, cause
-NO_FACE = "no face found"
-# When fakes are compared with their target: where it shows several faces, as those are that are forged here, of the
-# largest face; where moreover the first frames do not prove that face, as published ones are; always, as one's own are.
-When = Literal["several", "unproved", "always"]
 STRICTER: tuple[When, ...] = ("several", "unproved", "always")
 
 
-@dataclass(frozen=True)
-class Search:
-    """params.yaml's faces. max_side: see faces.detect; enlarge: see faces.square_box; near: see follow."""
-
-    max_side: int
-    enlarge: float
-    near: int = 0
-
-
-class Job(NamedTuple):
-    """A video and the frames to search. fakes: made of it; compare: when they are looked into;
-    targetless: it is itself a fake, and its target is not there."""
-
-    video: str
-    frames: Sequence[int]
-    fakes: Sequence[Fake] = ()
-    compare: When = "several"
-    targetless: bool = False
-
-
-class Searched(NamedTuple):
-    """Of a video: a row a frame; frames of its fakes that show no forged face; frames with another face than the
-    largest."""
-
-    rows: list[Row]
-    refused: list[Refused]
-    chosen: int
-
-
 class Outcome(NamedTuple):
-    """Numbers of frames: with a face, in all, with another face than the largest; of fakes without a forged face."""
+    """Numbers of frames. found: with a face; frames: in all; chosen: with another face than the largest; refused: of
+    fakes, without a forged face."""
 
     found: int
     frames: int
     chosen: int = 0
     refused: int = 0
+
+    def __str__(self) -> str:
+        words = f"a face in {self.found} of {self.frames} frames"
+        words += f", in {self.chosen} not the largest but the one that is forged" if self.chosen else ""
+        return words + (f"; {self.refused} frames of fakes show no forged face" if self.refused else "")
 
 
 def detect_set(
@@ -89,7 +55,7 @@ def detect_set(
     chosen = 0
     inputs = [videos, *(fakes or {})]
     with Scratch(f"detect-{videos.name}", out, {"search": search, "jobs": jobs}, inputs) as scratch:
-        disk.require(scratch.folder, _need(videos, jobs) - scratch.bytes(), what)
+        scratch.require_room(_need(videos, jobs), what)
         work = partial(find_video, videos=videos, search=search, keep=scratch.folder)
         results = map_videos(
             work, jobs, workers=workers, cluster=cluster, what=what, name=lambda job: job.video, keep=scratch
@@ -107,54 +73,11 @@ def detect_set(
         table = table.astype(dict.fromkeys(BOX, "Int64") | {"frame": "int64"})
         found = int(table["size"].notna().sum())
         if not found:
-            raise UserError(f"{videos}: no face in any of the {len(table)} sampled frames")
+            raise NothingUsable(f"{videos}: no face in any of the {len(table)} sampled frames")
         write_refused(out / REFUSED, refused)
         with whole(out / TABLE) as part:
             table.to_parquet(part, index=False)
     return Outcome(found, len(table), chosen, len(refused))
-
-
-def find_video(job: Job, videos: Path, search: Search, keep: Path) -> Searched:
-    """Search the frames of the job; the pixels of the faces found go to <keep>/<video>.zip."""
-    path, archive = videos / f"{job.video}.mp4", keep / archive_name(job.video)
-    rows: list[Row] = []
-    seen: dict[int, Face | None] = {}
-    several = False
-    with writing(archive) as write:
-        for frame, image, faces in follow(read_frames(path, job.frames), search):
-            seen[frame] = faces[0] if faces else None
-            several = several or len(faces) > 1
-            untold = job.targetless and len(faces) > 1
-            rows.append((frame, None, None, None, TARGETLESS) if untold else _keep(write, frame, image, faces, search))
-    if not job.fakes or not (several or job.compare == "always" or _doubted(job, path, seen)):
-        return Searched(rows, [], 0)
-    comparison = Comparison(path, job.fakes, seen)
-    chosen = 0
-    if any(comparison.told.get(frame) != face for frame, face in seen.items()):
-        before, rows = rows, []
-        with writing(archive) as write:
-            for frame, image, face in comparison.follow():
-                rows.append(_keep(write, frame, image, [] if face is None else [face], search))
-        chosen = sum(row[1:4] != old[1:4] for row, old in zip(rows, before, strict=True) if row[3] is not None)
-    squares: dict[int, Box] = {row[0]: row[1:4] for row in rows if row[3] is not None}
-    return Searched(rows, list(comparison.refused(squares, several)), chosen)
-
-
-def follow(frames: Iterable[tuple[int, Image]], search: Search) -> Iterator[tuple[int, Image, list[Face]]]:
-    """Yield each frame (number, RGB image (H, W, 3)) with its faces, the largest first.
-
-    search.near: a frame at most so many frames after one that was searched whole, with a face found, is searched
-    around the last face first, for this one alone, and whole where that fails.
-    """
-    last: Face | None = None
-    searched = 0
-    for frame, image in frames:
-        again = find_again(image, last) if last is not None and frame - searched <= search.near else None
-        faces = [again] if again is not None else []
-        if again is None:
-            faces, searched = detect_all(image, search.max_side), frame
-        last = faces[0] if faces else None
-        yield frame, image, faces
 
 
 def _jobs(videos: Path, frames: pd.DataFrame, fakes: Mapping[Path, When]) -> list[Job]:
@@ -173,19 +96,6 @@ def _jobs(videos: Path, frames: pd.DataFrame, fakes: Mapping[Path, When]) -> lis
         wanted = [int(frame) for frame in rows["frame"]]
         jobs.append(Job(video, wanted, tuple(made.get(video, ())), compare.get(video, "several"), bool(alone)))
     return jobs
-
-
-def _doubted(job: Job, path: Path, seen: Mapping[int, Face | None]) -> bool:
-    return job.compare == "unproved" and not is_forged(path, job.fakes, seen)
-
-
-def _keep(write: Callable[[int, Image], None], frame: int, image: Image, faces: Sequence[Face], search: Search) -> Row:
-    if not faces:
-        return frame, None, None, None, NO_FACE
-    height, width = image.shape[:2]
-    box: Box = square_box(faces[0], width, height, search.enlarge)
-    write(frame, cut(image, box))
-    return frame, *box, ""
 
 
 def _need(videos: Path, jobs: Sequence[Job]) -> int:

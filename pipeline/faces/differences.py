@@ -1,9 +1,9 @@
 """Where a fake differs from its target: the only thing that tells which of several faces was forged.
 
-Both are encoded, each for itself, and codecs blur what is rich in detail: a difference counts by the detail that it
-lies in, and against what the rest of the frame shows. On fakes of four people beside a larger face, encoded again at
-crf 15 and 23 after they were made, the forged face differs by 8 to 20 times the frame's median (a mouth that hardly
-moved by 4), the untouched one by 5 at most.
+Each of the two is encoded for itself, and codecs blur what is rich in detail. So a difference counts the less, the more
+detail it lies in, and is compared with the rest of the frame. On fakes of four people beside a larger face, encoded
+again at crf 15 and 23 after they were made, the forged face differs by 8 to 20 times the frame's median (a mouth that
+hardly moved by 4), the untouched one by 5 at most.
 """
 
 from dataclasses import dataclass
@@ -13,15 +13,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.faces.search import Face
+from pipeline.faces.geometry import Face
 
 Image = NDArray[np.uint8]
 
 BLOCK = 8  # px: differences are means over blocks
 DETAIL = 15.0  # grey levels of standard deviation in which a difference counts half
-LEAST = 0.03  # of a difference that is one: half a level on smooth skin; what is stored again without loss stays below
-RATIO = 5.0  # to the frame's median: less may be the codec's
-CORE = 0.3  # of the peak, and SPREAD times the median: blocks that differ less do not say where
+LEAST = 0.03  # a smaller peak is no difference: it is half a grey level on smooth skin; lossless copies stay below
+RATIO = 5.0  # of the peak to the frame's median: less may be the codec's
+# Blocks that differ less than a share of the peak, or than so many times the median, do not tell where the forgery is.
+CORE = 0.3
 SPREAD = 4.0
 
 
@@ -42,13 +43,13 @@ class Difference:
         return np.where(self.every >= max(CORE * self.peak, SPREAD * self.noise), self.every, np.float32(0))
 
     @property
-    def none(self) -> bool:
-        """The frame of the fake is its target's."""
+    def unchanged(self) -> bool:
+        """Whether the frame of the fake is its target's."""
         return self.peak < LEAST
 
     @property
-    def told(self) -> bool:
-        """It is more than codecs leave."""
+    def significant(self) -> bool:
+        """Whether the two differ by more than codecs leave."""
         return self.peak >= max(LEAST, RATIO * self.noise)
 
     def share(self, area: Face) -> float:

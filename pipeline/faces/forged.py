@@ -1,6 +1,6 @@
-"""Which face of a video its fakes forge: one box serves a target and all its fakes, so it must hold that face.
+"""Which face of a video its fakes forge. One box serves a target and all its fakes, so it must hold that face.
 
-The largest face is a guess. Where a video shows several, the frames of its fakes are compared with its own.
+The largest face is a guess. Where a video shows several, its frames are compared with those of its fakes.
 """
 
 from collections import Counter
@@ -10,21 +10,25 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.faces.differences import Difference, Image, difference
-from pipeline.faces.search import Face, detect_around, find_again
+from pipeline.faces.geometry import Face
+from pipeline.faces.search import detect_around, find_again
 from pipeline.videos.reading import read_frames
 from pipeline.work.errors import VideoError
 
 PROBE = 3  # frames: the first of a published video that are looked into; decoding ends with them
-MOST = 0.5  # of what differs, in the detector's box: that face is forged
-MUCH = 0.3  # likewise, where no face has most of it: it reaches beyond the box, or a second face is forged
-PLACES = 4  # at which a face is looked for
-SAME = 0.3  # intersection over union of two boxes of one face; two faces that touch have less
+# Shares of all that differs between two frames that lie in a face's box.
+MOST = 0.5  # that face is forged
+MUCH = 0.3  # it may be: what differs reaches beyond the box, or a second face is forged
+PLACES = 4  # where most differs, at which a face is looked for
+SAME = 0.3  # intersection over union: above it two boxes are of one face; two faces that touch have less
 
 SAME_FRAME = "this frame of the fake is its target's: nothing is forged"
 OTHER_FACE = "another face is forged than the one in its target's box"
 NO_FRAME = "the frame cannot be compared with its target's"
-UNTOLD = "several faces, and the fake does not differ enough from its target to tell the forged one"
-TARGETLESS = "several faces, and no target here that tells the forged one"
+UNDECIDED = "several faces, and the fake does not differ enough from its target to tell the forged one"
+NO_TARGET = "several faces, and no target here that tells the forged one"
+
+Square = tuple[int, int, int]  # left, top, size in pixels of the frame
 
 
 class Fake(NamedTuple):
@@ -44,13 +48,13 @@ class Refused(NamedTuple):
     cause: str
 
 
-def is_forged(target: Path, fakes: Sequence[Fake], seen: Mapping[int, Face | None]) -> bool:
-    """Whether each fake differs from the target in the face that was seen, in the first PROBE frames of `seen`."""
+def is_forged(target: Path, fakes: Sequence[Fake], largest: Mapping[int, Face | None]) -> bool:
+    """Whether each fake differs from the target in its largest face, in the first PROBE frames of `largest`."""
     proved: set[Fake] = set()
-    for frame, _, found in _compared(target, fakes, sorted(seen)[:PROBE]):
-        face = seen[frame]
+    for frame, _, found in _compared(target, fakes, sorted(largest)[:PROBE]):
+        face = largest[frame]
         for fake, one in zip(fakes, found, strict=True):
-            if one is not None and one.told:
+            if one is not None and one.significant:
                 if face is None or one.share(face) < MOST:
                     return False
                 proved.add(fake)
@@ -58,53 +62,65 @@ def is_forged(target: Path, fakes: Sequence[Fake], seen: Mapping[int, Face | Non
 
 
 class Comparison:
-    """A target compared with its fakes in every frame of `seen`: frame -> its largest face, or None."""
+    """A target compared with its fakes in every frame of `largest`: frame -> its largest face, or None.
 
-    def __init__(self, target: Path, fakes: Sequence[Fake], seen: Mapping[int, Face | None]) -> None:
-        self.target, self.fakes, self.seen = target, fakes, seen
+    found: frame -> what each fake changes in it; votes: of each fake, frame -> the face that it forges there;
+    forged: frame -> the face that most fakes forge there. Frames that tell nothing are in neither of the last two.
+    """
+
+    def __init__(self, target: Path, fakes: Sequence[Fake], largest: Mapping[int, Face | None]) -> None:
+        self.target, self.fakes, self.largest = target, fakes, largest
         self.found: dict[int, list[Difference | None]] = {}
         self.votes: list[dict[int, Face]] = [{} for _ in fakes]
-        self.told: dict[int, Face] = {}
-        for frame, image, found in _compared(target, fakes, sorted(seen)):
+        self.forged: dict[int, Face] = {}
+        for frame, image, found in _compared(target, fakes, sorted(largest)):
             self.found[frame] = found
             for one, votes in zip(found, self.votes, strict=True):
-                if one is not None and one.told and (face := _forged(image, one, seen[frame])) is not None:
+                if one is not None and one.significant and (face := _forged(image, one, largest[frame])) is not None:
                     votes[frame] = face
             if (face := _common([votes[frame] for votes in self.votes if frame in votes])) is not None:
-                self.told[frame] = face
+                self.forged[frame] = face
 
     def follow(self) -> Iterator[tuple[int, Image, Face | None]]:
-        """Yield each frame (number, RGB image (H, W, 3)) with the forged face: told by most fakes there, else by the
-        nearest frame that tells it; the largest, where none does."""
-        for frame, image in read_frames(self.target, self.seen):
-            face = self.told.get(frame)
-            if face is None and self.told:
-                face = self._near(image, frame)
-            yield frame, image, self.seen[frame] if face is None and not self.told else face
+        """Yield each frame (number, RGB image (H, W, 3)) with the forged face, which the nearest frame tells where its
+        own does not. Where no frame tells it, it is the largest."""
+        for frame, image in read_frames(self.target, self.largest):
+            if not self.forged:
+                yield frame, image, self.largest[frame]
+            elif frame in self.forged:
+                yield frame, image, self.forged[frame]
+            else:
+                yield frame, image, self._near(image, frame)
 
-    def refused(self, squares: Mapping[int, tuple[int, int, int]], several: bool) -> Iterator[Refused]:
-        """The fakes' frames whose square (left, top, size) shows no forged face. several: the target has more faces.
+    def refused(self, squares: Mapping[int, Square], several: bool) -> Iterator[Refused]:
+        """The fakes' frames whose square shows no forged face. several: the target shows more than one face."""
+        for number, fake in enumerate(self.fakes):
+            for frame in squares:
+                if cause := self._cause(number, frame, squares, several):
+                    yield Refused(fake.set, fake.video, frame, cause)
+
+    def _cause(self, number: int, frame: int, squares: Mapping[int, Square], several: bool) -> str:
+        """Why the frame of one fake is refused, empty where it is not.
 
         A frame that tells nothing by itself, of a mouth that hardly moved, is as the nearest one of the same fake.
         """
-        for number, (fake, votes) in enumerate(zip(self.fakes, self.votes, strict=True)):
-            for frame, (left, top, size) in squares.items():
-                found = self.found[frame][number]
-                cause = NO_FRAME if found is None else SAME_FRAME if found.none else ""
-                if not cause and votes:
-                    nearest = _nearest(votes, frame)
-                    x, y = votes[nearest].centre
-                    left, top, size = squares.get(nearest, (left, top, size))
-                    cause = "" if left < x < left + size and top < y < top + size else OTHER_FACE
-                elif not cause and several:
-                    cause = UNTOLD
-                if cause:
-                    yield Refused(fake.set, fake.video, frame, cause)
+        found, votes = self.found[frame][number], self.votes[number]
+        if found is None:
+            return NO_FRAME
+        if found.unchanged:
+            return SAME_FRAME
+        if not votes:
+            return UNDECIDED if several else ""
+        nearest = _nearest(votes, frame)
+        x, y = votes[nearest].centre
+        left, top, size = squares.get(nearest, squares[frame])
+        return "" if left < x < left + size and top < y < top + size else OTHER_FACE
 
     def _near(self, image: Image, frame: int) -> Face | None:
-        last = self.told[_nearest(self.told, frame)]
-        largest = self.seen[frame]
-        return largest if largest is not None and _overlap(largest, last) > SAME else find_again(image, last)
+        """The face in a frame that does not tell it: where the nearest frame that does has it."""
+        last = self.forged[_nearest(self.forged, frame)]
+        largest = self.largest[frame]
+        return largest if largest is not None and largest.overlap(last) > SAME else find_again(image, last)
 
 
 def _nearest(known: Iterable[int], frame: int) -> int:
@@ -134,10 +150,12 @@ def _frames(path: Path, frames: Sequence[int]) -> Iterator[Image | None]:
 
 
 def _forged(image: Image, changed: Difference, largest: Face | None) -> Face | None:
-    """The face that lies where a frame of a fake differs most; None where no face is found there, or at the next
-    places: a fake may carry a mark or a subtitle."""
+    """The face that lies where a frame of a fake differs most; None where no face is found.
+
+    A fake may carry a mark or a subtitle: where there is no face the next places are tried.
+    """
     for _ in range(PLACES):
-        if not changed.told:
+        if not changed.significant:
             break
         if largest is not None and changed.share(largest) >= MOST:
             return largest
@@ -145,7 +163,7 @@ def _forged(image: Image, changed: Difference, largest: Face | None) -> Face | N
         faces = [*detect_around(image, place), *([largest] if largest is not None else [])]
         if forged := [face for face in faces if changed.share(face) >= MUCH]:
             best = max(forged, key=changed.density)
-            return largest if largest is not None and _overlap(best, largest) > SAME else best
+            return largest if largest is not None and best.overlap(largest) > SAME else best
         changed = changed.without(place)
     return None
 
@@ -155,14 +173,7 @@ def _common(votes: Sequence[Face]) -> Face | None:
     groups: list[Face] = []
     count: Counter[int] = Counter()
     for vote in votes:
-        number = next((n for n, face in enumerate(groups) if _overlap(face, vote) > SAME), len(groups))
+        number = next((n for n, face in enumerate(groups) if face.overlap(vote) > SAME), len(groups))
         groups += [vote] if number == len(groups) else []
         count[number] += 1
     return groups[count.most_common(1)[0][0]] if groups else None
-
-
-def _overlap(a: Face, b: Face) -> float:
-    width = min(a.right, b.right) - max(a.left, b.left)
-    height = min(a.bottom, b.bottom) - max(a.top, b.top)
-    common = max(width, 0) * max(height, 0)
-    return common / (a.width * (a.bottom - a.top) + b.width * (b.bottom - b.top) - common)

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from pipeline.faces.search import Face, detect, detect_near, landmarks
+from pipeline.faces.geometry import Face
+from pipeline.faces.search import detect, detect_near, landmarks
 from pipeline.faces.tracks import Track, writing
 from pipeline.videos.manifests import read_manifest
 from pipeline.videos.reading import read_frames
@@ -61,7 +62,7 @@ def track_set(
 
 
 def track(video: Path, max_side: int, model: Path) -> Track:
-    """Follow the largest face through a video. max_side: see faces.detect; model: see faces.landmarks.
+    """Follow the largest face through a video. max_side: see search.detect_all; model: see search.landmarks.
 
     Raises VideoError where the video cannot be decoded.
     """
@@ -109,9 +110,7 @@ def _follow(video: Path, max_side: int) -> Iterator[Face | None]:
     for index, image in read_frames(video):
         face = None
         if anchor is not None and last is not None and index % REDETECT:
-            dx, dy = (b - a for a, b in zip(anchor.centre, last.centre, strict=True))
-            near = Face(anchor.left + dx, anchor.top + dy, anchor.right + dx, anchor.bottom + dy)
-            face = detect_near(image, near)
+            face = detect_near(image, anchor.centred_on(last))
         if face is None:
             face = anchor = detect(image, max_side)
         last = face

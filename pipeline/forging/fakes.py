@@ -20,8 +20,7 @@ from pipeline.params.schema import Params
 from pipeline.videos.manifests import read_manifest, write_manifest, write_rejected
 from pipeline.videos.reading import probe, read_frames
 from pipeline.videos.writing import write_video
-from pipeline.work import disk
-from pipeline.work.errors import UserError, VideoError
+from pipeline.work.errors import NothingUsable, UserError, VideoError
 from pipeline.work.files import whole_folder
 from pipeline.work.parallel import Rejected, map_videos
 from pipeline.work.resume import Scratch
@@ -64,7 +63,7 @@ def forge_set(
     settings = {"per_target": per_target, "width": width, "seed": seed}
     with whole_folder(out) as part, Scratch(f"forge-{manipulation}", out, settings, [videos, landmarks]) as scratch:
         need = sum((videos / f"{job.target}.mp4").stat().st_size for job in jobs)  # lossless as well
-        disk.require(scratch.folder, need - scratch.bytes(), what)
+        scratch.require_room(need, what)
         work = partial(make, videos=videos, landmarks=landmarks, out=scratch.folder)
         results = map_videos(
             work, jobs, workers=workers, cluster=cluster, what=what, name=lambda job: job.name, keep=scratch
@@ -78,9 +77,8 @@ def forge_set(
                 kept = _known(track(job.target)).unusable.tolist()
                 rejected += [{"video": job.name, "frame": str(frame), "cause": KEPT} for frame in kept]
         if not made:
-            scratch.clear()  # what was mended meanwhile must not be found bad again
-            causes_seen = {str(row["cause"]): None for row in rejected}
-            raise UserError(
+            causes_seen = dict.fromkeys(str(row["cause"]) for row in rejected)
+            raise NothingUsable(
                 f"{videos}: no {manipulation} can be made: {'; '.join(causes_seen) or 'there are no videos'}"
             )
         write_manifest(part, made)

@@ -1,7 +1,8 @@
 """How much there is to do: videos, crops, steps and bytes, from the params and what is known of the data sets."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pipeline.crops import folds
@@ -36,21 +37,35 @@ def videos(params: Params) -> Known | None:
     if all((RAW_FOLDER / name / "manifest.csv").exists() for name in params.sets):
         tables = {name: read_manifest(RAW_FOLDER / name)["bucket"].value_counts() for name in params.sets}
         return Known({name: {str(k): int(n) for k, n in table.items()} for name, table in tables.items()}, "data/raw")
-    if params.source == "faceforensics":
-        limit = params.faceforensics.n_pairs
-        each = {bucket: 2 * min(pairs, limit or pairs) for bucket, pairs in FACEFORENSICS_PAIRS.items()}
-        return Known({name: dict(each) for name in params.sets}, "FaceForensics++'s official split")
-    if params.source in ("deepfakedetection", "celebdf"):
-        counts = DEEPFAKEDETECTION if params.source == "deepfakedetection" else CELEBDF[params.celebdf.videos]
-        found = {name: {"test": counts["original" if name == "original" else "fakes"]} for name in params.sets}
-        return Known(found, "what its authors count, all manipulations together")
-    if params.source == "sample":
-        clips, buckets = SAMPLE_PEOPLE * params.sample_source.clips_per_person, params.split.buckets
-        each = {f"b{number}": clips * (number + 1) // buckets - clips * number // buckets for number in range(buckets)}
-        per_target = {name: 1 if name == "original" else params.forge.per_target for name in params.sets}
-        found = {name: {b: n * per_target[name] for b, n in each.items()} for name in params.sets}
-        return Known(found, "ten people with clips_per_person each, at most")
-    return None
+    return PUBLISHED[params.source](params) if params.source in PUBLISHED else None
+
+
+def _sample(params: Params) -> Known:
+    clips, buckets = SAMPLE_PEOPLE * params.sample_source.clips_per_person, params.split.buckets
+    each = {f"b{number}": clips * (number + 1) // buckets - clips * number // buckets for number in range(buckets)}
+    per_target = {name: 1 if name == "original" else params.forge.per_target for name in params.sets}
+    found = {name: {bucket: n * per_target[name] for bucket, n in each.items()} for name in params.sets}
+    return Known(found, "ten people with clips_per_person each, at most")
+
+
+def _faceforensics(params: Params) -> Known:
+    limit = params.faceforensics.n_pairs
+    each = {bucket: 2 * min(pairs, limit or pairs) for bucket, pairs in FACEFORENSICS_PAIRS.items()}
+    return Known({name: dict(each) for name in params.sets}, "FaceForensics++'s official split")
+
+
+def _tested(counts: dict[str, int], params: Params) -> Known:
+    """Of a data set that is only tested on. counts: of its originals and its fakes."""
+    found = {name: {"test": counts["original" if name == "original" else "fakes"]} for name in params.sets}
+    return Known(found, "what its authors count, all manipulations together")
+
+
+PUBLISHED: dict[str, Callable[[Params], Known]] = {
+    "sample": _sample,
+    "faceforensics": _faceforensics,
+    "deepfakedetection": partial(_tested, DEEPFAKEDETECTION),
+    "celebdf": lambda params: _tested(CELEBDF[params.celebdf.videos], params),
+}
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
-"""The GPUs of this machine, found without torch, which takes seconds to load."""
+"""The GPUs of this machine, found without torch, which takes seconds to load where there is none."""
 
+import json
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 DRIVERS = ("/proc/driver/nvidia", "/dev/dxg", "/dev/kfd")  # there where a driver is loaded: NVIDIA's, Windows's, AMD's
+TORCH = (sys.executable, "-m", "pipeline.detectors.device")  # what torch says of the GPUs that it sees
 SECONDS = 60  # that a driver may take to answer, asleep as it is where nobody keeps it loaded
 
 
@@ -19,11 +21,11 @@ def gpus() -> list[str]:
     listing = _answer("nvidia-smi", "-L")
     visible = os.environ.get(VISIBLE)
     if listing is not None:
-        return chosen(parse(listing), visible)
+        return usable(chosen(parse(listing), visible))
     # A container without nvidia-smi, or another maker's GPUs: torch counts what the variable leaves.
     count = int(_answer(sys.executable, "-c", "import torch; print(torch.cuda.device_count())") or 0)
     names = [str(index) for index in range(count)] if visible is None else [name.strip() for name in visible.split(",")]
-    return names[:count]
+    return usable(names[:count])
 
 
 def parse(listing: str) -> list[list[str]]:
@@ -43,9 +45,9 @@ def parse(listing: str) -> list[list[str]]:
 def chosen(listed: Sequence[Sequence[str]], visible: str | None) -> list[str]:
     """Of the listed GPUs, those that `visible`, a value of CUDA_VISIBLE_DEVICES, leaves; None leaves all.
 
-    UUIDs, since CUDA numbers the GPUs by speed and nvidia-smi by their place on the bus. A GPU divided by MIG is its
-    parts. As CUDA has it, a name may be an index or the start of a UUID, and the first that is wrong ends the list; a
-    name that was set is passed on as it is.
+    GPUs are given by their UUIDs, since CUDA numbers them by speed and nvidia-smi by their place on the bus. A GPU that
+    is divided by MIG gives its parts. As in CUDA, a name in `visible` may be an index or the start of a UUID, and the
+    first that is wrong ends the list; names are passed on as they stand there.
     """
     if visible is None:
         return [name for gpu in listed for name in (gpu[1:] or gpu)]
@@ -60,10 +62,30 @@ def chosen(listed: Sequence[Sequence[str]], visible: str | None) -> list[str]:
     return found
 
 
-def _answer(*command: str) -> str | None:
+def usable(names: Sequence[str]) -> list[str]:
+    """Those of the GPUs that torch can use; it says why it cannot use the others, and hides them from what it starts.
+
+    nvidia-smi also lists GPUs whose driver is older than torch's CUDA, and GPUs that torch has no kernels for.
+    """
+    said = _answer(*TORCH, **{VISIBLE: ",".join(names)}) if names else None
+    if said is None:  # torch does not start: a stage tells why
+        return list(names)
+    causes = json.loads(said) or ["it sees no GPU, as a build without CUDA would"]
+    causes += causes[-1:] * (len(names) - len(causes))  # of the parts of a GPU (MIG) CUDA shows a process one
+    found = [name for name, cause in zip(names, causes, strict=False) if not cause]
+    for name, cause in zip(names, causes, strict=False):
+        if cause:
+            print(f"jobs: GPU {name} is left out, torch cannot use it: {cause} (docs/scaling.md)", file=sys.stderr)
+    if not found:
+        os.environ[VISIBLE] = ""
+    return found
+
+
+def _answer(*command: str, **variables: str) -> str | None:
     """What a program prints, or None where it cannot."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=SECONDS)
+        settings = os.environ | variables
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=SECONDS, env=settings)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from pipeline.detectors.backbones.base import Backbone
 from pipeline.detectors.backbones.registry import build
 from pipeline.detectors.device import device
 from pipeline.jobs.amounts import recipe
@@ -23,7 +24,8 @@ WARM = 2  # steps before the one that counts: the first ones choose kernels and 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one step, and of scoring one image: seconds. weights: bytes of a trained model. images: of the step."""
+    """step, score: seconds of a step, and of scoring an image; weights: bytes of a trained model; images: of a measured
+    step."""
 
     step: float
     score: float
@@ -38,14 +40,7 @@ def measure(cell: Cell, params: Params) -> Cost:
     images = how.batch_size if where.type == "cuda" else min(how.batch_size, ON_A_CPU)
     torch.manual_seed(0)
     student = build(cell.backbone)
-    task: Any = Classification(student, RAW if cell.method == TEACHER else cell.compression)
-    if cell.method in registry.AGNOSTIC:
-        task, _ = registry.agnostic(cell.method, student, params)
-        task.epoch = how.epochs  # past any warm-up
-    elif not (cell.method == TEACHER or cell.is_baseline):
-        teacher = build(cell.backbone).eval()
-        losses = registry.build(cell.method, cell.backbone, params, student.channels, teacher.channels, cell.seed)
-        task = Distillation(student, teacher, losses, cell.compression)
+    task = _task(cell, student, params, how.epochs)
     for module in (module for stage in student.stages()[: how.freeze_stages] for module in stage):
         module.requires_grad_(False)
     layout = torch.channels_last if how.channels_last else torch.contiguous_format
@@ -69,6 +64,19 @@ def measure(cell: Cell, params: Params) -> Cost:
     scale = how.batch_size / images
     found = _seconds(step, where) * scale, _seconds(score, where) / images
     return Cost(*found, sum(weight.numel() * weight.element_size() for weight in student.state_dict().values()), images)
+
+
+def _task(cell: Cell, student: Backbone, params: Params, epochs: int) -> Any:
+    """What the cell's training computes of a batch; of a method that warms up, as in its last epoch."""
+    if cell.method in registry.AGNOSTIC:
+        task: Any = registry.agnostic(cell.method, student, params)[0]
+        task.epoch = epochs
+        return task
+    if cell.method == TEACHER or cell.is_baseline:
+        return Classification(student, RAW if cell.method == TEACHER else cell.compression)
+    teacher = build(cell.backbone).eval()
+    losses = registry.build(cell.method, cell.backbone, params, student.channels, teacher.channels, cell.seed)
+    return Distillation(student, teacher, losses, cell.compression)
 
 
 def _seconds(call: Callable[[], None], where: torch.device) -> float:

@@ -1,4 +1,4 @@
-"""Which stages run at a time, and where: cores and GPUs are handed out, and a failure stops what needs it, no more."""
+"""Which stages run at a time, and where: cores and GPUs are handed out; a failure stops only what depends on it."""
 
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -81,8 +81,8 @@ def side_by_side(
 ) -> dict[str, str]:
     """Run the stages `todo`, each when all of them that it depends on are done; the failed ones with their causes.
 
-    Those with the longest way to the end come first. Where the next one waits for cores, so do all after it: one that
-    needs many would never start. After a failure all goes on that does not depend on it.
+    Those with the longest way to the end come first. Where the next one waits for cores, so do all after it, or one
+    that needs many would never start. After a failure everything goes on that does not depend on it.
     """
     heights = height(graph)
     waiting = sorted(todo, key=lambda name: (-heights[name], name))

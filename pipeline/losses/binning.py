@@ -1,10 +1,15 @@
 """Squared L2 distances of a feature's energy over bins along random directions: `histogram` and `released`.
 
-    E_j = sum over the positions of bin j of A^2,   m = E / ||A||_F^2,   d = sum_j (m_S - m_T)^2
+For each image and each direction k, with j = 1..g bins (Le & Woo, AAAI 2022, Fig. 4):
 
-(Le & Woo, AAAI 2022, Fig. 4.) Which bin a position falls in depends on the direction and the shape alone. So the
-energies of all images, directions and bins are one product of a sparse 0/1 matrix (K * g, N) with A^2 (N, B); the
-gradient is one with its transpose.
+    E_kj = sum of A_i^2 over the positions i in bin j of direction k        the bin's energy
+    m_kj = E_kj / W,  W = ||A||_F^2                                         its mass; the g masses sum to 1
+    d_k  = sum_j (m_kj of the student - m_kj of the teacher)^2              the distance
+
+Which bin a position falls in depends on the direction and the shape alone, not on the image. So the energies of all
+images, directions and bins are one product: E (K * g, B) = S A^2, where S (K * g, N) is sparse, 1 where the position is
+in the bin and else 0, and A^2 is (N, B). torch's embedding_bag computes it: a bag is a row of S. The gradient is a
+product with the transpose of S. It is written by hand in `BinnedDistance`, which gives the formulas.
 """
 
 from collections.abc import Sequence
@@ -21,7 +26,7 @@ from pipeline.losses.projection import LEAST_ENERGY, at_once, largest, project
 
 
 class Bins(NamedTuple):
-    """Which of g bins each of N positions falls in, for K directions, and the same read the other way round."""
+    """Which of g bins each of N positions falls in, for K directions: S by its columns (bin), and by its rows."""
 
     bin: Tensor  # (N, K) int32: bin of a position, plus k * g
     order: Tensor  # (K * N,) int32: the positions, bin after bin
@@ -56,6 +61,8 @@ def equal_width_bins(
         if released:
             bins = _runs(starts[k], shape, last)
             order[k] = _raster(shape, last, device)
+        elif step == 1:
+            order[first] = index
         else:
             torch.remainder(index.view(step, positions), positions, out=order[k])
         bin[:, k] = bins.t()
@@ -86,9 +93,10 @@ def _raster(shape: torch.Size, last: bool, device: torch.device) -> Tensor:
 
 
 def bin_masses(features: Sequence[Tensor], bins: Bins, directions: int) -> tuple[Tensor, Tensor]:
-    """m, of which the g of a direction sum to 1, and the ||A||_F^2 that it was divided by.
+    """The masses m (K, g, n * B) of n features (B, N), one after the other, and their W (1, 1, n * B).
 
-    features: n of (B, N), positions numbered as in bins: (K, g, n * B) and (1, 1, n * B), one after the other.
+    Positions are numbered as in bins. W is the sum of the first direction's bins, which hold every position as those of
+    each direction do; it is not less than LEAST_ENERGY.
     """
     images, positions = features[0].shape
     energy = features[0].new_empty(positions, len(features) * images)
@@ -100,9 +108,17 @@ def bin_masses(features: Sequence[Tensor], bins: Bins, directions: int) -> tuple
 
 
 class BinnedDistance(torch.autograd.Function):
-    """ours, theirs (B, N): features. d for each pairing, direction and image: (P, K, B). Gradient to ours alone.
+    """The distances d of each pairing, direction and image: features ours, theirs (B, N) -> (P, K, B).
 
-    kept: of the g bins those that count, from the first on.
+    kept: how many of the g bins count, from the first on. The gradient goes to ours alone. With G = dL/dd it is
+
+        s_kj     = dL/dm_kj = sum_p 2 G_pk (m_S - m_T)_pkj        over the pairings p that the student's image is in
+        dL/dE_kj = s_kj / W - [k = 1] Z / W                       as m = E / W and W = sum_j E_1j; Z = sum_kj s_kj m_kj
+        dL/dA_i  = 2 A_i sum_k dL/dE_kj(i)                        j(i) is the bin of position i along direction k
+
+    Where W is held at LEAST_ENERGY it is a constant, and the term with Z falls away. tests/losses/test_slices.py holds
+    this to finite differences and to autograd, which takes more kernels for it: on a GPU their launches are what takes
+    the time (docs/gpu.md).
     """
 
     @staticmethod
@@ -112,26 +128,25 @@ class BinnedDistance(torch.autograd.Function):
         images = len(ours)
         masses, whole = bin_masses((ours, theirs), bins, directions)
         one, other = (half[:, :kept] for half in masses.split(images, 2))  # (K, g, B)
-        difference = _differences(one, other, pairings)
+        difference = _differences(one, other, pairings)  # m_S - m_T: (P, K, g, B)
         ctx.save_for_backward(ours, bins.bin, masses[..., :images], whole[..., :images], difference, pairings.ours)
         return difference.square().sum(2)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         ours, bin, masses, whole, difference, images = ctx.saved_tensors
-        # The 2 of d (m_S - m_T)^2 and that of d A^2 at once, where it is small.
-        slope = _to_students(difference * (4 * grads[0])[:, :, None], images)  # dL/dm: (K, g, B)
+        # 4 G, not 2 G: the 2 of dL/dA as well, here where the tensor is small.
+        slope = _to_students(difference * (4 * grads[0])[:, :, None], images)  # s: (K, g, B)
         slope = F.pad(slope, (0, 0, 0, masses.shape[1] - slope.shape[1])) if slope.shape != masses.shape else slope
-        # m = E / W with W = sum_j E_j of the first direction: dL/dE = dL/dm / W, and there - sum dL/dm m / W besides.
-        through = (masses / whole).mul_(slope).sum((0, 1), keepdim=True).mul_(whole > LEAST_ENERGY)
-        slope.div_(whole)[:1].sub_(through)
+        through_whole = (masses / whole).mul_(slope).sum((0, 1), keepdim=True).mul_(whole > LEAST_ENERGY)
+        slope.div_(whole)[:1].sub_(through_whole)  # dL/dE: (K, g, B)
         begins = multiples(*bin.shape, bin.dtype, bin.device)
-        slope = F.embedding_bag(bin.flatten(), slope.flatten(0, 1), begins, mode="sum")  # dL/dA^2: (N, B)
+        slope = F.embedding_bag(bin.flatten(), slope.flatten(0, 1), begins, mode="sum")  # sum over k: (N, B)
         return torch.mul(slope.t(), ours, out=torch.empty_like(ours)), None, None, None, None, None
 
 
 def _differences(ours: Tensor, theirs: Tensor, pairings: Pairings) -> Tensor:
-    """Of the masses (K, g, B) of each pairing: (P + Q, K, g, B)."""
+    """m_S - m_T of each pairing, of masses (K, g, B): (P + Q, K, g, B)."""
     count = len(pairings.theirs)
     found = ours.new_empty(count + (0 if pairings.ours is None else len(pairings.ours)), *ours.shape)
     torch.sub(ours, _chosen(theirs, pairings.theirs), out=found[:count])

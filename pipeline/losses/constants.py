@@ -1,4 +1,4 @@
-"""Small tensors that a loss needs each step, made once for a device: made anew, a GPU would be asked or waited for."""
+"""Small tensors that a loss needs in each step, kept by device: to make or copy them each time would hold up a GPU."""
 
 from functools import lru_cache
 
@@ -8,12 +8,13 @@ from torch import Tensor
 
 @lru_cache(maxsize=64)
 def constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """These values: (count,)."""
     return torch.tensor(values, dtype=dtype).to(device)
 
 
 @lru_cache(maxsize=64)
 def multiples(count: int, of: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """0, of, 2 of...: (count,)."""
+    """0, of, 2 * of, ..., (count - 1) * of: (count,)."""
     return torch.arange(0, count * of, of, dtype=dtype, device=device)
 
 

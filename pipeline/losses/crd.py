@@ -3,12 +3,12 @@
     s_ij = < g_S(f_S(x_i)), g_T(f_T(x_j)) > / tau
     L = - mean_i log( e^s_ii / (e^s_ii + sum_{j: y_j != y_i} e^s_ij) ) - the same with s_ji, the teacher's as anchor
 
-f: the pooled features of the fourth stage, g: a linear map to unit length that trains with the student. As in the paper
-both sides serve as anchors and negatives are of the other class (its supervised sampling). It draws thousands of them
-from a memory bank and decides each pair on its own, h = e^s / (e^s + N/M); here the other images of the batch are the
-negatives, so the N + 1 candidates are normalised by their own sum (InfoNCE, van den Oord et al. 2018). Both bound the
-mutual information of student and teacher from below. Where a backbone widens its features before pooling (MobileNetV2)
-f is not the paper's penultimate layer, but what the other losses compare.
+f: the pooled features of the fourth stage; g: a linear map to unit length that trains with the student. As in the paper
+both sides serve as anchors, and negatives are of the other class (its supervised sampling). The paper draws thousands
+of negatives from a memory bank and classifies each pair on its own, h = e^s / (e^s + N/M). Here the other images of the
+batch are the negatives, and the N + 1 candidates are normalised by their own sum (InfoNCE, van den Oord et al. 2018).
+Both are lower bounds of the mutual information of student and teacher. Where a backbone widens its features before
+pooling (MobileNetV2), f is not the paper's penultimate layer but what the other losses compare.
 """
 
 import torch

@@ -2,9 +2,9 @@
 
     L = mean over (B, C, H, W) of ( r(A_S) - A_T )^2        (their Eq. 3, without the 1/2)
 
-r is a 1x1 convolution that trains with the student. It sees the student alone: the target stays the teacher's, so the
-loss cannot fall by making both sides small. The paper of ADD hints at the penultimate layer, not in the middle; its
-released code has no regressor and compares the pooled vectors by their cosine.
+r is a 1x1 convolution that trains with the student. It is applied to the student alone: the target is fixed, so the
+loss cannot fall by making both sides small. FitNets hints at a layer in the middle; ADD's comparison takes the
+penultimate layer, and its released code has no regressor and compares the pooled vectors by their cosine.
 """
 
 from torch import Tensor, nn

@@ -5,6 +5,13 @@
 
 The paper leaves the scale of F open; 1/(HW) is the released code's. Without it exp() overflows on ordinary features.
 w is one map an image and carries no gradient. The sum runs over (C, H, W), the mean over the batch.
+
+How it is computed here. F is linear, so F(A_S) - F(A_T) is one transform, of D = A_S - A_T. w does not depend on c, so
+
+    L_FR = C sum_uv w(u, v) q(u, v),   q(u, v) = mean_c |F(D)|^2,   w = exp(gamma q)
+
+D is real, so |F(D)| is the same at (u, v) and (-u, -v): rfft2 computes H (W//2 + 1) of the H W values, and each counts
+once or twice (`_occurrences`).
 """
 
 from collections.abc import Sequence
@@ -33,7 +40,7 @@ def _impulse_spectra(height: int, width: int, dtype: torch.dtype, device: torch.
 
 @lru_cache(maxsize=16)
 def _occurrences(sides: tuple[torch.Size, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """How often each value of rfft2 occurs in the whole spectrum: those left out equal their mirror image.
+    """How often the size of each value of rfft2 occurs in the whole spectrum: 2, but once at u = 0 and u = W/2.
 
     sides: (H, W) of each layer; all their values in one row. Kept, as the spectra above: made anew, each step would
     wait for the copy to a GPU.
@@ -49,7 +56,10 @@ def _occurrences(sides: tuple[torch.Size, ...], dtype: torch.dtype, device: torc
 
 
 class _MeanSquare(torch.autograd.Function):
-    """The mean over dim of x^2. Its slope is 2 x / n: for n large autograd writes three tensors of x's size for it."""
+    """y = mean of x^2 over `dim`, of n values. Gradient by hand: dL/dx = (2 / n) x dL/dy.
+
+    The factor is taken with dL/dy, which is small. Autograd would write three tensors of x's size for the same.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, dim: int) -> Tensor:
@@ -99,7 +109,7 @@ def frequency_attention_losses(
     """
     with torch.autocast(students[0].device.type, enabled=False):
         differences = [_difference(*pair) for pair in zip(students, teachers, strict=True)]
-        # mean_c d(u, v) of all layers in one row: what is small is done at once, for a GPU is held up by small steps.
+        # q of all layers in one row: a GPU is held up by many small steps.
         layers = [power_spectrum(difference).flatten(1) for difference in differences]  # (B, H(W//2 + 1)) each
         distance = torch.cat(layers, 1)
         weight = (gamma * distance.detach()).exp() if weighted else torch.ones_like(distance)
@@ -107,7 +117,6 @@ def frequency_attention_losses(
         times = _occurrences(sides, distance.dtype, distance.device)
         sums = torch.stack([part.sum(1) for part in (weight * distance * times).split(places, 1)])  # (L, B)
         channels = constant(tuple(float(d.shape[1]) for d in differences), distance.dtype, distance.device)
-        # w has no channel: sum_c d = C mean_c d
         return channels * sums.mean(1), torch.stack([part.max() for part in weight.split(places, 1)])
 
 

@@ -79,7 +79,7 @@ class MultiViewAttention(nn.Module):
     def forward(self, student: Features, teacher: Features, labels: Tensor) -> Terms:
         """student, teacher: Features of the same B images; labels: (B,), 0 real, 1 fake.
 
-        What is small is done for all layers at once: a GPU is held up by many small steps.
+        Small tensors are computed for all layers at once: many small kernels would hold up a GPU.
         """
         device = student.logits.device
         layers = [layer for layer in zip(self.layer_weights, student.stages, teacher.stages, strict=True) if layer[0]]
@@ -100,7 +100,7 @@ class MultiViewAttention(nn.Module):
         return LOSSES if self.contrastive else LOSSES[:1]
 
     def _draw(self, layers: int, images: int) -> tuple[list[Tensor], Tensor]:
-        """Directions (K, 3) of each layer, and what its partners are chosen by: (L, ways, 2, B, B)."""
+        """Directions (K, 3) of each layer, and uniform draws (L, ways, 2, B, B) that its partners are chosen by."""
         ways = (2 if self.distance == "released" else 1) if self.contrastive else 0
         directions, draws = [], torch.empty(layers, ways, 2, images, images)
         for layer in draws:
@@ -109,7 +109,7 @@ class MultiViewAttention(nn.Module):
         return directions, draws
 
     def _distances(self, student: Tensor, teacher: Tensor, directions: Tensor, compared: Pairings) -> Tensor:
-        """Of one layer: student, teacher (B, C, H, W) -> (P, K, B).
+        """The distances (P, K, B) of one layer's features student, teacher (B, C, H, W).
 
         Half precision is raised to float32, double stays double. Raises ValueError where the shapes differ.
         """
@@ -122,7 +122,10 @@ class MultiViewAttention(nn.Module):
         return self.slice_distances(student.to(dtype), teacher.detach().to(dtype), directions, compared, groups)
 
     def _terms(self, swd: Tensor, classes: Classes) -> Terms:
-        """Eq. 9 and its sum over layers. swd: (L, P, K, B), own, positive, negative; `released`: and both once more."""
+        """Eq. 9, summed over layers.
+
+        swd: (L, P, K, B). P are own, positive and negative; for `released` also positive and negative the other way.
+        """
         own, others = swd.split([1, swd.shape[1] - 1], 1)
         values = own.flatten(1).mean(1)[None]
         if self.contrastive:
@@ -138,9 +141,10 @@ class MultiViewAttention(nn.Module):
         return Terms(dict(zip(self._names, total.unbind(), strict=True)), measures)
 
     def _contrast(self, swd: Tensor, classes: Classes) -> Tensor:
-        """Means over images, (5, L), of swd (L, 2 or 4, K, B): the positive's distance and the hinge; then, watched
+        """The contrastive term of Eq. 9, from the partners' distances swd (L, 2 or 4, K, B): means over images, (5, L).
 
-        alone and from student to teacher alone: the positive's distance, the negative's, the share of active hinges.
+        Rows 0 and 1 are losses: the positive's distance, and the hinge. Rows 2 to 4 are measures without gradient, from
+        student to teacher alone: the positive's distance, the negative's, and the share of active hinges.
         """
         if self.distance != "released":
             swd = swd.mean(2, keepdim=True)  # Eq. 8 before the hinge of Eq. 9
@@ -154,7 +158,7 @@ class MultiViewAttention(nn.Module):
         return (values * images[:, None]).sum(2) / images.sum(1, keepdim=True).clamp_min(1)
 
     def _measures(self, values: Tensor) -> dict[str, Tensor]:
-        """Of each stage, and their means. values: (1 or 6, L), of which rows 1 and 2 are losses alone."""
+        """MEASURES of each stage, and their means. values: (1 or 6, L), of which rows 1 and 2 are losses alone."""
         rows, means = values.unbind(), values.mean(1).unbind()
         watched = [rows[0].unbind(), *(row.unbind() for row in rows[3:])]
         stages = [stage for stage, weight in enumerate(self.layer_weights, start=1) if weight]

@@ -5,9 +5,9 @@
 x_i is the vector of C channels at position i; z is the residual block of their Eq. 6 with the embedded Gaussian of
 Eq. 3 as its affinity, queries and keys of C/8 channels.
 
-Trained jointly, as in ADD's released code, the embeddings are free to make both sides alike whatever the student does
-(a null space shared by all features ends the loss), so here nothing of the block is trained: P has orthonormal rows
-drawn at random once, and serves as query and as key, for student and teacher alike. By the lemma of Johnson and
+In ADD's released code the block trains jointly. It can then make both sides alike whatever the student does: a null
+space shared by all features ends the loss. So here nothing of the block is trained: P has orthonormal rows, drawn at
+random once, and serves as query and as key, for student and teacher alike. By the lemma of Johnson and
 Lindenstrauss <P x, P y> is close to <x, y> / 8, so the block approximates their plain Gaussian form (Eq. 2), which does
 as well as the trained one in their comparison (section 5.1).
 """

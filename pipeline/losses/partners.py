@@ -11,9 +11,8 @@ from pipeline.losses.constants import diagonal, multiples
 class Pairings(NamedTuple):
     """Which student image is compared with which teacher image, as indices: P + Q pairings of B images each.
 
-    theirs: (P, B), the teacher images that the student images, each in its place, are compared with; the first row is
-    each one's own, 0..B-1. ours: (Q, B), the student images that the teacher images, each in its place, are compared
-    with; None for no such pairing.
+    theirs: (P, B). Pairing p compares student image b with teacher image theirs[p, b]; row 0 is 0..B-1, its own.
+    ours: (Q, B). Pairing P + q compares teacher image b with student image ours[q, b]. None: no such pairings.
     """
 
     theirs: Tensor
@@ -21,12 +20,13 @@ class Pairings(NamedTuple):
 
 
 class Classes(NamedTuple):
-    """Which images of a batch have partners, found once for all layers.
+    """Which images of a batch can be partners of which, found once for all layers; bool, positives before negatives.
 
-    barred: (2, B, B), bool, no positive, no negative: those of the other class and the image itself; those of its own.
-    alone: (2, B), bool, images without a positive, without a negative.
-    contrasted: (2, B), bool, whose positives, and whose negatives count: in a batch of one class there is nothing to
-    contrast with, so positives do not count either.
+    A positive is another image of the same class, a negative one of the other class.
+    barred: (2, B, B), column j is no positive (no negative) of row i.
+    alone: (2, B), images without any.
+    contrasted: (2, B), images whose positive (negative) counts. In a batch of one class none do: without negatives
+    there is nothing to contrast positives with.
     """
 
     barred: Tensor
@@ -43,15 +43,15 @@ class Classes(NamedTuple):
 
 
 def choose_partners(draws: Tensor, barred: Tensor) -> Tensor:
-    """For each row of draws (..., B, B), uniform, a column that is not barred, each as likely; 0 where all are."""
+    """A random column for each row of draws (..., B, B), which are uniform: of those not barred; 0 where all are."""
     return draws.masked_fill(barred, -1.0).argmax(-1)
 
 
 def pairings(draws: Tensor, classes: Classes) -> list[Pairings]:
     """For each of L layers: each image with its own, with a positive and with a negative.
 
-    draws: (L, ways, 2, B, B), uniform. Two ways: each of the teacher's images also with a positive and a negative of
-    the student's. No way: each image with its own alone.
+    draws: (L, ways, 2, B, B), uniform. One way: student images with the teacher's partners. Two ways: teacher images
+    with the student's partners too. No way: each image with its own alone.
     """
     layers, ways, _, images, _ = draws.shape
     own = multiples(images, 1, torch.int64, draws.device).expand(layers, 1, images)

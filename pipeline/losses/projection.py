@@ -5,16 +5,16 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-# Least ||A||_F^2 that P = A^2 / ||A||_F^2 divides by, so that a feature without mass has finite gradients; the least
-# norm of torch.nn.functional.normalize, squared.
+# P = A^2 / ||A||_F^2 divides by no less than this, so that gradients are finite where a feature is all zero. It is the
+# square of the least norm that torch.nn.functional.normalize divides by.
 LEAST_ENERGY = 1e-24
 
 
 @lru_cache(maxsize=16)
 def _indices(shape: torch.Size, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    """All indices along c, then x, then y of a shape (C, H, W), (C + W + H,): of which axis (0, 1, 2), and their value.
+    """The indices along c, then x, then y of a shape (C, H, W), in one row: the axis of each (0, 1, 2), and its value.
 
-    Kept: a GPU would be waited for while they are copied.
+    Two tensors (C + W + H,). Kept, as a copy to a GPU would be waited for.
     """
     lengths = (shape[0], shape[2], shape[1])
     axes = torch.cat([torch.full((length,), axis) for axis, length in enumerate(lengths)])
@@ -30,9 +30,9 @@ def largest(shape: torch.Size, like: Tensor) -> Tensor:
 def project(directions: Tensor, shape: torch.Size, device: torch.device | None = None, last: bool = False) -> Tensor:
     """t = <theta, (c, x, y)> of every position, x the column and y the row, shifted so that the least t is 0.
 
-    directions: (K, 3), best left on the processor, where they are drawn: what is small is done there sooner than a GPU
-    is asked for it. device: of the result, by default theirs. For a shape (C, H, W): (K, C, H, W), or with last
-    (K, H, W, C).
+    directions: (K, 3), best on the CPU, where they are drawn: small tensors are computed there in less time than it
+    takes to launch a GPU's kernels. device: of the result, by default theirs. For a shape (C, H, W): (K, C, H, W), or
+    with last (K, H, W, C).
     """
     device = device or directions.device
     channels, height, width = shape
@@ -45,7 +45,7 @@ def project(directions: Tensor, shape: torch.Size, device: torch.device | None =
 
 
 def at_once(device: torch.device, directions: int) -> int:
-    """How many directions are best taken together: on a CPU one, which stays in its cache; on a GPU all."""
+    """How many directions to compute together: on a CPU one, whose tensors stay in its cache; on a GPU all."""
     return 1 if device.type == "cpu" else directions
 
 

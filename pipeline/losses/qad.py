@@ -10,9 +10,10 @@ criterion (Gretton et al. 2005), is 0 for independent features: maximising it ma
 each other. v is adversarial weight perturbation (Wu, Xia & Wang 2020), one step up the loss layer by layer, on weights
 and not on biases or norms; it starts after a warm-up.
 
-Where this departs: HSIC is divided by its largest value (D is in 0..1, as in kernel alignment), or features could raise
-it by growing, and its weight would depend on the network; sigma counts per value (its unit is the features' own) where
-the released configuration says 6 alone; the first three of its six layer weights are taken as those of stages 1 to 3.
+Where this departs from the released code: HSIC is divided by its largest value, so that D lies in 0..1, as in kernel
+alignment. Else features could raise it by growing, and its weight would depend on the network. sigma is relative to the
+root mean square difference of one value, hence the d in the kernel; the released configuration says 6 without a unit.
+The first three of its six layer weights are taken as those of stages 1 to 3.
 """
 
 from collections.abc import Mapping, Sequence
@@ -96,7 +97,7 @@ class QualityAgnostic(nn.Module):
         return terms
 
     def _perturbed(self, batch: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """theta + v by name, of the weights that train. The look ahead leaves no trace in the running statistics."""
+        """theta + v by name, for the weights that train. This extra pass does not change the running statistics."""
         weights = {name: p for name, p in self.student.named_parameters() if p.requires_grad and p.ndim > 1}
         buffers = {name: buffer.clone() for name, buffer in self.student.named_buffers()}
         terms = self._terms(functional_call(self.student, buffers, (batch,)), labels, warmup=False)

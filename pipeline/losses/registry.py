@@ -1,4 +1,4 @@
-"""The distillations by the names of the methods (spec section 7) used in params.yaml, in files and in tables."""
+"""The distillations, by the names of the methods that params.yaml, files and tables use."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -8,9 +8,9 @@ direction theta projects a position to t = <theta, (c, x, y)>. What the mass loo
     released     the authors' code: bins are runs of the raster order (c, then row, then column), as long as the bins
                  of `histogram` are full (the first longer by one); the last is dropped; squared L2
 
-Bins and orders depend on theta and the shape alone: found once a call for all images. Each function returns one
-distance for each pairing, direction and image, (P, K, B). Directions (K, 3) are best left on the processor, where they
-are drawn. Gradient flows to the student alone. A feature without mass (all zero) counts as no mass.
+Bins and orders depend on theta and the shape alone, so they are found once a call, for all images. Each function
+returns a distance for each pairing, direction and image, (P, K, B). Directions (K, 3) are best left on the CPU, where
+they are drawn. The gradient goes to the student alone. A feature that is all zero has the mass 0 everywhere.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,13 @@
 """Exact Wasserstein-1 distances of projected densities: `wasserstein` (Le & Woo, AAAI 2022, Eq. 5, 7, 8).
 
-On one line W1 is the area between the two distribution functions. The order of the positions is found once for all
-images, and kept for the backward pass; the distribution functions are computed again there, some directions at a time,
-so that where K * N * B is large nothing of that size is held.
+On one line W1 is the area between the two distribution functions. With positions in the order of their projections
+t_1 <= ... <= t_N, and P their masses,
+
+    CDF_r = P_1 + ... + P_r,    W1 = sum_r (t_{r+1} - t_r) |CDF_r of the student - CDF_r of the teacher|
+
+The gradient is written by hand in `Wasserstein`. The order of the positions is found once for all images, and kept for
+the backward pass; the distribution functions are computed again there, some directions at a time, so that where
+K * N * B is large nothing of that size is held.
 """
 
 import math
@@ -21,7 +26,13 @@ MOST_VALUES = 2**25
 
 
 class Wasserstein(torch.autograd.Function):
-    """ours, theirs (B, N): masses; t (K, N): projections. W1 in units of t: (P, K, B). Gradient to ours alone."""
+    """ours, theirs (B, N): masses; t (K, N): projections. W1 in units of t: (P, K, B).
+
+    The gradient goes to ours alone. With G = dL/dW1 of each pairing p and direction k it is
+
+        dL/dCDF_r = sum_p G_pk sign(CDF_S - CDF_T)_pkr (t_{r+1} - t_r)
+        dL/dP_r   = sum of dL/dCDF_r' over r' >= r        for the mass at r is in every CDF from r on
+    """
 
     @staticmethod
     def forward(ctx: Any, ours: Tensor, theirs: Tensor, t: Tensor, pairings: Pairings) -> Tensor:
@@ -57,7 +68,7 @@ class Wasserstein(torch.autograd.Function):
                 else:
                     slope.index_add_(0, images, signs.mul_(weight))
             slope.mul_(gaps[k])
-            # Mass at position i raises the distribution function from i on: the sum of what follows, i included.
+            # dL/dP, as all of the row less what lies before r: x_r - cumsum_r + cumsum_N.
             torch.cumsum(slope, 2, out=below)
             slope.sub_(below).add_(below[..., -1:])
             # Back to where the positions are, those of all k directions in one row.

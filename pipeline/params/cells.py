@@ -1,7 +1,7 @@
 """Which models a run consists of: one cell is one model, trained once in each fold."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from pipeline.params.fields import Fields
@@ -39,6 +39,11 @@ class Cell:
     @property
     def is_baseline(self) -> bool:
         return self.method == self.backbone
+
+    @property
+    def seedless(self) -> "Cell":
+        """The same for all seeds of a cell: a key to put them together by."""
+        return replace(self, seed=0)
 
     @property
     def family(self) -> str:

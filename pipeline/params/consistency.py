@@ -30,7 +30,7 @@ def check_sets(params: Fields) -> None:
 
 
 def check_folds(params: Fields) -> None:
-    """What is wrong with people, buckets and folds whoever the people are."""
+    """That buckets and folds fit each other; how many people there are is not known yet."""
     if len(set(params.folds)) < len(params.folds):
         raise ValueError(f"folds names a fold twice: {list(params.folds)}")
     if params.official:
@@ -57,7 +57,7 @@ def check_sizes(params: Fields) -> None:
 
 
 def check_lists(params: Fields) -> None:
-    """That each of these lists holds only what the other one has."""
+    """That each list of names is within the list that defines them."""
     grid, trained = params.grid, {*params.grid.distilled, *params.grid.students, *params.grid.agnostic}
     trained |= {*params.ablation.methods}
     trained |= {TEACHER} if grid.backbones else set()
@@ -109,7 +109,7 @@ def check_export(params: Fields) -> None:
 
 
 def check_recipes(params: Fields) -> None:
-    """That each method's own changes make a whole recipe, and that none keeps random weights."""
+    """That `train` with each method's changes is a valid recipe, and that none freezes random weights."""
     every: list[Recipe] = [params.teacher, params.add, *params.baselines.values(), *dict(params.distill).values()]
     every += dict(params.agnostic).values()
     for recipe in every:

@@ -1,6 +1,6 @@
-"""How a degradation is written, `<kind>-<level>` as in h264-28, and what of the params it names; no pixels.
+"""The names of degradations, `<kind>-<level>` as in h264-28, and the sections of params.yaml that use them.
 
-What each kind does is in pipeline/crops/degrading.py and pipeline/videos/codecs.py.
+What each kind does to pixels is in pipeline/crops/pixels.py and pipeline/videos/codecs.py.
 """
 
 from collections.abc import Mapping, Sequence
@@ -98,7 +98,7 @@ class Cross(Section):
 
 
 class Report(Section):
-    """What the report's words go by."""
+    """From which differences and levels on the report's words speak."""
 
     margin: Annotated[float, Field(gt=0, lt=1)]  # two methods whose AUC differs by less count as equal
     fails_below: Annotated[float, Field(gt=0.5, lt=1)]  # AUC under which detection has failed

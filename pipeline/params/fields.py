@@ -1,4 +1,4 @@
-"""The sections of params.yaml, and what follows from one of them alone. Each section has its own bounds."""
+"""All sections of params.yaml in one model, and what follows from a single one of them."""
 
 from typing import Annotated, Literal
 
@@ -103,6 +103,10 @@ class Fields(Section):
     def pool(self, task: str) -> tuple[str, ...]:
         """The manipulations of a pooled task; empty for a task that is one manipulation."""
         return self.pooled.sets[task] if task in self.pooled.tasks else ()
+
+    def fakes_of(self, task: str) -> tuple[str, ...]:
+        """The sets whose fakes a task has: the manipulations of a pooled task, else the task's own."""
+        return self.pool(task) or (task,)
 
     def recipe(self, section: Recipe) -> Train:
         """`train` with what the method's own section changes."""

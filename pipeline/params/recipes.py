@@ -1,4 +1,4 @@
-"""The sections of params.yaml that say how models are trained; `pipeline.params` holds the rest."""
+"""The sections of params.yaml that say how models are trained."""
 
 from typing import Annotated, Any, Literal
 
@@ -8,14 +8,14 @@ from pipeline.params.sources import NAME_LETTERS, QUALITY_LETTERS, Positive, Sec
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
-LayerWeights = tuple[Weight, Weight, Weight, Weight]  # one for each of the four stages (spec section 5)
+LayerWeights = tuple[Weight, Weight, Weight, Weight]  # one for each of the four stages (docs/method.md)
 Start = Literal["imagenet", "teacher"]  # the student's first weights: as `model` says, or its teacher's
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", max_length=NAME_LETTERS)]
 Quality = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", max_length=QUALITY_LETTERS)]
 
 
 class Train(Section):
-    """The recipe (spec section 6). A method's own `train` holds what differs from this one."""
+    """The recipe (docs/method.md). A method's own `train` holds what differs from this one."""
 
     epochs: Positive
     batch_size: Annotated[int, Field(ge=2)]
@@ -33,7 +33,7 @@ class Train(Section):
     horizontal_flip: Fraction
     paired: bool  # batches of pairs: each fake beside its target's frame
     freeze_stages: Annotated[int, Field(ge=0, le=4)]  # leading stages kept at their initial weights
-    amp: Literal["auto", "off", "bf16", "fp16"]  # precision of the networks; auto: bf16 on a GPU, off on a CPU
+    amp: Literal["auto", "off", "bf16", "fp16"]  # of the networks; auto: bf16 on a GPU that has it, else off
     channels_last: bool
     fused: bool | None  # Adam's step as one kernel; null: on a GPU
     compiled: bool  # torch.compile of the networks: minutes at the start, for the same function

@@ -1,13 +1,10 @@
-"""The other sections of params.yaml: what is cut, cropped, trained, measured, shipped. `schema` holds them together."""
+"""The other sections of params.yaml: what is cut, cropped, trained, measured and shipped. fields.py joins them all."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.params.recipes import (
-    Name,
-    Quality,
-)
+from pipeline.params.recipes import Name, Quality
 from pipeline.params.sources import Positive, Section, Seed
 
 

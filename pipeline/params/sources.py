@@ -1,4 +1,4 @@
-"""The sections of params.yaml that say where videos come from; `pipeline.params` holds the rest."""
+"""The sections of params.yaml that say where videos come from, and what all sections share."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""What can be told apart: intervals of every model, and ADD against every other method over the same videos."""
+"""Intervals of every model, and paired tests of ADD against every other method over the same videos."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -7,8 +7,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from pipeline.evaluation.draws import UNITS, Draws
 from pipeline.evaluation.metrics import by_video
-from pipeline.evaluation.statistics import LEVEL, Difference, Floats, Scored, draw, holm, interval, paired, within
+from pipeline.evaluation.statistics import LEVEL, Difference, Floats, Scored, holm, interval, paired, within
 from pipeline.params.cells import ABLATIONS, ADD
 from pipeline.params.sections import Evaluation
 from pipeline.reporting.results import Level, Model, Results, Task
@@ -63,18 +64,18 @@ class Comparisons:
     def __init__(self, results: Results, evaluation: Evaluation) -> None:
         self._results, self._evaluation = results, evaluation
         self._scored: dict[tuple[Model, Task, Level], Scored | None] = {}
-        self._draws: dict[tuple[str, str], pd.DataFrame] = {}
+        self._draws: dict[tuple[str, str], Draws] = {}
 
     def interval(
         self, model: Model, task: Task, level: Level, measure: str, unit: str = "video"
     ) -> tuple[float, float] | None:
-        """The 95 % interval over videos (or over each unit `person`) of a model's mean over seeds."""
+        """The 95 % interval of a model's mean over seeds. unit: what is drawn, `video` or `person`."""
         values = self._values(model, task, measure, unit, level)
         return None if values is None else interval(values[1:])
 
     @cached_property
     def against_add(self) -> list[Comparison]:
-        """Each task and the mean over tasks, by measure; Holm over the tasks, and over the means, of each measure."""
+        """For each measure the tasks and their mean. Holm corrects within a measure: the tasks, and the means apart."""
         rows = list(self._compared())
         corrected: dict[int, float] = {}
         for measure in MEASURES:
@@ -96,7 +97,7 @@ class Comparisons:
             for shown, members in groups:
                 for add, other in opponents(models):
                     for measure in MEASURES:
-                        over = {unit: self._pair(add, other, members, measure, unit) for unit in ("video", "person")}
+                        over = {unit: self._pair(add, other, members, measure, unit) for unit in UNITS}
                         if over["video"] is None or over["person"] is None:
                             continue
                         first, second = over["video"]
@@ -123,9 +124,7 @@ class Comparisons:
         scored = self._score(model, task, level)
         if scored is None:
             return None
-        weights = self._weights(task.compression, unit)
-        columns = pd.MultiIndex.from_frame(scored.videos[["set", "video"]])
-        return MEASURES[measure](scored, weights[columns].to_numpy())
+        return MEASURES[measure](scored, self._drawn(task.compression, unit).at(scored.videos))
 
     def _score(self, model: Model, task: Task, level: Level) -> Scored | None:
         key = (model, task, level)
@@ -138,20 +137,12 @@ class Comparisons:
                 raise UserError(f"{model.label} on {task.label}: its seeds {error}; run evaluate again") from None
         return self._scored[key]
 
-    def _weights(self, compression: str, unit: str) -> pd.DataFrame:
+    def _drawn(self, compression: str, unit: str) -> Draws:
         """Draws of all videos of all tasks: a real video serves several tasks and must be drawn alike in each."""
         if (compression, unit) not in self._draws:
-            scored = [self._results.at(cell, compression) for cell in self._results.summaries]
-            videos = pd.concat(scored)[["set", "video", "person"]].drop_duplicates(["set", "video"])
-            videos = videos.sort_values(["set", "video"], ignore_index=True)
-            resamples, seed = FINER * self._evaluation.bootstrap, self._evaluation.seed
-            if unit == "person":  # a person has reals and fakes: never drawn apart
-                draws = draw(None, videos["person"], resamples, seed)
-            else:
-                draws = draw(videos["set"], videos["set"] + "/" + videos["video"], resamples, seed)
-            self._draws[compression, unit] = pd.DataFrame(
-                draws, columns=pd.MultiIndex.from_frame(videos[["set", "video"]])
-            )
+            videos = pd.concat([self._results.at(cell, compression) for cell in self._results.summaries])
+            how = (FINER * self._evaluation.bootstrap, self._evaluation.seed)
+            self._draws[compression, unit] = Draws.of(videos, unit, *how)
         return self._draws[compression, unit]
 
 

@@ -1,13 +1,13 @@
 """AUC of models trained on one manipulation and tested on another, from what evaluate and cross left."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from pipeline.evaluation.statistics import FEW_PEOPLE, Scored, draw, interval
+from pipeline.evaluation.draws import Draws
+from pipeline.evaluation.statistics import FEW_PEOPLE, Scored, interval
 from pipeline.params.schema import Params
 from pipeline.reporting.results import Model, Results
 from pipeline.work.errors import UserError
@@ -28,7 +28,7 @@ class Crossed:
     low: float
     high: float
     unit: str
-    own: bool  # whether it was trained on all of these fakes
+    own: bool  # whether all of these fakes were trained on
 
 
 def read(cells: Path, found: Sequence[Results], params: Params) -> list[Crossed]:
@@ -37,6 +37,22 @@ def read(cells: Path, found: Sequence[Results], params: Params) -> list[Crossed]
     found: the results of single manipulations and of pooled tasks. Empty where there is one manipulation, or where the
     stage was not run. Raises: UserError for a damaged file.
     """
+    tables = _tables(cells, params)
+    if not tables:
+        return []
+    rows = []
+    for (model, trained_on, _, quality), runs in _runs(tables, found).items():
+        known = set(params.fakes_of(trained_on))
+        for tested_on in (*params.manipulations, ALL):
+            fakes = set(params.manipulations) if tested_on == ALL else {tested_on}
+            tested = [run[run["set"].isin({"original"} | fakes)] for run in runs]
+            if all(fakes <= set(run["set"]) for run in tested):
+                rows.append(_crossed(model, quality, trained_on, tested_on, tested, fakes <= known, params))
+    return rows
+
+
+def _tables(cells: Path, params: Params) -> dict[str, pd.DataFrame]:
+    """What the cross stage left of each method, as far as it was run."""
     tables = {}
     for method in params.cross.methods if len(params.manipulations) > 1 else ():
         path = cells / f"cross-{method}.parquet"
@@ -45,10 +61,15 @@ def read(cells: Path, found: Sequence[Results], params: Params) -> list[Crossed]
                 tables[method] = pd.read_parquet(path)
             except (OSError, ValueError) as error:
                 raise UserError(f"{path}: cannot be read ({error}); run `dvc repro`") from None
-    if not tables:
-        return []
-    scores = {(str(name), str(quality)): part for (name, quality), part in
-              pd.concat(tables.values(), ignore_index=True).groupby(["cell", "quality"])}  # fmt: skip
+    return tables
+
+
+def _runs(
+    tables: Mapping[str, pd.DataFrame], found: Sequence[Results]
+) -> dict[tuple[Model, str, str, str], list[pd.DataFrame]]:
+    """The scores on all sets, a table a seed, by model, task and quality of training, and quality of testing."""
+    crossed = pd.concat(tables.values(), ignore_index=True).groupby(["cell", "quality"])
+    scores = {(str(name), str(quality)): part for (name, quality), part in crossed}
     groups: dict[tuple[Model, str, str, str], list[pd.DataFrame]] = {}
     for results in found:
         for cell, summary in results.summaries.items():
@@ -57,15 +78,7 @@ def read(cells: Path, found: Sequence[Results], params: Params) -> list[Crossed]
                 parts += [scores[cell.name, quality][KEYS]] if (cell.name, quality) in scores else []
                 key = (Model(cell.method, cell.backbone), cell.manipulation, cell.compression, quality)
                 groups.setdefault(key, []).append(pd.concat(parts))
-    rows = []
-    for (model, trained_on, _, quality), runs in groups.items():
-        known = set(params.pool(trained_on) or (trained_on,))
-        for tested_on in (*params.manipulations, ALL):
-            fakes = set(params.manipulations) if tested_on == ALL else {tested_on}
-            tested = [run[run["set"].isin({"original"} | fakes)] for run in runs]
-            if all(fakes <= set(run["set"]) for run in tested):
-                rows.append(_crossed(model, quality, trained_on, tested_on, tested, fakes <= known, params))
-    return rows
+    return groups
 
 
 def _crossed(
@@ -78,10 +91,8 @@ def _crossed(
     params: Params,
 ) -> Crossed:
     scored = Scored.of(runs)
-    videos = scored.videos
-    unit = "people" if videos["person"].nunique() < FEW_PEOPLE else "videos"
-    clusters = videos["person"] if unit == "people" else videos["set"] + "/" + videos["video"]
-    strata = None if unit == "people" else videos["set"]
-    draws = draw(strata, clusters, params.evaluation.bootstrap, params.evaluation.seed)
-    aucs = scored.auc(draws)
-    return Crossed(model, quality, trained_on, tested_on, float(aucs[0]), *interval(np.asarray(aucs[1:])), unit, own)
+    few = scored.videos["person"].nunique() < FEW_PEOPLE
+    how = (params.evaluation.bootstrap, params.evaluation.seed)
+    aucs = scored.auc(Draws.of(scored.videos, "person" if few else "video", *how).counts)
+    unit = "people" if few else "videos"
+    return Crossed(model, quality, trained_on, tested_on, float(aucs[0]), *interval(aucs[1:]), unit, own)

@@ -98,7 +98,7 @@ class Results:
         return list(dict.fromkeys(Task(cell.manipulation, quality) for cell, quality in pairs))
 
     def of(self, model: Model, task: Task) -> list[Cell]:
-        """The found cells of a model and a task, one a seed."""
+        """The found cells of a model and a task: one for each seed."""
         return [cell for cell in self.summaries if _is(cell, model, task)]
 
     def named(self, model: Model, task: Task) -> bool:
@@ -111,7 +111,7 @@ class Results:
         return table[table["role"] == TEST]
 
     def scored(self, cell: Cell, quality: str) -> pd.DataFrame:
-        """The same with the validation people's, which no measure counts (role `val`)."""
+        """The same, and the scores of validation people (role `val`), whom no measure counts."""
         table = self.scores[cell]
         return table[table["quality"] == quality]
 
@@ -141,6 +141,11 @@ def spread(values: Iterable[float | None]) -> Spread | None:
     if not known:
         return None
     return Spread(fmean(known), stdev(known) if len(known) > 1 else float("nan"), len(known))
+
+
+def mean_of(found: Spread | None) -> float | None:
+    """The mean over seeds; None where no seed has the measure."""
+    return None if found is None else found.mean
 
 
 def read(folder: Path, params: Params, cells: list[Cell] | None = None) -> Results:

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.evaluation.statistics import DRAWS, FEW_PEOPLE, SUMMARY, UNITS, Floats, interval
+from pipeline.evaluation.draws import UNITS
+from pipeline.evaluation.statistics import DRAWS, FEW_PEOPLE, SUMMARY, Floats
 from pipeline.params.cells import ADD, RAW, TEACHER, Cell
 from pipeline.params.degradations import CODECS
 from pipeline.params.schema import Params
+from pipeline.reporting.failing import Failing, fails_from
 from pipeline.work.errors import UserError
 
 H264 = re.compile(r"h264-(\d+)")
@@ -32,13 +34,18 @@ class Line:
 
 @dataclass(frozen=True)
 class Stressed:
-    """points: a record a line, manipulation and point, in the order of `aucs` (records, 1 + resamples), whose first
-    column is the sample itself; encodings: bits a pixel by set and degradation; left_out: videos that are missing."""
+    """What the stress stage left of all methods.
+
+    points: a record for each line, manipulation and point. aucs: (records, 1 + resamples), in the same order; the first
+    column is the sample itself. encodings: bits a pixel by set and degradation. left_out: videos that are missing, by
+    cause. lacking: frames that not every point has. thresholds: as evaluation.thresholds.carried gives them.
+    """
 
     points: pd.DataFrame
     aucs: Floats
     encodings: pd.DataFrame
     left_out: pd.DataFrame
+    lacking: pd.DataFrame
     thresholds: pd.DataFrame
     folders: dict[str, Path]  # of each method: a table of scores a cell
     unit: str  # what the intervals draw: person where few people were tested, else video
@@ -55,6 +62,11 @@ class Stressed:
         )
         return order
 
+    @property
+    def over(self) -> str:
+        """What the intervals are over, in words."""
+        return "people" if self.unit == "person" else "videos"
+
     def label(self, line: Line) -> str:
         """The method as other tables name it, with its backbone only where it runs on several."""
         several = len({one.backbone for one in self.lines if one.method == line.method}) > 1
@@ -63,12 +75,12 @@ class Stressed:
 
     @cached_property
     def tasks(self) -> list[str]:
-        """Single manipulations, then pooled tasks."""
+        """The tasks of the points: single manipulations, then pooled tasks."""
         return list(dict.fromkeys(self.points["manipulation"]))
 
     @property
     def manipulations(self) -> list[str]:
-        """Without the pooled tasks, which would count their fakes once more in a mean."""
+        """The tasks without the pooled ones, which would count their fakes twice in a mean over manipulations."""
         return [name for name in self.tasks if name not in self.pools]
 
     @cached_property
@@ -108,63 +120,26 @@ class Stressed:
             table = pd.read_parquet(path, columns=["set", "video", "person", "fold", "label", point])
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: cannot be read ({error}); run `dvc repro`") from None
-        return table.rename(columns={point: "score"}).dropna(subset=["score"])
+        return table.rename(columns={point: "score"})
 
-    def fails(self, line: Line, manipulations: Sequence[str]) -> "Failing | None":
-        """Where the line's AUC, a mean over manipulations, falls below the level; None where a point is missing."""
-        points = self.rate_factors
-        places = [[self.row(line, name, point) for point in points] for name in manipulations]
-        if len(points) < 2 or any(place is None for row in places for place in row):
+    def fails(self, line: Line, manipulations: Sequence[str]) -> Failing | None:
+        """Where the line's AUC, a mean over manipulations, falls below the level.
+
+        By the points that it was measured at on each of the manipulations; None where these are fewer than two.
+        """
+        places = {point: [self.row(line, name, point) for name in manipulations] for point in self.rate_factors}
+        measured = {point: [row for row in rows if row is not None] for point, rows in places.items()}
+        measured = {point: rows for point, rows in measured.items() if len(rows) == len(manipulations)}
+        if len(measured) < 2:
             return None
-        curves = np.mean([self.aucs[[place for place in row if place is not None]] for row in places], axis=0)
-        factors = np.array(list(points.values()), float)
-        return Failing(crossing(factors, curves, self.fails_below), float(factors[0]), float(factors[-1]))
+        curves = np.mean([self.aucs[list(rows)] for rows in zip(*measured.values(), strict=True)], axis=0)
+        factors = np.array([self.rate_factors[point] for point in measured], float)
+        return Failing(fails_from(factors, curves, self.fails_below), float(factors[0]), float(factors[-1]))
 
     @cached_property
     def _places(self) -> dict[tuple[str, ...], int]:
         keys = self.points[[*KEYS, "point"]].itertuples(index=False, name=None)
         return {tuple(map(str, key)): place for place, key in enumerate(keys)}
-
-
-@dataclass(frozen=True)
-class Failing:
-    """The rate factor from which on detection has failed, for the sample and each resample; never: the last factor."""
-
-    factors: Floats
-    first: float
-    last: float
-
-    @property
-    def never(self) -> bool:
-        """Whether the sample itself has not failed at the strongest compression that was tested."""
-        return bool(self.factors[0] >= self.last)
-
-    @property
-    def text(self) -> str:
-        """The factor with its interval; < and > where it lies outside of what was tested."""
-        low, high = interval(self.factors[1:])
-        return f"{self.at(float(self.factors[0]))} [{self.at(low)}, {self.at(high)}]"
-
-    def at(self, factor: float) -> str:
-        if factor >= self.last:
-            return f"> {self.last:.0f}"
-        return f"< {self.first:.0f}" if factor < self.first else f"{factor:.1f}" if factor > self.first else "raw"
-
-
-def crossing(factors: Floats, curves: Floats, level: float) -> Floats:
-    """From which factor on each curve stays below the level, linear between points. factors (P,), curves (P, R) -> (R,)
-
-    The last factor where its end is not below (it never fails), the first where no point reaches the level.
-    """
-    above = curves >= level
-    last = len(factors) - 1 - np.argmax(above[::-1], axis=0)  # the last point that is not below
-    after = np.minimum(last + 1, len(factors) - 1)
-    column = np.arange(curves.shape[1])
-    high, low = curves[last, column], curves[after, column]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.where(after > last, (high - level) / (high - low), 0.0)
-    found = factors[last] + share * (factors[after] - factors[last])
-    return np.asarray(np.where(above.any(axis=0), found, factors[0]))
 
 
 def read(cells: Path, params: Params) -> Stressed | None:
@@ -187,6 +162,7 @@ def read(cells: Path, params: Params) -> Stressed | None:
         np.concatenate(draws)[:, UNITS.index(unit)].astype(np.float64),
         _once(summaries, "encodings", ["set", "degradation", "bits_per_pixel"]),
         _once(summaries, "left_out", ["set", "degradation", "cause", "videos"]),
+        _once(summaries, "lacking", ["manipulation", "point", "lacking", "of", "compared"]),
         pd.DataFrame([record for summary in summaries for record in summary["thresholds"]]),
         {str(summary["method"]): folder for summary, folder in zip(summaries, folders, strict=True)},
         unit,
@@ -197,7 +173,7 @@ def read(cells: Path, params: Params) -> Stressed | None:
 
 
 def _once(summaries: Sequence[dict[str, Any]], name: str, columns: list[str]) -> pd.DataFrame:
-    """What the summaries tell of the degraded crops, each record once: every method met the same ones."""
+    """The summaries' records of the degraded crops, each once: they are the same for every method."""
     records = [record for summary in summaries for record in summary[name]]
     return pd.DataFrame(records, columns=columns).drop_duplicates(ignore_index=True)
 

@@ -20,7 +20,7 @@ import matplotlib as mpl
 import pandas as pd
 
 from pipeline.params.cells import ADD
-from pipeline.reporting.figures.overview import COLOURS, STYLE, Figure, styled
+from pipeline.reporting.figures.figure import COLOURS, STYLE, Figure, legend_below, styled
 from pipeline.reporting.figures.plots import BASELINE
 from pipeline.reporting.tables.table import Entry, Table, percent
 from pipeline.work.errors import UserError
@@ -69,8 +69,8 @@ def table_of(found: pd.DataFrame) -> Table:
 def figure_of(found: pd.DataFrame, own: Mapping[str, float]) -> Figure:
     """ACC of ADD against alpha and against beta, with the plain baseline's as a dashed line.
 
-    own: the workspace's alpha and beta: along one weight, the other is held there. A weight of which there is but one
-    value has no panel, unless neither has more.
+    own: the workspace's alpha and beta. A panel shows one weight, with the other held at this value. A weight with a
+    single value has no panel, unless both have one value.
     """
     measures = [column for column in found.columns if column.startswith(ADD) and _baseline(column) in found.columns]
     lines = {
@@ -87,8 +87,7 @@ def figure_of(found: pd.DataFrame, own: Mapping[str, float]) -> Figure:
                 ax.plot(line[weight], 100 * line[measure], marker="o", color=colour, label=_named(measure))
                 ax.axhline(100 * found[_baseline(measure)].mean(), color=colour, linestyle="--", linewidth=1)
             ax.set(xlabel=f"{weight} ({other} = {own[other]:g})", ylabel="ACC per frame, %")
-        handles, labels = axes.flat[0].get_legend_handles_labels()
-        drawing.legend(handles, labels, loc="outside lower center", ncols=3)
+        legend_below(drawing, axes, 3)
     hint = "Dashed: the plain baseline of the same network, which neither weight concerns."
     return Figure("sensitivity", "ACC by alpha and beta", hint, drawing)
 

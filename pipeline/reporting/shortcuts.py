@@ -1,8 +1,8 @@
 """Whether real and fake can be told apart without a look at the face: by files, lengths, boxes, encoders, borders.
 
-A detector that could would score well and know nothing of faces. Each fake is paired with its target. A linear
-classifier learns from all people but one and is tested on that one, each in turn; what chance gives is what it gives
-where the labels of pairs are swapped at random.
+A detector that learned this would score well and know nothing of faces. Each fake is paired with its target. A linear
+classifier is trained on all people but one and tested on that one, each in turn. What it reaches by chance is found by
+swapping the labels within pairs at random.
 """
 
 import struct

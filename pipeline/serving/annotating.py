@@ -1,6 +1,5 @@
-"""The video itself with boxes, scores over time and, on request, where the networks look."""
+"""The file again with a box and a score at each face and, on request, a map of where the networks look."""
 
-from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,16 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.faces.boxes import Image, png
-from pipeline.serving.judging import Judgement, Sighting
+from pipeline.serving.judgement import Judgement, Sighting, Track, probabilities
 from pipeline.serving.networks import Networks
 from pipeline.serving.page import heated
+from pipeline.serving.shipped import Preparation
 from pipeline.videos.writing import write_video
 from pipeline.work.files import whole
 from pipeline.work.progress import progress
 
 COLOURS = {"fake": (213, 94, 0), "real": (0, 158, 115), "undecided": (150, 150, 150)}
 MADE = {"comment": "annotated by a deepfake detector"}
-HOLD = 1.0  # seconds that a box stays where the face is not seen again
+HOLD = 1.0  # seconds that a box stays before the first and after the last sighting
 Place = tuple[float, float, float, float, Sighting]  # left, top, size, probability, the nearest sighting
 
 
@@ -28,7 +28,7 @@ def annotate(judgement: Judgement, out: Path, networks: Networks | None = None) 
     networks: draw where they look, too. The file appears whole or not at all. Raises: VideoError.
     """
     medium = judgement.medium
-    places = {track.number: _places(track.sightings, judgement) for track in judgement.tracks}
+    places = {track.number: _places(track, judgement) for track in judgement.tracks}
     maps = networks.maps(judgement.crops) if networks is not None and len(judgement.crops) else None
     heat = {} if maps is None else {(s.frame, s.track): maps[n] for n, s in enumerate(judgement.sightings)}
     drawn = (_draw(image, frame, places, heat, judgement) for frame, image in medium.read())
@@ -43,10 +43,12 @@ def annotate(judgement: Judgement, out: Path, networks: Networks | None = None) 
     write_video(out, frames, medium.fps, size, crf=20, metadata=MADE)
 
 
-def _places(sightings: Sequence[Sighting], judgement: Judgement) -> dict[int, Place]:
+def _places(track: Track, judgement: Judgement) -> dict[int, Place]:
     """Where the track's box is in each frame: seen, or between two sightings, or held for a moment."""
-    values = probabilities_of(sightings, judgement)
-    found: dict[int, Place] = {one.frame: (*one.box, values[one.frame], one) for one in sightings}
+    sightings, values = track.sightings, probabilities(track, judgement.detector)
+    found: dict[int, Place] = {
+        one.frame: (*one.box, float(value), one) for one, value in zip(sightings, values, strict=True)
+    }
     gap = int(2 * HOLD * judgement.medium.fps) + judgement.medium.frames // max(len(judgement.frames), 1)
     for first, second in pairwise(sightings):
         if second.frame - first.frame > gap:
@@ -62,12 +64,6 @@ def _places(sightings: Sequence[Sighting], judgement: Judgement) -> dict[int, Pl
         for away in range(1, hold + 1):
             found.setdefault(edge.frame + step * away, found[edge.frame])
     return found
-
-
-def probabilities_of(sightings: Sequence[Sighting], judgement: Judgement) -> dict[int, float]:
-    scores = np.array([one.score for one in sightings])
-    values = judgement.detector.image.probability(scores)
-    return {one.frame: float(value) for one, value in zip(sightings, values, strict=True)}
 
 
 def _draw(
@@ -86,13 +82,7 @@ def _draw(
         left, top, size = (round(value) for value in place[:3])
         right, bottom = min(left + size, image.shape[1]), min(top + size, image.shape[0])
         if (found := heat.get((place[4].frame, number))) is not None and right > left and bottom > top:
-            preparation = judgement.detector.preparation
-            edge = size * (preparation.crop_size - preparation.image_size) // preparation.crop_size // 2
-            inner = image[top + edge : bottom - edge, left + edge : right - edge]
-            if inner.size:
-                image[top + edge : bottom - edge, left + edge : right - edge] = heated(
-                    inner, np.asarray(cv2.resize(found, inner.shape[1::-1]), dtype=np.float32)
-                )
+            _lay_over(image[top:bottom, left:right], found, size, judgement.detector.preparation)
         colour = COLOURS[verdicts[number]]
         cv2.rectangle(image, (left, top), (right - 1, bottom - 1), colour, thick)
         _write(image, f"fake {place[3]:.2f}", (left + 2 * thick, top + 12 * thick), thick, colour)
@@ -101,6 +91,14 @@ def _draw(
         said = f"{said} (probability of fake {judgement.decisive.probability:.2f})"
     _write(image, f"{said}; {judgement.detector.quality} detector", (4 * thick, image.shape[0] - 5 * thick), thick)
     return image
+
+
+def _lay_over(face: Image, heat: NDArray[np.float32], size: int, preparation: Preparation) -> None:
+    """Draw a map over the middle of a face's square of `size` px, the part that the networks see; in place."""
+    edge = size * (preparation.crop_size - preparation.image_size) // preparation.crop_size // 2
+    inner = face[edge : len(face) - edge, edge : face.shape[1] - edge]
+    if inner.size:
+        inner[:] = heated(inner, np.asarray(cv2.resize(heat, inner.shape[1::-1]), dtype=np.float32))
 
 
 def _write(

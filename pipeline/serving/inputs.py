@@ -1,4 +1,4 @@
-"""What a user points at: files, folders, patterns; photos and videos; and their frames, as training saw frames."""
+"""What a user names to be judged: files, folders, patterns; photos and videos, with frames as training saw them."""
 
 import glob
 from collections.abc import Iterator, Sequence
@@ -12,12 +12,12 @@ from pipeline.faces.boxes import Image
 from pipeline.serving import photos
 from pipeline.sources.finding import find
 from pipeline.sources.names import readable
+from pipeline.videos.cutting import cleaned_width, cleaning
 from pipeline.videos.decoder_log import DecoderLog
 from pipeline.videos.examining import doubtful, examine
 from pipeline.videos.probing import VideoInfo, frame_rate
 from pipeline.videos.quality import Quality, estimate
 from pipeline.videos.reading import probe, read_frames, require_file
-from pipeline.videos.writing import cleaned_width, cleaning
 from pipeline.work.errors import UserError, VideoError
 
 
@@ -92,9 +92,9 @@ class Found:
 def gather(names: Sequence[str]) -> Found:
     """The files that the arguments name, each once: a file as it is, every file below a folder, a pattern's matches.
 
-    What looks like no medium is kept, to be told of, where it was named itself; in folders hidden files and tables are
-    left out, and links are followed (sources.finding). Raises: UserError where a pattern or a folder gives nothing, and
-    for an address.
+    A file that was named itself is kept even if it looks like no medium, so that the user is told. In folders hidden
+    files and tables are left out, and links are followed (sources.finding). Raises: UserError where a pattern or a
+    folder gives nothing, and for an address.
     """
     files: list[Path] = []
     left_out: dict[Path, str] = {}
@@ -134,11 +134,12 @@ def open_medium(path: Path) -> Medium:
 
 
 class Watch:
-    """The wanted frames of a medium, and what it turned out to be while they were decoded.
+    """The wanted frames of a medium. Decoding them also shows what a video really is.
 
-    medium: as it was said to be, and after the last frame as it is: at the rate of its frames' own times, for packets
-    of MPEG-1 and AVI tell others; and with as many frames as there are, for containers count some that are never shown
-    (VP8). In that case frames are wanted that there are none of, and the last ones were not told.
+    medium: before decoding as its container describes it; after the last frame as it is. The frame rate is then that of
+    the frames' own times, since the packets of MPEG-1 and AVI may tell another. The number of frames is then that of
+    the frames that exist, since containers also count frames that are never shown (VP8): some of the wanted ones may
+    not exist.
     """
 
     def __init__(self, medium: Medium, wanted: Sequence[int]) -> None:
@@ -173,7 +174,7 @@ def shown(path: Path | str) -> str:
 
 
 def _is_text(path: Path) -> bool:
-    """By its start. ffmpeg believes a name, and says of a text called .mp4 what it says of a video that was cut off."""
+    """Whether the file begins as a text. ffmpeg would say of a text named .mp4 that it is a video that was cut off."""
     with path.open("rb") as file:
         head = file.read(1000)
     try:

@@ -1,96 +1,27 @@
-"""A verdict on one photo or video: frames, faces, tracks, scores, calibrated probabilities, and what they rest on.
+"""From a photo or video to a judgement: frames, faces, tracks, scores, calibrated probabilities, verdict.
 
-The frames, squares, crops, windows and networks are the pipeline's own: a video of the pipeline gets the scores that
-evaluate gave its frames (tests/serving).
+Frames are chosen, cut and scored by the pipeline's own code: a video of the pipeline gets the scores that evaluate gave
+its frames (tests/serving).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.crops.sharpness import sharpness
 from pipeline.evaluation.calibration import Verdict
-from pipeline.faces.boxes import Box, Image
+from pipeline.faces.boxes import Image
 from pipeline.serving.inputs import Medium, Watch
+from pipeline.serving.judgement import Judgement, Sighting, Track
 from pipeline.serving.looking import find_faces
 from pipeline.serving.networks import Crops, Networks
 from pipeline.serving.shipped import Detector
 from pipeline.videos.sampling import spread
 from pipeline.work.progress import progress
 
-BLUR = 0.5  # of the least sharp training faces: below it a face is too blurred to be judged
-STRANGE_CRF, STRANGE_FACE = 6.0, 1.5  # further from the training's than this: a warning
-
-
-@dataclass(frozen=True)
-class Sighting:
-    """A face in a sampled frame. usable: large and sharp enough to count. scores: each network's, 0..1."""
-
-    frame: int
-    track: int
-    box: Box
-    sharpness: float
-    usable: bool
-    scores: tuple[float, ...]
-
-    @property
-    def score(self) -> float:
-        return sum(self.scores) / len(self.scores)
-
-
-@dataclass(frozen=True)
-class Track:
-    """One person: the mean score of the usable faces, its calibrated probability, and the verdict on them.
-
-    score and probability are None where no face is usable; why: the reason of a verdict that could not be given.
-    """
-
-    number: int
-    sightings: Sequence[Sighting]
-    score: float | None
-    probability: float | None
-    verdict: Verdict
-    why: str = ""
-
-    @property
-    def usable(self) -> list[Sighting]:
-        return [one for one in self.sightings if one.usable]
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """The outcome for one file: the most suspicious track decides. frames: the numbers of those looked at."""
-
-    medium: Medium
-    detector: Detector
-    runtime: str
-    verdict: Verdict
-    why: str
-    frames: Sequence[int]
-    tracks: Sequence[Track]
-    warnings: Sequence[str] = ()
-    crops: Crops = field(default_factory=lambda: np.empty((0, 0, 0, 3), np.uint8), repr=False)  # of the sightings
-
-    @property
-    def sightings(self) -> list[Sighting]:
-        """All of them, in the order of the crops."""
-        return sorted((s for track in self.tracks for s in track.sightings), key=lambda s: (s.frame, s.track))
-
-    @property
-    def judged(self) -> list[Track]:
-        """Those with enough usable faces."""
-        return [track for track in self.tracks if not track.why]
-
-    @property
-    def decisive(self) -> Track | None:
-        """The track that the verdict rests on."""
-        return max(self.judged, key=lambda track: track.probability or 0.0, default=None)
-
-    @property
-    def with_face(self) -> int:
-        return len({one.frame for one in self.sightings})
+BLUR = 0.5  # share of the sharpness of the least sharp training faces: a face below it is too blurred to be judged
+# Rate factors away from the training's, and times its face sizes: beyond these a warning is given.
+STRANGE_CRF, STRANGE_FACE = 6.0, 1.5
 
 
 def judge(
@@ -202,8 +133,3 @@ def _warnings(medium: Medium, detector: Detector, usable: Sequence[Sighting]) ->
 
 def _faces(count: int) -> str:
     return f"{count} face{'s' * (count != 1)}"
-
-
-def probabilities(track: Track, detector: Detector) -> NDArray[np.float64]:
-    """The calibrated probability of each sighting, as a single face."""
-    return detector.image.probability(np.array([one.score for one in track.sightings]))

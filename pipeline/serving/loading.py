@@ -1,11 +1,12 @@
-"""Detectors of several qualities as one: which of them a video is judged by."""
+"""A family of detectors, one a quality: a video is judged by the one that was trained on what is most like it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.serving.inputs import Medium
-from pipeline.serving.judging import Judgement, judge
+from pipeline.serving.judgement import Judgement
+from pipeline.serving.judging import judge
 from pipeline.serving.networks import Networks, load
 from pipeline.serving.shipped import Detector, find, read
 from pipeline.work.errors import UserError

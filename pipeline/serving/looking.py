@@ -2,19 +2,20 @@
 
 from collections.abc import Iterable, Iterator
 
-from pipeline.crops.cropping import resized
+from pipeline.crops.samples import resized
 from pipeline.faces.boxes import Box, Image, cut
-from pipeline.faces.search import detect_every, square_box
+from pipeline.faces.geometry import square_box
+from pipeline.faces.search import detect_every
 from pipeline.serving.people import Tracks
 from pipeline.serving.shipped import Detector
 
-FUTILE = 6  # frames in a row where the slow search found nothing either: then it is left out
+FUTILE = 6  # frames in a row without a face, after which the slow search is left out
 
 
 def find_faces(
     frames: Iterable[tuple[int, Image]], detector: Detector
 ) -> tuple[list[tuple[int, int, Box]], list[Image]]:
-    """Where the faces are, (frame, track, box), and their crops."""
+    """Every face in the frames: (frame, track, box) of each, and their crops in the same order."""
     found, crops = [], []
     for frame, track, box, square in _look(frames, detector):
         found.append((frame, track, box))

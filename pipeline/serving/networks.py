@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from pipeline.serving.shipped import ONNX, Detector, Preparation
 from pipeline.work.errors import UserError
+from pipeline.work.onnx import runtime as onnx_runtime
 
 Crops = NDArray[np.uint8]  # (N, crop_size, crop_size, 3), RGB
 Scores = NDArray[np.float64]  # (N, K): of each fold's network
-BATCH = 32  # crops at a time: 32 of 112 px take 5 MB, and what a network holds of them some hundreds
+BATCH = 32  # crops at a time: at 112 px 5 MB of input, and some hundreds of MB within a network
 
 
 class Networks(ABC):
@@ -87,9 +88,8 @@ class Onnx(Networks):
     runtime = "onnxruntime"
 
     def __init__(self, folder: Path, detector: Detector, threads: int | None) -> None:
-        import onnxruntime
-
         super().__init__(detector.preparation)
+        onnxruntime = onnx_runtime()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         if threads:

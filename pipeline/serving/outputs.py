@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.serving.inputs import shown
-from pipeline.serving.judging import Judgement, Track, probabilities
+from pipeline.serving.judgement import Judgement, Track, probabilities
 from pipeline.sources.names import readable
 
 LIMITS = "A score is evidence, not proof: it says how much faces look like the fakes that the detector was trained on."
@@ -119,21 +119,18 @@ def _row(found: Mapping[str, Any]) -> dict[str, Any]:
     file = f"./{found['file']}" if found["file"].startswith(FORMULA) else found["file"]
     if "error" in found:
         return {"file": file, "error": found["error"]}
-    plain = {key: found[key] for key in ("verdict", "probability_fake", "score", "reason")}
-    return (
-        {"file": file}
-        | plain
-        | {
-            "warnings": "; ".join(found["warnings"]),
-            "frames_looked_at": found["frames"]["looked_at"],
-            "frames_with_face": found["frames"]["with_face"],
-            "people": len(found["tracks"]),
-            "detector": found["detector"]["name"],
-            "trained_at": found["detector"]["trained_at"],
-            "codec": found["quality"]["codec"],
-            "crf": found["quality"]["crf"],
-        }
-    )
+    return {
+        "file": file,
+        **{key: found[key] for key in ("verdict", "probability_fake", "score", "reason")},
+        "warnings": "; ".join(found["warnings"]),
+        "frames_looked_at": found["frames"]["looked_at"],
+        "frames_with_face": found["frames"]["with_face"],
+        "people": len(found["tracks"]),
+        "detector": found["detector"]["name"],
+        "trained_at": found["detector"]["trained_at"],
+        "codec": found["quality"]["codec"],
+        "crf": found["quality"]["crf"],
+    }
 
 
 def _thresholds(outcome: Judgement) -> dict[str, float]:

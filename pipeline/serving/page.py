@@ -1,4 +1,4 @@
-"""One self-contained page a file: the verdict in words, its scores over time, the most suspicious faces."""
+"""A self-contained page for one file: the verdict in words, its scores over time, the most suspicious faces."""
 
 import base64
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from pipeline.faces.boxes import Image, png
 from pipeline.serving.inputs import shown
-from pipeline.serving.judging import Judgement, Sighting, Track, probabilities
-from pipeline.serving.networks import Networks
+from pipeline.serving.judgement import Judgement, Sighting, Track, probabilities
+from pipeline.serving.networks import Networks, windows
 from pipeline.serving.outputs import LIMITS, basis
 
 FACES = 8
@@ -67,11 +67,10 @@ def suspicious(judgement: Judgement, networks: Networks, count: int = FACES) -> 
         return []
     crops = judgement.crops[[place for place, _ in order]]
     maps = networks.maps(crops)
-    size = judgement.detector.preparation.image_size
-    start = (crops.shape[1] - size) // 2
+    faces = windows(crops, judgement.detector.preparation)
     shown = []
     for number, (_, sighting) in enumerate(order):
-        face = np.ascontiguousarray(crops[number, start : start + size, start : start + size])
+        face = np.ascontiguousarray(faces[number])
         heat = None if maps is None else _encode(heated(face, maps[number]))
         probability = float(judgement.detector.image.probability(sighting.score))
         seconds = judgement.medium.seconds(sighting.frame)

@@ -1,4 +1,4 @@
-"""The same person in the sampled frames of a video: tracks by position, since frames may lie seconds apart."""
+"""Which faces in the sampled frames are one person: tracks by place and size, as frames may lie seconds apart."""
 
 from collections.abc import Sequence
 from math import dist
@@ -6,11 +6,11 @@ from math import dist
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from pipeline.faces.search import Face
+from pipeline.faces.geometry import Face
 
 REACH = 1.0  # face widths that a face may move between two sampled frames
-RATIO = 1.6  # that it may grow or shrink by: boxes come in steps of a fifth
-GONE = 8  # sampled frames after which a face that has gone is another's
+RATIO = 1.6  # factor by which it may grow or shrink; the detector's boxes come in steps of a fifth
+GONE = 8  # sampled frames without it after which a track ends
 
 
 class Tracks:

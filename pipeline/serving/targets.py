@@ -1,4 +1,4 @@
-"""Where pages and annotated versions go, and that all which is to be written can be, before any work is done."""
+"""Where pages and annotated versions are written, and a check before any work that every output can be."""
 
 import os
 from collections import Counter
@@ -32,7 +32,7 @@ def targets(target: Path | None, files: Sequence[Path], option: str) -> list[Pat
 
 
 def annotated_ending(file: Path) -> str:
-    """Of a photo .png, of all else .mp4."""
+    """.png for a photo, .mp4 for everything else."""
     try:
         return ".png" if photos.look(file) is not None else ".mp4"
     except (VideoError, OSError):

@@ -1,4 +1,4 @@
-"""Where FaceForensics++ can be fetched from, which only its users are told, and their acceptance of its terms."""
+"""The servers of FaceForensics++, which only those who accepted its terms are told, and a note of that acceptance."""
 
 import json
 import os
@@ -21,14 +21,14 @@ TERMS = re.compile(r"""\btos_url\s*=\s*server_url\s*\+\s*['"]([^'"\s]*)['"]""")
 
 @dataclass(frozen=True)
 class Servers:
-    """addresses: the data set's tree lies under each, asked in this order; terms: where they are read, if known."""
+    """addresses: the data set's tree lies under each, they are asked in this order; terms: their address, if known."""
 
     addresses: tuple[str, ...]
     terms: str = ""
 
 
 def servers(options: FaceForensics) -> Servers:
-    """From the params, else the environment, else the user's own copy of the access script; none of them: no address.
+    """From the params, else the environment, else the user's own copy of the access script; no addresses without any.
 
     Raises: UserError for what is no http(s) address, and for a script that is not there or names no server.
     """

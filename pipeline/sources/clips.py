@@ -1,14 +1,13 @@
-"""What every source yields, clips to cut, and where in a video they are taken."""
+"""What every source yields: clips, cut out of a file or linked as they are, and where in a long video they are cut."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 
+from pipeline.videos.cutting import Excerpt, cut
 from pipeline.videos.probing import VideoInfo
 from pipeline.videos.reading import probe
-from pipeline.videos.writing import Part, cut
 from pipeline.work.files import link
 
 
@@ -16,9 +15,8 @@ from pipeline.work.files import link
 class Clip:
     """One video of a set as the manifest will list it, and how it is cut out of the source's file.
 
-    first_frame, frames, start, fps, crop, size, max_side: see `writing.Part`.
-    info: what examining found in the file, and what of it the clip is made by; None where the file is known.
-    as_is: the same of a file that is comparable already, and so is linked, not cut.
+    info: what examining the file found, as `cut` is to take it; None where the file is known.
+    as_is: the same for a file that is comparable already, and so is linked, not cut.
     """
 
     video: str
@@ -30,13 +28,7 @@ class Clip:
     label: int = 0
     target: str = ""
     donor: str = ""
-    first_frame: int = 0
-    frames: int | None = None
-    start: float = 0.0
-    fps: Fraction | None = None
-    crop: tuple[int, int, int, int] | None = None
-    size: tuple[int, int] | None = None
-    max_side: int | None = None
+    excerpt: Excerpt = field(default_factory=Excerpt)
     info: VideoInfo | None = None
     as_is: VideoInfo | None = None
     parameters: dict[str, object] = field(default_factory=dict)
@@ -53,7 +45,7 @@ class Refused:
 def store(clips: Sequence[Clip], folder: Path) -> list[dict[str, object] | Refused]:
     """Leave clips of one file as <folder>/<video>.mp4, lossless or linked as they are; their rows of the manifest.
 
-    They are cut in one decoding of the file. One that has fewer frames than wanted is refused.
+    They are cut in one decoding of the file. One that turns out with fewer frames than wanted is refused.
     Raises: VideoError where none can be cut.
     """
     linked = [clip for clip in clips if clip.as_is is not None]
@@ -62,7 +54,7 @@ def store(clips: Sequence[Clip], folder: Path) -> list[dict[str, object] | Refus
     infos = {clip.video: clip.as_is for clip in linked}
     if wanted := [clip for clip in clips if clip.as_is is None]:
         file, known = wanted[0].file, wanted[0].info
-        made = cut(file, known or probe(file), [_part(clip, folder) for clip in wanted])
+        made = cut(file, known or probe(file), {_place(clip, folder): clip.excerpt for clip in wanted})
         infos |= {clip.video: info for clip, info in zip(wanted, made, strict=True)}
     return [_checked(clip, infos[clip.video], folder) for clip in clips]
 
@@ -71,18 +63,13 @@ def _place(clip: Clip, folder: Path) -> Path:
     return folder / f"{clip.video}.mp4"
 
 
-def _part(clip: Clip, folder: Path) -> Part:
-    return Part(
-        _place(clip, folder), clip.first_frame, clip.frames, clip.start, clip.fps, clip.crop, clip.size, clip.max_side
-    )
-
-
 def _checked(clip: Clip, info: VideoInfo | None, folder: Path) -> dict[str, object] | Refused:
     assert info is not None  # linked, or cut
-    if clip.as_is is None and clip.frames is not None and info.frames != clip.frames:
+    wanted = clip.excerpt
+    if clip.as_is is None and wanted.frames is not None and info.frames != wanted.frames:
         _place(clip, folder).unlink()
-        where = f"at {clip.start:.2f} s" if clip.fps else f"from frame {clip.first_frame} on"
-        return Refused(clip.video, f"{info.frames} frames could be cut {where}, not {clip.frames}")
+        where = f"at {wanted.start:.2f} s" if wanted.fps else f"from frame {wanted.first} on"
+        return Refused(clip.video, f"{info.frames} frames could be cut {where}, not {wanted.frames}")
     return {
         "video": clip.video,
         "person": clip.person,

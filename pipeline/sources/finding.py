@@ -1,4 +1,4 @@
-"""Which files a user's folder holds: those of linked folders too, each once, and a cause for what is left out."""
+"""Which files a user's folder holds, linked folders included: each file once, and a cause for what is left out."""
 
 import hashlib
 import os
@@ -16,19 +16,19 @@ IGNORED = {"thumbs.db", "desktop.ini"}  # what Windows leaves beside pictures; o
 
 @dataclass
 class Found:
-    """Paths as seen from the folder: files, those of them that are links, and what is left out with its cause."""
+    """Paths as seen from the folder. files: all of them; links: those that are links; left_out: path -> cause."""
 
     files: dict[str, Identity] = field(default_factory=dict)
     links: set[str] = field(default_factory=set)
     left_out: dict[str, str] = field(default_factory=dict)
 
     def forget(self, paths: Iterable[Path]) -> None:
-        """Know nothing of these files, under whatever names."""
+        """Drop these files, whatever names they have in the folder."""
         gone = {_identity(path.stat()) for path in paths if path.exists()}
         self.files = {file: identity for file, identity in self.files.items() if identity not in gone}
 
     def lost(self, text: str) -> bool:
-        """Whether a path, or a folder above it, was left out: what a table says of it is no mistake."""
+        """Whether a path, or a folder above it, was left out: a table that lists it makes no mistake."""
         return any(text == path or text.startswith(f"{path}/") for path in self.left_out)
 
     def once(self, first: Collection[str] = ()) -> list[str]:
@@ -45,7 +45,7 @@ class Found:
 def find(root: Path) -> Found:
     """Every file at any depth of the folder. Links are followed, but no folder is entered twice.
 
-    Hidden ones, tables (.csv) and what systems leave of their own are no videos of anybody's and pass without a word.
+    Hidden files, tables (.csv) and what operating systems leave behind are passed over without a word.
     """
     found = Found()
     entered = {_identity(root.stat()): "."}
@@ -60,7 +60,7 @@ def find(root: Path) -> Found:
 
 
 def twins(paths: Iterable[Path]) -> dict[Path, Path]:
-    """The files that have the bytes of an earlier one, and which: a copy would let one video count as two people's."""
+    """file -> the earlier file with the same bytes: a copy would let one video count as two people's."""
     sizes: dict[int, list[Path]] = {}
     for path in paths:
         sizes.setdefault(path.stat().st_size, []).append(path)

@@ -20,7 +20,7 @@ def look(
 ) -> Iterator[VideoInfo | Rejected[Path]]:
     """Examine the files, in order; each is decoded to its end, once.
 
-    what: they are, to be shown; names: theirs, no two alike.
+    what: the files are, for the progress line; names: of the files, no two alike.
     """
     known = dict(zip(paths, names, strict=True))
     findings = Findings("examined", {name: [path] for path, name in known.items()})

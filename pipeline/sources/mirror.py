@@ -1,7 +1,6 @@
 """Files of a data set from its servers into a folder: side by side, resumed, and each looked into before it counts."""
 
 import csv
-import hashlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from urllib.parse import quote
 from filelock import FileLock
 
 from pipeline.fetching.index import open_session, shown
-from pipeline.fetching.transfer import Unavailable, Unreachable, discard, download
+from pipeline.fetching.transfer import Unavailable, Unreachable, discard, download, sha256_of
 from pipeline.videos.reading import probe
 from pipeline.work.errors import UserError, VideoError
 from pipeline.work.files import whole
@@ -29,7 +28,7 @@ Row = dict[str, str]
 
 @dataclass(frozen=True)
 class _Failed:
-    """cause: server by server; silent: none of them answered, so that other files will hardly fare better."""
+    """cause: server by server; silent: none of them answered, so that other files will hardly be had either."""
 
     cause: str
     silent: bool
@@ -116,9 +115,7 @@ def _obtain(
 
 def _row(file: str, path: Path) -> Row:
     info = probe(path)
-    with path.open("rb") as content:
-        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
-    values = (file, path.stat().st_size, sha256, info.frames, float(info.fps), info.width, info.height)
+    values = (file, path.stat().st_size, sha256_of(path), info.frames, float(info.fps), info.width, info.height)
     return dict(zip(COLUMNS, (*map(str, values), info.codec, info.pix_fmt), strict=True))
 
 

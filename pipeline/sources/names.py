@@ -1,7 +1,7 @@
-"""Names of videos and people: made once, so short that all that is ever added to them fits, and no two alike.
+"""Names of videos and people: no two alike, and so short that everything that is later added to them fits.
 
-What is added, and where it must fit: a member of a shard, <target>__<donor>-<frame>.<quality>.png, has 100 bytes in an
-archive of the format USTAR. Target and donor are both clips, <video>_<k>. So, in letters:
+The tightest place is a shard: in an archive of the format USTAR the name of a member,
+<target>__<donor>-<frame>.<quality>.png, has 100 bytes. Target and donor are both clips, <video>_<k>. So, in letters:
 
     100 >= 2 * (LONGEST + "_999") + "__" + "-9999999" + ".compress" + ".png"
 
@@ -51,8 +51,8 @@ def published(name: str, longest: int) -> str:
 
 
 def readable(name: str) -> str:
-    """A file's name as text that can be printed and written, in one line; what is no UTF-8 is taken for Windows' Latin
-    letters."""
+    """A file's name as one line of text that can be printed and written. Bytes that are no UTF-8 are read as Windows'
+    Latin letters (cp1252)."""
     data = name.encode("utf-8", "surrogateescape")
     try:
         text = data.decode()
@@ -62,12 +62,12 @@ def readable(name: str) -> str:
 
 
 def composed(text: str) -> str:
-    """One form for letters that systems write in two ways, as one sign or as a letter and its accent (NFC)."""
+    """The text in Unicode's composed form (NFC): some systems write é as one sign, some as e and an accent."""
     return unicodedata.normalize("NFC", text)
 
 
 def _full(texts: Sequence[str]) -> list[list[str]]:
-    """As they are, with a hash, and with one that tells apart what is written in two ways."""
+    """Three ways to name each text: as it is, with a hash of its composed form, with a longer one of its very bytes."""
     return [
         _plain(texts, texts),
         [_marked(text, composed(text)) for text in texts],
@@ -76,10 +76,10 @@ def _full(texts: Sequence[str]) -> list[list[str]]:
 
 
 def _apart(ways: Sequence[Sequence[str]], taken: Collection[str] = ()) -> list[str]:
-    """For each text the first of its names that nobody else has.
+    """For each text the first of its names that no other text has, among those of the same way, and that is not taken.
 
-    Of those that would have the same name none gets it: so a name never comes to mean another text. Capitals do not
-    tell names apart, for some file systems do not.
+    Where two would have the same name neither gets it, so that a name never comes to mean another text. Names that
+    differ in capitals alone are the same: to some file systems they are.
     """
     names = list(ways[0])
     for way in ways[1:]:
@@ -90,7 +90,7 @@ def _apart(ways: Sequence[Sequence[str]], taken: Collection[str] = ()) -> list[s
 
 
 def _plain(shown: Sequence[str], full: Sequence[str]) -> list[str]:
-    """What a text looks like in letters of [A-Za-z0-9_-]; with a hash of the full one if too much is lost."""
+    """The texts `shown` in letters of [A-Za-z0-9_-]; with a hash of the full text where nothing or too much is left."""
     plain = [_letters(text) for text in shown]
     return [
         name if 0 < len(name) <= LONGEST else _marked(text, composed(whole))

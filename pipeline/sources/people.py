@@ -1,4 +1,4 @@
-"""Who is seen in which file of a user's folder, as folder.people says: a table, the folders, or nothing at all."""
+"""Who is seen in which file of a user's folder: by a table, by its folders, or each file another person."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath

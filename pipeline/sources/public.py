@@ -20,7 +20,7 @@ MISSING = "missing.csv"
 
 @dataclass(frozen=True)
 class Listed:
-    """A video as the set's own lists and names tell it, there or not.
+    """A video that the set's own lists and file names tell of, whether its file is there or not.
 
     file: its path in the set's folder; mate: the original without which this one is not taken either;
     published: quality -> path of the compressed version that the set itself brings.
@@ -74,7 +74,7 @@ class PublicSource(ABC):
         originals = [_fitting(one) for one in self.listed("original")]
         wanted = originals if name == "original" else [_fitting(one) for one in self.listed(name)]
         self._complete(originals if wanted is originals else [*originals, *wanted])
-        reals, refused = self._reals(name, originals)
+        reals, refused = self._reals(originals)
         if name != "original":
             return self._fakes(name, wanted, reals)
         return [self._clip(one, reals[one.video]) for one in originals if one.video in reals], refused
@@ -92,7 +92,7 @@ class PublicSource(ABC):
                 f"{MISSING} ({first}); get them, or set {self.section}.allow_missing to go on without"
             )
 
-    def _reals(self, name: str, originals: Sequence[Listed]) -> tuple[dict[str, Real], list[Refused]]:
+    def _reals(self, originals: Sequence[Listed]) -> tuple[dict[str, Real], list[Refused]]:
         found, refused = self._look("original", originals)
         reals = {}
         for one in originals:
@@ -151,7 +151,7 @@ class PublicSource(ABC):
 
 
 def _fitting(one: Listed) -> Listed:
-    """With names that all that is made of the video can bear; the data sets' own are short enough."""
+    """The same with names short enough for all that is added to them later (names.py), as the data sets' own are."""
 
     def kept(name: str, longest: int = names.LONGEST_CLIP) -> str:
         return name and names.published(name, longest)

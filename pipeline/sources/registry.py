@@ -19,7 +19,7 @@ from pipeline.sources.faceforensics import FaceForensicsSource
 from pipeline.sources.folder import FolderSource
 from pipeline.sources.sample import SampleSource
 from pipeline.videos.manifests import write_manifest, write_rejected
-from pipeline.work.errors import UserError
+from pipeline.work.errors import NothingUsable, UserError
 from pipeline.work.files import whole_folder
 from pipeline.work.parallel import Rejected, map_videos
 from pipeline.work.resume import Scratch
@@ -67,9 +67,8 @@ def download(params: Params, name: str, out: Path) -> str:
             else:
                 rows.append(result)
         if not rows:
-            scratch.clear()  # what was mended meanwhile must not be found bad again
             first = f"; the first: {refused[0].video}: {refused[0].cause}" if refused else ""
-            raise UserError(f"{name}: the source {params.source} has no usable video{first}")
+            raise NothingUsable(f"{name}: the source {params.source} has no usable video{first}")
         write_manifest(folder, rows)
         common = {"set": name, "frame": "", "stage": "download"}
         write_rejected(folder, [{**common, "video": one.video, "cause": one.cause} for one in refused])
@@ -80,8 +79,8 @@ def download(params: Params, name: str, out: Path) -> str:
 
 
 def _lacking(params: Params, name: str, clips: Sequence[Clip], rows: Sequence[Mapping[str, object]]) -> Iterator[str]:
-    """What later stages will miss. It is said here, and stops the stage that needs it: the videos may be there for
-    less than a training."""
+    """What later stages will miss, told early. Only the stage that needs it stops: the videos may be wanted for less
+    than a training."""
     listed = [(clip.bucket, clip.person) for clip in clips]
     usable = [(str(row["bucket"]), str(row["person"])) for row in rows]
     if lost := sorted({person for _, person in listed} - {person for _, person in usable}):

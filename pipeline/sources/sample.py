@@ -10,10 +10,12 @@ from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
 
-from pipeline.fetching.cache import Archive, Member, cache_dir, fetch_members
+from pipeline.fetching.archives import Archive, Member
+from pipeline.fetching.cache import cache_dir, fetch_members
 from pipeline.params.schema import Params
 from pipeline.sources.buckets import assign
 from pipeline.sources.clips import Clip, Refused, spread
+from pipeline.videos.cutting import Excerpt
 
 FPS = Fraction(25)
 FILES = Path(__file__).with_name("sample_files.csv")
@@ -41,6 +43,7 @@ class SampleSource:
             for k, (row, start, frames) in enumerate(chosen):
                 file = row["file"]
                 crop = (int(row["left"]), int(row["top"]), int(row["width"]), int(row["height"]))
+                size = (int(row["out_width"]), int(row["out_height"]))
                 clip = Clip(
                     video=f"{person}_{k:02d}",
                     file=paths[file],
@@ -48,11 +51,7 @@ class SampleSource:
                     bucket=buckets[person],
                     source=files[file]["credit"],
                     licence=files[file]["licence"],
-                    start=start,
-                    frames=frames,
-                    fps=FPS,
-                    crop=crop,
-                    size=(int(row["out_width"]), int(row["out_height"])),
+                    excerpt=Excerpt(start=start, frames=frames, fps=FPS, crop=crop, size=size),
                     parameters={"file": file, "start": start, "crop": crop},
                 )
                 clips.append(clip)

@@ -1,4 +1,4 @@
-"""What a user's tables say, and the files that they mean, on whatever system they were written."""
+"""A user's tables, and the files that they name, on whatever system they were written."""
 
 import codecs
 import csv
@@ -40,8 +40,8 @@ def read_table(path: Path, param: str, columns: Sequence[str], optional: Sequenc
 
 
 class Files:
-    """Paths that tables mean. They may be written with Windows' backslashes, in another encoding, or with accents of
-    their own where the disk has one sign (macOS writes é as two)."""
+    """Finds the file that a table names. The name may have Windows' backslashes, another encoding, or accents as signs
+    of their own (macOS writes é as two)."""
 
     def __init__(self, files: Iterable[str]) -> None:
         self._files = list(files)
@@ -61,7 +61,7 @@ class Files:
 
 
 class Places:
-    """Files on the disk that a table means, as seen from the table; each folder is listed once."""
+    """Finds on the disk what a table names, as seen from the table's folder; each folder is listed once."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._listed = folder, dict[Path, Files]()

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.params.sections import Tracking
-from pipeline.tracking.runs import store
+from pipeline.tracking.store import open_store
 from pipeline.work.errors import UserError
+from pipeline.work.onnx import runtime as onnx_runtime
 
 
 def register(file: Path, name: str, example: NDArray[np.float32], tags: dict[str, Any], settings: Tracking) -> str:
@@ -19,16 +20,16 @@ def register(file: Path, name: str, example: NDArray[np.float32], tags: dict[str
     """
     import mlflow
     import onnx
-    import onnxruntime
     from mlflow.models import infer_signature
 
+    onnxruntime = onnx_runtime()
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     (inputs,) = session.get_inputs()
     names = [one.name for one in session.get_outputs()]
     found = dict(zip(names, session.run(None, {inputs.name: example}), strict=True))
     needed = [f"{package.__name__}=={package.__version__}" for package in (onnx, onnxruntime, mlflow)]
     try:
-        client, experiment, _ = store(settings)
+        client, experiment, _ = open_store(settings)
         mlflow.set_tracking_uri(client.tracking_uri)
         mlflow.set_registry_uri(os.environ.get("MLFLOW_REGISTRY_URI", client.tracking_uri))
         with mlflow.start_run(experiment_id=experiment, run_name=f"register {name}", tags=tags):

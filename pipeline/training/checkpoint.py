@@ -13,7 +13,7 @@ import torch
 from pipeline.work.files import whole
 from pipeline.work.resume import code
 
-# Whose code shapes a training; the others (work, params, tracking) change no result.
+# Whose code a training depends on; that of the others (work, params, tracking) changes no result.
 ROOMS = ("pipeline.training.", "pipeline.losses.", "pipeline.loading.", "pipeline.detectors.", "pipeline.crops.")
 
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,9 @@ from pipeline.tracking.runs import Run, track
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.history import Outcome, Row
 from pipeline.training.optimization import resolve
-from pipeline.training.trainer import Trainer
+from pipeline.training.trainer import Trainer, Validate
 from pipeline.work.errors import UserError
+from pipeline.work.files import whole_folder
 
 
 def fit(
@@ -42,16 +42,15 @@ def fit(
 ) -> str:
     """Train `task` on the training people of the fold, save its student into `out`, and tell the outcome in a line.
 
-    settings: the params that shaped the task, for the record and for the checkpoint's key; inputs: files besides the
-    shards that it depends on (the teacher's weights). `out` is written whole or not at all.
+    settings: the params that shaped the task, for the record and for the checkpoint's key. inputs: files that it
+    depends on besides the shards (the teacher's weights). `out` is written whole or not at all.
     """
     pool = params.pool(cell.manipulation)
-    folders = [shards / name for name in ("original", *(pool or (cell.manipulation,)))]
+    folders = [shards / name for name in ("original", *params.fakes_of(cell.manipulation))]
     roles = folds.fold(params, fold)
     _complete(folders, roles, fold)
-    where = device()
+    where, size = device(), params.model.image_size
     recipe = resolve(recipe, where)  # for the record too: what was computed, not what was left open
-    size, batch = params.model.image_size, recipe.batch_size
     every = (RAW, *params.compressions)
     mixed = task.qualities == (ALL_QUALITIES,)
     loader = TrainingLoader(
@@ -59,7 +58,7 @@ def fit(
         buckets=roles.train,
         qualities=every if mixed else task.qualities,
         image_size=size,
-        batch_size=batch,
+        batch_size=recipe.batch_size,
         flip=recipe.horizontal_flip,
         seed=cell.seed,
         place=params.loader.place,
@@ -67,39 +66,46 @@ def fit(
         mixed=mixed,
         paired=recipe.paired,
     )
+    validated_on = every if cell.compression == ALL_QUALITIES else (cell.compression,)
+    validate = _validation(folders, roles.val, validated_on, recipe, params)
+
     what = {**vars(cell), "fold": fold}
-    name = f"{cell} fold {fold}"
-    quality = what["quality"] = what.pop("compression")  # as the card says it: raw is one, and no compression
+    what["quality"] = what.pop("compression")  # as the card says it: raw is one, and no compression
     card = Card(**what, pooled=pool, buckets=roles._asdict(), image_size=size, mean=MEAN, std=STD)
     record = {"cell": what, "train": recipe.model_dump(), **settings, **({"pooled": pool} if pool else {})}
-    seen = every if quality == ALL_QUALITIES else (quality,)  # by the validation
     checkpoint = Checkpoint(record, [*(folder / "index.parquet" for folder in folders), *inputs])
-
-    unseen = (
-        ()
-        if not roles.val
-        else evaluation_loader(
-            folders,
-            buckets=roles.val,
-            qualities=seen,
-            image_size=size,
-            batch_size=2 * batch,
-            place=params.loader.place,
-            device=where,
-        )
-    )
-
-    def validate(model: Backbone) -> Row:
-        return validation(pd.concat([score(model, unseen, name, where).frames for name in seen]))
-
+    name = f"{cell} fold {fold}"
     with track(params.tracking, name, record, {"stage": "train", **what}) as run:
         trainer = Trainer(task, recipe, loader, where)
-        outcome = trainer.run(validate if roles.val else None, checkpoint, lambda row: _watch(run, row), name)
+        outcome = trainer.run(validate, checkpoint, lambda row: _watch(run, row), name)
         write(task.student, card, recipe, outcome, out)
     checkpoint.clear()
     last = outcome.history[-1]
-    best = f"validation accuracy {max(row['val_acc'] for row in outcome.history):.3f}, " if roles.val else ""
+    best = f"validation accuracy {max(row['val_acc'] for row in outcome.history):.3f}, " if validate else ""
     return f"{name}: {best}loss {last['train_loss']:.3f} after {int(last['step'])} steps"
+
+
+def _validation(
+    folders: Sequence[Path], buckets: Sequence[str], qualities: Sequence[str], recipe: Train, params: Params
+) -> Validate | None:
+    """What scores a student on the fold's validation people at these qualities; None where there are no such people."""
+    if not buckets:
+        return None
+    where = device()
+    unseen = evaluation_loader(
+        folders,
+        buckets=buckets,
+        qualities=qualities,
+        image_size=params.model.image_size,
+        batch_size=2 * recipe.batch_size,
+        place=params.loader.place,
+        device=where,
+    )
+
+    def validate(student: Backbone) -> Row:
+        return validation(pd.concat([score(student, unseen, quality, where).frames for quality in qualities]))
+
+    return validate
 
 
 def _complete(folders: Sequence[Path], roles: folds.Roles, fold: int) -> None:
@@ -132,12 +138,6 @@ def validation(frames: pd.DataFrame) -> Row:
 
 def write(student: Backbone, card: Card, recipe: Train, outcome: Outcome, out: Path) -> None:
     """Leave the weights, the card, the history and a summary in `out`."""
-    part = out.with_name(out.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    save(student, card, part)
-    history = pd.DataFrame(outcome.history)
-    history.to_csv(part / HISTORY, index=False, float_format="%.6g")
     last = outcome.history[-1]
     summary = {
         "epochs_run": last["epoch"],
@@ -148,9 +148,10 @@ def write(student: Backbone, card: Card, recipe: Train, outcome: Outcome, out: P
         "parameters": sum(parameter.numel() for parameter in student.parameters()),
         "measures": {name: value for name, value in last.items() if name not in ("step", "epoch", "lr")},
     }
-    (part / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n")
-    shutil.rmtree(out, ignore_errors=True)
-    part.rename(out)
+    with whole_folder(out) as part:
+        save(student, card, part)
+        pd.DataFrame(outcome.history).to_csv(part / HISTORY, index=False, float_format="%.6g")
+        (part / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n")
 
 
 def _watch(run: Run, row: Row) -> None:

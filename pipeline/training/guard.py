@@ -1,8 +1,9 @@
 """The explosion guard: distillation losses are known to blow up when switched on; training stops where one does.
 
-A plain optimizer steps after each loss was looked at. A GPU would stand still for the look: its fused optimizer itself
-leaves the weights as they are where the loss is not finite (`hold_back`), and all losses since the last row of the
-history are looked at together, before anything is validated or kept.
+Without a fused optimizer the loss of each step is checked before the weights are stepped. On a GPU that check would
+wait for the device in every step. There the fused optimizer itself writes nothing where the loss is not finite
+(`hold_back`), and the losses of all steps since the last row of the history are checked together, before anything is
+validated or saved.
 """
 
 import math
@@ -22,13 +23,13 @@ TOTAL = "loss"  # the name of the sum of all losses
 def hold_back(optimizer: Any, loss: Tensor) -> None:
     """Have a fused optimizer's next step write nothing, neither weights nor moments, if the loss is not finite.
 
-    The device decides and nothing waits for it: torch.amp.GradScaler has such optimizers skip a step in the same way.
+    The device decides, so nothing waits for it. torch.amp.GradScaler has fused optimizers skip a step the same way.
     """
     optimizer.found_inf = (~loss.detach().isfinite()).float()
 
 
 def check_steps(steps: Sequence[Terms], first: int) -> None:
-    """`check_finite` for consecutive steps from `first` on, by one look at their total losses."""
+    """`check_finite` for consecutive steps from number `first` on, with one transfer of their total losses."""
     finite = torch.stack([terms.losses[TOTAL] for terms in steps]).isfinite().tolist()
     if not all(finite):
         bad = finite.index(False)
@@ -38,7 +39,7 @@ def check_steps(steps: Sequence[Terms], first: int) -> None:
 def check_finite(terms: Terms, step: int) -> None:
     """Raise UserError where a loss term is inf or NaN, naming the term, its layers if known, the step and max w.
 
-    One transfer from the device a call. The layers are those whose measures, `<term>..._stage<i>`, are not finite.
+    The layers are those whose measures, `<term>..._stage<i>`, are not finite. One transfer from the device.
     """
     values = torch.stack([value.detach().float() for value in (*terms.losses.values(), *terms.measures.values())])
     finite = dict(zip((*terms.losses, *terms.measures), values.isfinite().tolist(), strict=True))

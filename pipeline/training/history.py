@@ -30,7 +30,7 @@ class Means:
     """Means of terms over the steps between two rows of the history; of a measure called *_max, the largest."""
 
     def __init__(self) -> None:
-        self.steps: list[Terms] = []  # left on the device: a read every step would hold up a GPU
+        self.steps: list[Terms] = []  # left on the device: a read in every step would wait for a GPU
 
     def add(self, terms: Terms) -> None:
         self.steps.append(terms)

@@ -1,4 +1,4 @@
-"""How a training computes on its device, and how its weights are stepped: precision, Adam, the rate's schedule."""
+"""Precision, optimizer and learning rate schedule of a training, on its device."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,9 +10,13 @@ from pipeline.params.recipes import Train
 
 
 def resolve(recipe: Train, device: torch.device) -> Train:
-    """The recipe with what it leaves to the device: bf16 and fused Adam on a GPU, float32 and plain Adam on a CPU."""
+    """The recipe with what it leaves to the device: bf16 and fused Adam on a GPU, float32 and plain Adam on a CPU.
+
+    GPUs before Ampere only emulate bf16, which is slower than float32: they compute in that.
+    """
     gpu = device.type == "cuda"
-    amp = ("bf16" if gpu else "off") if recipe.amp == "auto" else recipe.amp
+    native = gpu and torch.cuda.is_bf16_supported(including_emulation=False)
+    amp = ("bf16" if native else "off") if recipe.amp == "auto" else recipe.amp
     return recipe.model_copy(update={"amp": amp, "fused": gpu if recipe.fused is None else recipe.fused})
 
 
@@ -29,7 +33,7 @@ def adam(parameters: Iterable[nn.Parameter], recipe: Train) -> torch.optim.Adam:
         betas=recipe.betas,
         eps=recipe.eps,
         weight_decay=recipe.weight_decay,
-        fused=recipe.fused or None,  # None, not False: else torch takes no other fast form either
+        fused=recipe.fused or None,  # with False torch would not use its `foreach` form either
     )
 
 

@@ -1,4 +1,4 @@
-"""The one training loop: teachers, classifiers and distilled students (spec section 6)."""
+"""The one training loop: teachers, classifiers and distilled students, by the recipe of docs/method.md."""
 
 import copy
 import math
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipeline.detectors.backbones.base import Backbone
 from pipeline.params.recipes import Train
@@ -17,6 +17,7 @@ from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.guard import TOTAL, check_steps, hold_back
 from pipeline.training.history import Means, Outcome, Row, State
 from pipeline.training.optimization import adam, autocast, resolve, schedule
+from pipeline.training.resuming import held, resume
 from pipeline.training.terms import Terms
 from pipeline.work.progress import progress
 
@@ -64,7 +65,7 @@ class Trainer:
             for network in (task.student, getattr(task, "teacher", None)):
                 if network is not None:
                     network.compile()  # in place: the names of the weights stay
-        # torch's, for a schedule that steps where fp16 left the optimizer's step out: that is counted and told
+        # torch warns where fp16 skips the optimizer's step and the schedule goes on; skipped steps are counted and told
         warnings.filterwarnings("ignore", r"Detected call of `lr_scheduler\.step\(\)` before")
         self.best_weights: dict[str, Tensor] | None = None
         self.state = State()
@@ -76,7 +77,9 @@ class Trainer:
 
         Raises UserError where a loss is not finite; the checkpoint then keeps the last good state.
         """
-        self._resume(checkpoint, watch)
+        if resume(self, checkpoint):
+            for row in self.state.history:
+                watch(row)
         state, recipe = self.state, self.recipe
         marks = self._marks()
         bar = progress(self._steps(), recipe.epochs * len(self.loader) - state.step, what, "step")
@@ -99,7 +102,7 @@ class Trainer:
             if state.stopped:
                 break
             if time.monotonic() - saved >= CHECKPOINT_SECONDS:
-                self._save(checkpoint)
+                checkpoint.save(held(self))
                 saved = time.monotonic()
         return self._finish(checkpoint, what)
 
@@ -141,7 +144,7 @@ class Trainer:
         self.task.epoch = self.state.epoch
         self.task.train()
         for module in self.frozen:
-            module.eval()  # else their batch statistics would go on changing
+            module.eval()  # else their running statistics would still change
         for parameter in self.parameters:
             parameter.requires_grad_(not self._warmup)
         if self._warmup:
@@ -170,12 +173,12 @@ class Trainer:
         if self.recipe.fused and not self.scaler.is_enabled():
             hold_back(self.optimizer, total)
         else:
-            check_steps([told], self.state.step)  # waits for the device, as fp16 does for its scale anyway
+            check_steps([told], self.state.step)  # waits for the device; fp16 does so anyway, for its scale
         self.scaler.scale(total).backward()
         scale = self.scaler.get_scale()
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        # fp16: gradients too large for it leave a step out. The schedule goes on, for it is reckoned in batches.
+        # fp16 skips a step whose gradients overflow. The schedule goes on, as it counts batches.
         self.state.skipped += self.scaler.get_scale() < scale
 
     def _validate(self, validate: Validate) -> Mapping[str, float]:
@@ -194,49 +197,3 @@ class Trainer:
 
     def _rate(self) -> float:
         return float(self.optimizer.param_groups[0]["lr"])
-
-    def _held(self) -> dict[str, Any]:
-        return {
-            "state": vars(self.state),
-            "student": self.student.state_dict(),
-            "distillers": getattr(self.task, "distillers", nn.ModuleDict()).state_dict(),
-            "best": self.best_weights,
-            "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.scheduler.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "random": torch.get_rng_state(),
-            # Of the one device that trains: another machine may have fewer of them.
-            "cuda_random": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
-        }
-
-    def _save(self, checkpoint: Checkpoint) -> None:
-        checkpoint.save(self._held())
-
-    def _resume(self, checkpoint: Checkpoint, watch: Callable[[Row], None]) -> None:
-        found = checkpoint.load()
-        if found is None:
-            return
-        fresh = copy.deepcopy(self._held())
-        try:
-            self._restore(found)
-        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-            self._restore(fresh)  # what does not fit may have been taken in part
-            checkpoint.refuse(error)
-            return
-        print(f"resumed at step {self.state.step} from {checkpoint.path.name}", file=sys.stderr, flush=True)
-        for row in self.state.history:
-            watch(row)
-
-    def _restore(self, found: Mapping[str, Any]) -> None:
-        if found["state"].keys() != vars(State()).keys():
-            raise ValueError("it holds another state than this version's")
-        self.state = State(**found["state"])
-        self.student.load_state_dict(found["student"])
-        getattr(self.task, "distillers", nn.ModuleDict()).load_state_dict(found["distillers"])
-        self.best_weights = found["best"]
-        self.optimizer.load_state_dict(found["optimizer"])
-        self.scheduler.load_state_dict(found["scheduler"])
-        self.scaler.load_state_dict(found["scaler"])
-        torch.set_rng_state(found["random"])
-        if self.device.type == "cuda" and found["cuda_random"] is not None:
-            torch.cuda.set_rng_state(found["cuda_random"], self.device)

@@ -9,8 +9,7 @@ from typing import Any
 from pipeline.videos import published
 from pipeline.videos.manifests import read_manifest, write_rejected
 from pipeline.videos.writing import transcode
-from pipeline.work import disk
-from pipeline.work.errors import UserError
+from pipeline.work.errors import NothingUsable
 from pipeline.work.parallel import Rejected, map_videos
 from pipeline.work.resume import Scratch
 
@@ -50,10 +49,11 @@ def compress(
         for row in read_manifest(videos).to_dict("records")
     ]
     rows, bad = [], []
+    what = f"compress {quality} {videos.name}"
     with Scratch(f"compress-{quality}-{videos.name}", out, {"crf": crf, "tree": str(tree)}, [videos]) as scratch:
-        disk.require(scratch.folder, _need(videos, jobs, crf) - scratch.bytes(), f"compress {quality} {videos.name}")
+        scratch.require_room(_need(videos, jobs, crf), what)
         work = partial(_compress, source=videos, out=scratch.folder, crf=crf)
-        what, name = f"compress {quality} {videos.name}", attrgetter("video")
+        name = attrgetter("video")
         for result in map_videos(work, jobs, workers=workers, cluster=cluster, what=what, name=name, keep=scratch):
             if isinstance(result, Rejected):
                 bad.append(result)
@@ -61,8 +61,8 @@ def compress(
                 scratch.link(f"{result['video']}.mp4", out)
                 rows.append(result)
         if not rows:
-            scratch.clear()  # what was mended meanwhile must not be found bad again
-            raise UserError(f"{videos}: no video could be compressed{f'; the first: {bad[0].cause}' if bad else ''}")
+            first = f"; the first: {bad[0].cause}" if bad else ""
+            raise NothingUsable(f"{videos}: no video could be compressed{first}")
         row: dict[str, object] = {"set": videos.name, "frame": "", "stage": f"compress-{quality}"}
         write_rejected(out, [row | {"video": result.item.video, "cause": result.cause} for result in bad])
         published.write_encodings(out, rows)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from pipeline.videos.ffmpeg_process import first_complaint
-from pipeline.videos.probing import TRANSFERS, shape, turned
+from pipeline.videos.probing import TRANSFERS, pixel_aspect, turned
 
 LINE = re.compile(r"(?P<who>(?:\[[^]]*\] )*?)\[(?P<level>info|warning|error|fatal)\] (?P<said>.*)")
 DECODER = re.compile(r"Stream #\S+ -> #0:0 \((\w+) \((\w+)\)")
@@ -132,7 +132,7 @@ class DecoderLog:
             self.frames += 1
             if frame[1].lstrip("-").isdigit():
                 self.times.append(int(frame[1]))
-            self._picture = Picture(int(frame[4]), int(frame[5]), frame[2], shape(frame[3].replace("/", ":")))
+            self._picture = Picture(int(frame[4]), int(frame[5]), frame[2], pixel_aspect(frame[3].replace("/", ":")))
             self.interlaced |= frame[6] != "P"
         elif (turn := TURN.match(said)) and self._picture:
             picture = self._picture

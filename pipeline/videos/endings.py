@@ -1,7 +1,7 @@
 """Whether a file ends before its container does.
 
-ffmpeg takes the end of a file for the end of the video where the cut falls between two packets, and says nothing.
-MediaInfo calls every live recording (Matroska without a size) truncated, and sees no cut in FLV, Ogg and ASF.
+Where a cut falls between two packets ffmpeg takes it for the end of the video, and says nothing. MediaInfo is no help:
+it calls every live recording (Matroska without a size) truncated, and sees no cut in FLV, Ogg and ASF.
 """
 
 import os
@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from pipeline.videos import avi
+from pipeline.videos.boxes import MP4, boxes
 from pipeline.work.errors import VideoError
 
 BOX_NAME = re.compile(rb"[ -~\xa9]{4}")
@@ -24,8 +26,8 @@ def require_end(path: Path) -> None:
 
 
 def missing(path: Path) -> int:
-    """How many bytes the container of a Matroska, WebM, MP4, MOV, FLV, Ogg or ASF file says it has beyond the file's
-    end; 0 for all others, where all are there, and where the container does not say (a live recording)."""
+    """How many bytes the container of a Matroska, WebM, MP4, MOV, AVI, FLV, Ogg or ASF file says it has beyond the
+    file's end; 0 for all others, where all are there, and where the container does not say (a live recording)."""
     with path.open("rb") as file:
         length = os.fstat(file.fileno()).st_size
         start = file.read(12)
@@ -56,21 +58,21 @@ def _ebml_size(file: BinaryIO) -> int | None:
     return None if size == (1 << 7 * width) - 1 else size
 
 
-def _boxes(file: BinaryIO, length: int) -> int:
-    """ISO/IEC 14496-12, 4.2: boxes, one after the other. One of size 0 goes to the end of the file.
-
-    Boxes that reach beyond it and hold no picture (free, udta) are some writers' fault, and nothing is missing.
-    """
-    at, name = 0, b""
-    while at + 8 <= length:
-        file.seek(at)
-        size, name = int.from_bytes(file.read(4), "big"), file.read(4)
-        if size == 1:
-            size = int.from_bytes(file.read(8), "big")
-        if size < 8 or not BOX_NAME.fullmatch(name):  # to the end, or something behind the last box
+def _mp4(file: BinaryIO, length: int) -> int:
+    """Where the last box ends. One that holds no picture (free, udta) may claim too much: some writers' fault."""
+    last = None
+    for box in boxes(file, 0, length):
+        if not BOX_NAME.fullmatch(box.name):  # something behind the last box
             return 0
-        at += size
-    return at if name in (b"mdat", b"moof") else 0
+        last = box
+    return last.end if last and last.name in (b"mdat", b"moof") else 0
+
+
+def _avi(file: BinaryIO, length: int) -> int:
+    """Where the last chunk and the list of pictures end. A byte is no loss, and some writers leave the list's length
+    as it was before they knew it: then an index follows."""
+    found = avi.walk(file, length)
+    return 0 if found.stray is not None or found.indexed or found.end - length <= 1 else found.end
 
 
 def _flv(file: BinaryIO, length: int) -> int:
@@ -109,7 +111,8 @@ def _asf(file: BinaryIO, length: int) -> int:
 
 ENDS: dict[re.Pattern[bytes], Callable[[BinaryIO, int], int]] = {
     re.compile(rb"\x1a\x45\xdf\xa3"): _matroska,
-    re.compile(rb"(?s)....(ftyp|moov|mdat|wide|free|skip|styp)"): _boxes,
+    MP4: _mp4,
+    avi.START: _avi,
     re.compile(rb"FLV\x01"): _flv,
     re.compile(rb"OggS"): _ogg,
     re.compile(rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11"): _asf,

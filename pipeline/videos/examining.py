@@ -1,37 +1,31 @@
 """What a video turns out to be when it is decoded, from its start to its end, once.
 
-Its frames are counted as they come out, and that it is damaged is seen because it does not decode. What the container
-says of its length, of its times and of things other than the picture is not relied on.
+Frames are counted as they come out, and damage is seen where something does not decode. What the container says of
+length and times, and of anything but the picture, is not relied on.
 """
 
 import subprocess
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import ffmpeg
 
 from pipeline.videos import endings, formats, jpegs, tables
 from pipeline.videos.decoder_log import DecoderLog
-from pipeline.videos.ffmpeg_process import command, require_own_end, source
+from pipeline.videos.ffmpeg_process import running, source
 from pipeline.videos.probing import VideoInfo, frame_rate, refuse_unreadable
 from pipeline.videos.reading import require_file
+from pipeline.videos.zeros import WITHOUT_ZEROS, has_zeros
 from pipeline.work.errors import VideoError
 
 # Made to be cut anywhere: what the cut left of a picture at either end is no damage.
 STREAMED = ("mpegts", "mpeg", "mpegvideo", "h264", "hevc", "m4v")
 TAIL = 4  # frames at most that the cut at the end costs: those that wait to be put into order
-# Disks and downloads that lost a part of a file leave zeros there, and most decoders make some picture of them without
-# a word: of 25 sectors of zeros in H.264, half. None of these codecs writes so many in a row.
-WITHOUT_ZEROS = {
-    "h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2", "wmv3", "h263", "flv1",
-    "theora", "mpeg1video", "mpeg2video",
-}  # fmt: skip
-ZEROS = bytes(64)
-STUFFING = (b"\x01", b"\xff\xd8")  # the ends of a start code (00 00 01) and a JPEG's start, which zeros may precede
+PACKETS = {"map": "0:V:0", "vcodec": "copy", "format": "data"}  # of the picture, without the container
 # Said of a frame that is shown all the same. Those that a cut at the start left without what they refer to are not.
 SHOWN = "corrupt decoded frame"
 
@@ -62,8 +56,18 @@ def examine(path: Path) -> VideoInfo:
     fps, constant = frame_rate(log.times[:frames], log.tick, log.nominal)
     # DV is interlaced by its standard, which its streams do not repeat.
     interlaced = log.interlaced or log.codec == "dvvideo"
+    width, height = picture.upright()
     return VideoInfo(
-        frames, fps, *picture.upright(), log.codec, picture.pix_fmt, constant, interlaced, log.hdr, picture.pixel()
+        frames=frames,
+        fps=fps,
+        width=width,
+        height=height,
+        codec=log.codec,
+        pix_fmt=picture.pix_fmt,
+        constant=constant,
+        interlaced=interlaced,
+        hdr=log.hdr,
+        pixel=picture.pixel(),
     )
 
 
@@ -78,9 +82,8 @@ def doubtful(path: Path, log: DecoderLog) -> bool:
         return True
     if log.codec not in (*WITHOUT_ZEROS, "mjpeg"):
         return False
-    packets = source(path).output("pipe:1", map="0:V:0", vcodec="copy", format="data")
-    with _running(packets) as (stdout, _):
-        return _has_zeros(stdout)
+    with _packets(path) as packets:
+        return has_zeros(packets)
 
 
 def _damage(log: DecoderLog, frames: int, zeros: bool) -> str:
@@ -101,12 +104,20 @@ def _decode(path: Path) -> tuple[DecoderLog, bool]:
     """What ffmpeg says of each frame, and whether the packets of the picture hold a run of zeros."""
     video = source(path, noautorotate=None)  # a turn that changes half way would be lost in the first one
     frames = video.output("-", map="0:V:0", fps_mode="passthrough", vf="showinfo=checksum=0", format="null")
-    packets = video.output("pipe:1", map="0:V:0", vcodec="copy", format="data")
     log = DecoderLog()
-    with _running(ffmpeg.merge_outputs(frames, packets)) as (stdout, stderr):
-        zeros = _has_zeros(stdout)
-        log.read(stderr())
+    both = ffmpeg.merge_outputs(frames, video.output("pipe:1", **PACKETS))
+    with running(both, stdout=subprocess.PIPE, log=log, may_fail=True) as process:
+        assert process.stdout is not None
+        zeros = has_zeros(process.stdout)
     return log, zeros
+
+
+@contextmanager
+def _packets(path: Path) -> Iterator[IO[bytes]]:
+    """The packets of the picture as they lie in the file, one after the other."""
+    with running(source(path).output("pipe:1", **PACKETS), stdout=subprocess.PIPE, may_fail=True) as process:
+        assert process.stdout is not None
+        yield process.stdout
 
 
 def _until_the_cut(path: Path, log: DecoderLog) -> int:
@@ -114,70 +125,46 @@ def _until_the_cut(path: Path, log: DecoderLog) -> int:
     packets are missing elsewhere than at the cut at its end."""
     video = source(path, noautorotate=None)
     output = video.output("-", map="0:V:0", fps_mode="passthrough", format="null").global_args("-debug_ts")
-    frames, whole, packets = 0, None, 0
-    with _running(output) as (_, stderr):
-        for line in stderr():
-            # The demuxer and the decoder each say in order what they give and what is wrong with it.
-            if "decoder -> pts" in line:
-                frames += 1
-            elif "demuxer -> ist_index" in line:
-                packets += 1
-            elif "corrupt input packet" in line:
-                packets = 0
-            elif whole is None and log.complains(line) and (frames or SHOWN in line):
-                whole = frames
-    if whole is None:
-        whole = frames
-    ends_torn = log.lost > 0 and packets <= 2  # that packet, and what of it was left in the parser
+    order = _Order(log.complains)
+    with running(output, log=order, may_fail=True):
+        pass
+    whole = order.frames if order.whole is None else order.whole
+    ends_torn = log.lost > 0 and order.packets <= 2  # that packet, and what of it was left in the parser
     if ends_torn:
-        whole = min(whole, frames - TAIL)
+        whole = min(whole, order.frames - TAIL)
     return whole if log.lost <= ends_torn else 0
 
 
-@contextmanager
-def _running(output: Any) -> Iterator[tuple[IO[bytes], Any]]:
-    """Run ffmpeg; give its standard output, and a function that waits for its end and yields the lines of its log."""
-    arguments = command(output.global_args("-nostats", "-loglevel", "level+info"))
-    with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
+@dataclass
+class _Order:
+    """The log of `-debug_ts`: in which order the demuxer and the decoder give what they give, and complain.
 
-        def log() -> Iterator[str]:
-            require_own_end(process.wait())
-            errors.seek(0)
-            return (line.decode(errors="replace").rstrip("\n") for line in errors)
+    frames: decoded; whole: those of them before the first complaint, None without one; packets: behind the last one
+    that is incomplete.
+    """
 
-        assert process.stdout is not None
-        try:
-            yield process.stdout, log
-        finally:
-            process.kill()
-            process.stdout.close()
-            process.wait()
+    complains: Callable[[str], bool]
+    frames: int = 0
+    whole: int | None = None
+    packets: int = 0
 
-
-def _has_zeros(packets: IO[bytes]) -> bool:
-    """Read to the end; whether there are as many zeros in a row as ZEROS, other than stuffing."""
-    found, kept = False, b""
-    while block := packets.read(1 << 20):
-        data = kept + block
-        kept = data[1 - len(ZEROS) :]
-        at = data.find(ZEROS)
-        while at >= 0:
-            rest = data[at:].lstrip(b"\0")
-            if len(rest) < 2:
-                kept = ZEROS + rest  # what follows is in the next block
-                break
-            found = found or not rest.startswith(STUFFING)
-            at = data.find(ZEROS, len(data) - len(rest))
-    return found or kept.startswith(ZEROS)
+    def read(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            if "decoder -> pts" in line:
+                self.frames += 1
+            elif "demuxer -> ist_index" in line:
+                self.packets += 1
+            elif "corrupt input packet" in line:
+                self.packets = 0
+            elif self.whole is None and self.complains(line) and (self.frames or SHOWN in line):
+                self.whole = self.frames
 
 
 def _torn_jpeg(path: Path) -> str:
     """What is wrong with the first frame of a Motion JPEG that is not whole. Zeros alone tell nothing: a black area is
     some, where the encoder gave its blocks the shortest code."""
-    packets = source(path).output("pipe:1", map="0:V:0", vcodec="copy", format="data")
-    with _running(packets) as (stdout, _):
-        return next(filter(None, map(jpegs.complaint, jpegs.split(stdout))), "")
+    with _packets(path) as packets:
+        return next(filter(None, map(jpegs.complaint, jpegs.split(packets))), "")
 
 
 def _has_gap(times: list[int]) -> bool:

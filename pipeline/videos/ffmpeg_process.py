@@ -58,6 +58,14 @@ def finish(output: Any) -> None:
         pass
 
 
+def ask(output: Any, level: str = "level+info") -> tuple[str, str]:
+    """Run ffmpeg to its end, whether it fails or not: what it wrote to `pipe:`, and its log. Raises: Killed."""
+    arguments = command(output.global_args("-loglevel", level))
+    result = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True)
+    _require_own_end(result.returncode)
+    return result.stdout.decode(errors="replace"), result.stderr.decode(errors="replace")
+
+
 def url(path: Path) -> str:
     """A file as ffmpeg names it."""
     return f"file:{path}".translate(STAND_INS)  # or a colon in a name would start a protocol
@@ -74,11 +82,16 @@ def source(path: Path, **options: Any) -> Any:
 
 @contextmanager
 def running(
-    output: Any, stdin: int = subprocess.DEVNULL, stdout: int | None = None, log: Log | None = None
+    output: Any,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int | None = None,
+    log: Log | None = None,
+    may_fail: bool = False,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run ffmpeg; stop it where the caller leaves early. log: is told at its end all that it said.
+    """Run ffmpeg; stop it where the caller leaves early. log: takes in its log at the end.
 
-    Raises: VideoError with its first complaint where it fails, Killed where it is; UserError where the disk is full.
+    may_fail: whether a failure is no error, as where only the log counts. Raises: VideoError with ffmpeg's first
+    complaint where it fails, Killed where it is killed, UserError where the disk is full.
     """
     with tempfile.TemporaryFile() as errors:
         level = ["error"] if log is None else ["level+info", "-nostats"]
@@ -98,12 +111,12 @@ def running(
                     with suppress(BrokenPipeError):
                         stream.close()
             status = process.wait()
-        require_own_end(status)
+        _require_own_end(status)
         errors.seek(0)
         if log is not None:
             log.read(line.decode(errors="replace").rstrip("\n") for line in errors)
             errors.seek(0)
-        if status != 0:
+        if status != 0 and not may_fail:
             said = errors.read().decode(errors="replace")
             if told := disk.full_in(said):
                 raise told
@@ -111,8 +124,8 @@ def running(
             raise VideoError(f"ffmpeg: {complaint or f'exit status {status}'}")
 
 
-def require_own_end(status: int) -> None:
-    """Raises: Killed for the exit status of an ffmpeg that was: what it has said so far is not of the video."""
+def _require_own_end(status: int) -> None:
+    """Raise Killed for the exit status of an ffmpeg that was killed: what it has said is not the video's fault."""
     if status == -signal.SIGKILL:
         raise Killed("ffmpeg was killed (out of memory?)")
 

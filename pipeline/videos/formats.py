@@ -1,13 +1,12 @@
-"""Which of the formats that ffmpeg reads are videos. It also reads texts, playlists and pictures, and shows them.
+"""What a file is that ffmpeg refuses as no video: it also reads texts, playlists and pictures, and would show them.
 
-The demuxer decides, which ffmpeg chooses by what a file holds, not its name alone. `ffmpeg -demuxers` lists them.
+The demuxer tells, which ffmpeg chooses by what a file holds, not by its name alone. `ffmpeg -demuxers` lists them.
 """
 
 import re
-import subprocess
 from pathlib import Path
 
-from pipeline.videos.ffmpeg_process import command, require_own_end, source
+from pipeline.videos.ffmpeg_process import ask, source
 
 REFUSED = "Format not on whitelist"  # what ffmpeg says of a file of another format, before it reads any of it
 KINDS = {
@@ -25,10 +24,8 @@ FOUND = re.compile(r"Format (\S+) (?:probed|detected only)")
 
 def refusal(path: Path) -> str:
     """Why a file that ffmpeg refused by its format is no video: what it is instead."""
-    arguments = command(source(path).output("pipe:", format="null").global_args("-loglevel", "debug"))
-    result = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True)
-    require_own_end(result.returncode)
-    names = FOUND.findall(result.stderr.decode(errors="replace")) or ["image2"]  # found by the file's name alone
+    _, log = ask(source(path).output("pipe:", format="null"), "debug")
+    names = FOUND.findall(log) or ["image2"]  # found by the file's name alone
     kind = next((what for what, pattern in KINDS.items() if re.fullmatch(pattern, names[-1])), None)
     if kind == "a playlist":
         kind += " (the videos that it names count each for itself: folder.people can say that they show one person)"

@@ -1,4 +1,4 @@
-"""Whether JPEGs are whole: of what does not decode, Pillow and OpenCV keep libjpeg's warnings to themselves."""
+"""Whether JPEGs are whole, by libjpeg's warnings, which Pillow and OpenCV do not pass on."""
 
 import re
 from collections.abc import Iterator
@@ -6,8 +6,8 @@ from typing import IO
 
 import simplejpeg
 
-# What libjpeg says where bits were lost. A few bytes before the end are what some cameras pad with, and what it says of
-# profiles, of versions and of kinds that it cannot decode (12 bits, lossless) tells of no damage.
+# What libjpeg says where bits were lost. What it says of profiles, of versions and of kinds that it cannot decode (12
+# bits, lossless) is no damage; nor are a few bytes before the end, with which some cameras pad.
 DAMAGE = re.compile(
     r"premature end|bad Huffman code|bad arithmetic code|instead of RST|extraneous bytes|Inconsistent progression",
     re.IGNORECASE,

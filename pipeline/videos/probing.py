@@ -15,8 +15,8 @@ ROTATION = re.compile(r"rotation of (-?[\d.]+) degrees")
 INTERLACED = re.compile(r"\b(top|bottom) (coded )?first")
 TRANSFERS = ("smpte2084", "arib-std-b67")  # PQ and HLG (BT.2100)
 SERIOUS = re.compile(r"\[(warning|error|fatal)\]")
-# A container that ends before its own tables say so. What else it may complain of, a chapter that is not there or a
-# packet of sound, does not touch the picture: whether that is whole is seen by decoding it (`examining`).
+# What ffmpeg says of a container that ends before its own tables say so. Its other complaints, of a missing chapter or
+# a packet of sound, do not touch the picture: whether that is whole is seen by decoding it (`examining`).
 CUT_SHORT = re.compile(
     r"partial file|ended prematurely|truncat|moov atom not found|error during demuxing", re.IGNORECASE
 )
@@ -60,7 +60,7 @@ def parse_probe(packets: str, log: str) -> VideoInfo:
     width, height = (int(side) for side in header.get("dimensions", "0x0").split("x"))
     refuse_unreadable(log, bool(rows) and width * height > 0)
     shown = [row for row in rows if not _flags(row) & DISCARDED]
-    pixel = shape(header.get("sar", "").replace("/", ":"))
+    pixel = pixel_aspect(header.get("sar", "").replace("/", ":"))
     rotation = ROTATION.search(log)
     if rotation and turned(float(rotation[1])):
         width, height, pixel = height, width, 1 / pixel
@@ -73,11 +73,19 @@ def parse_probe(packets: str, log: str) -> VideoInfo:
     # DV is interlaced by its standard, which its streams do not repeat.
     interlaced = header["codec_id"] == "dvvideo" or bool(INTERLACED.search(details))
     hdr = next((transfer for transfer in TRANSFERS if transfer in details), "")
-    stream = sum(int(row[4]) for row in rows)
     return VideoInfo(
-        len(shown), fps, width, height, header["codec_id"], pix_fmt, constant and len(times) == len(shown),
-        interlaced, hdr, pixel, stream,
-    )  # fmt: skip
+        frames=len(shown),
+        fps=fps,
+        width=width,
+        height=height,
+        codec=header["codec_id"],
+        pix_fmt=pix_fmt,
+        constant=constant and len(times) == len(shown),
+        interlaced=interlaced,
+        hdr=hdr,
+        pixel=pixel,
+        stream=sum(int(row[4]) for row in rows),
+    )
 
 
 def refuse_unreadable(log: str, readable: bool) -> None:
@@ -113,8 +121,8 @@ def frame_rate(times: Sequence[int], tick: Fraction, nominal: Fraction) -> tuple
     return _nearest_rate(measured), len(alike) == len(steps)
 
 
-def shape(ratio: str) -> Fraction:
-    """Width by height of a pixel from 16:11; 1 where it is not known (0:1) or no camera's (more than 4 to one)."""
+def pixel_aspect(ratio: str) -> Fraction:
+    """Width by height of a pixel, from text such as 16:11; 1 where it is unknown (0:1) or no camera's (beyond 4:1)."""
     width, _, height = ratio.partition(":")
     known = width.isdigit() and height.isdigit() and int(width) > 0 and int(height) > 0
     pixel = Fraction(int(width), int(height)) if known else Fraction(1)

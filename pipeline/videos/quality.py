@@ -1,19 +1,18 @@
 """What compression did to a video, read from its stream without decoding: codec, bits a pixel, and the quantiser.
 
-Codecs that ffmpeg can parse tell the quantiser of every slice. x264 also puts its rate factor
-into its picture parameter sets, where it stays when its comment on the settings is stripped. Both are of the last
-encoding alone: what an earlier one took stays lost, and is unseen here.
+Codecs that ffmpeg can parse tell the quantiser of every slice. x264 also puts its rate factor into its picture
+parameter sets, where it stays when its comment on the settings is stripped. Both tell of the last encoding alone: what
+an earlier one took is lost all the same, and is not seen here.
 """
 
 import re
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.videos.ffmpeg_process import command, require_own_end, source
+from pipeline.videos.ffmpeg_process import ask, source
 from pipeline.videos.probing import VideoInfo
 
 PACKETS = 300  # of the start: twelve seconds
@@ -40,9 +39,9 @@ UNCOMPRESSED = ("png", "bmp", "tiff", "ppm", "gif")
 class Quality:
     """What is known of a video's, or a photo's, compression.
 
-    bits: a pixel of a frame; quantiser: mean over slices, on H.264's scale (0..51), NaN where it cannot be read; crf:
-    x264's rate factor that would do about as much harm. stated: the encoder says so; read: else at least its quantisers
-    do, and not bits a pixel alone.
+    bits: a pixel of a frame. quantiser: mean over slices, on H.264's scale (0..51), NaN where it cannot be read.
+    crf: x264's rate factor that would do about as much harm; where `stated` the encoder itself gives it, where only
+    `read` it follows from the quantiser, else it is a guess from `bits`.
     """
 
     codec: str
@@ -62,10 +61,8 @@ class Quality:
 def estimate(path: Path, info: VideoInfo) -> Quality:
     """The compression of the first seconds of a video that `probe` has found to be one."""
     options = {"map": "0:V:0", "c": "copy", "bsf:v": "trace_headers", "frames:v": PACKETS, "format": "null"}
-    arguments = command(source(path).output("pipe:", **options).global_args("-loglevel", "info"))
-    result = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True)
-    require_own_end(result.returncode)
-    return parse(result.stderr.decode(errors="replace"), info, path.stat().st_size)
+    _, log = ask(source(path).output("pipe:", **options), "info")
+    return parse(log, info, path.stat().st_size)
 
 
 def parse(log: str, info: VideoInfo, size: int) -> Quality:

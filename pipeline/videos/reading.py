@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.videos import endings, formats
 from pipeline.videos.decoder_log import DecoderLog
-from pipeline.videos.ffmpeg_process import command, executable, require_own_end, running, source
+from pipeline.videos.ffmpeg_process import ask, executable, running, source
 from pipeline.videos.probing import VideoInfo, parse_probe
 from pipeline.work.errors import VideoError
 
@@ -23,8 +23,6 @@ Image = NDArray[np.uint8]
 # which would make every fake, decoded and encoded once more than its target, darker than the reals. With these
 # flags a second round trip changes luma by 0.004 and chroma by 0.005 levels in the mean.
 TO_RGB = "scale=flags=neighbor+accurate_rnd+full_chroma_int+bitexact,format=rgb24"
-
-
 SPANS = 64  # ffmpeg 9 parses an expression of 100 terms at most
 
 
@@ -36,13 +34,10 @@ def probe(path: Path) -> VideoInfo:
     """
     require_file(path)
     output = source(path).output("pipe:", map="0:V:0", c="copy", format="framecrc")
-    arguments = command(output.global_args("-loglevel", "level+info"))
-    result = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True)
-    require_own_end(result.returncode)
-    log = result.stderr.decode(errors="replace")
+    packets, log = ask(output)
     if formats.REFUSED in log:
         raise VideoError(formats.refusal(path))
-    info = parse_probe(result.stdout.decode(), log)
+    info = parse_probe(packets, log)
     endings.require_end(path)
     return info
 
@@ -68,7 +63,7 @@ def read_frames(
     """Yield (index, RGB image (H, W, 3)) of the wanted frames in order, of all of them by default.
 
     region: (left, top, width, height), even numbers: these pixels alone, at a fraction of the conversion's cost.
-    before, after: ffmpeg filters for every frame ahead of the choice, and for the chosen ones (writing.cleaning).
+    before, after: ffmpeg filters for every frame ahead of the choice, and for the chosen ones (cutting.cleaning).
     log: is told at the end what ffmpeg said of every frame that it decoded, wanted or not.
     Frames are numbered as the decoder gives them, from 0. Decoding stops after the last wanted one.
     Raises: VideoError where a wanted frame is missing.
@@ -77,18 +72,18 @@ def read_frames(
     if wanted is not None and not wanted:
         return
     options: dict[str, Any] = {"map": "0:V:0", "fps_mode": "passthrough", "format": "image2pipe", "vcodec": "ppm"}
-    filters = [after, TO_RGB] if after else [TO_RGB]
-    if region is not None:
-        left, top, width, height = region
-        filters.insert(0, f"crop={width}:{height}:{left}:{top}:exact=1")
     numbers: Iterator[int] = count()
+    select = crop = ""
     if wanted is not None:
         spans = bounded(wanted, SPANS)
         numbers = chain.from_iterable(spans)
-        filters.insert(0, f"select='{'+'.join(f'between(n,{span.start},{span.stop - 1})' for span in spans)}'")
+        select = f"select='{'+'.join(f'between(n,{span.start},{span.stop - 1})' for span in spans)}'"
         options["frames:v"] = sum(map(len, spans))
-    told = ["showinfo=checksum=0"] if log is not None else []
-    options["vf"] = ",".join([*told, *([before] if before else []), *filters])
+    if region is not None:
+        left, top, width, height = region
+        crop = f"crop={width}:{height}:{left}:{top}:exact=1"
+    told = "showinfo=checksum=0" if log is not None else ""
+    options["vf"] = ",".join(filter(None, (told, before, select, crop, after, TO_RGB)))
     number = None
     with running(source(path).output("pipe:", **options), stdout=subprocess.PIPE, log=log) as process:
         assert process.stdout is not None

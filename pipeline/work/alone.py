@@ -1,7 +1,7 @@
-"""A stage outlives neither the dvc that started it nor shares its outs with another process.
+"""A stage ends when the dvc that started it does, and no two processes write the same outs.
 
-Where dvc alone is killed, as by the kernel when memory runs out, its stage would work on; the next `dvc repro` deletes
-the outs and starts the same stage again, and two processes would write into one folder.
+Where dvc alone is killed, as by the kernel when memory runs out, its stage would go on. The next `dvc repro` deletes
+the outs and starts the stage again: two processes would then write into one folder.
 """
 
 import fcntl
@@ -37,9 +37,9 @@ def end_with_parent() -> None:
 
 @contextmanager
 def alone(out: Path) -> Iterator[None]:
-    """Be the only process of this machine that writes `out`; the kernel frees it from a process that is killed.
+    """Be the only process of this machine that writes `out`. The lock of a process that is killed ends with it.
 
-    Raises: UserError where another one does, for what was deleted for this one may already be there again.
+    Raises: UserError where another process has the lock: waiting for it would mix its files with ours.
     """
     place = hashlib.sha256(os.fsencode(out.absolute())).hexdigest()[:16]
     path = Path(os.environ.get("DVC_ROOT", "."), ".scratch", f"lock-{place}")

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and where they are."""
+"""Writing files so that they are whole or absent, reading the tables of earlier stages, and what paths stand for."""
 
 from __future__ import annotations
 

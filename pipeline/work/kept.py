@@ -1,7 +1,7 @@
-"""A result of a video's work as bytes and back, in a NumPy archive of a JSON and arrays, which can hold no code.
+"""What a video's work gave, as bytes and back: a NumPy archive of one JSON text and arrays.
 
-A pickle in its place would run what it holds when it is read. A class is only named here: which ones may be made again
-is said by the return type of the function whose result it is.
+A pickle could run code when it is read; this cannot. The JSON holds classes by name alone, and only those are built
+again that the return type of the function names whose result it is.
 """
 
 import io

@@ -43,11 +43,13 @@ def map_videos(
 ) -> Iterator[Result | Rejected[Item]]:
     """Yield function(item) for each item, in order; what fails becomes Rejected(item, cause), and the rest goes on.
 
-    A VideoError is what is wrong with a video. Any other exception is a fault of this program that the video brought
-    to light: its cause has the exception's name, the traceback goes to stderr, and a line at the end counts them. It
-    must not cost a user what the other thousand videos gave. Where no item succeeds the fault is not one video's, and
-    it is raised after the last of them. UserError, such as for a full disk, ends the work at once. A video whose
-    worker process ends on it (killed for its memory, say) is rejected with that cause; see processes.py.
+    What an exception of the function means:
+    - VideoError: something is wrong with the video. Its cause is the error's text.
+    - UserError, such as for a full disk: the work ends at once.
+    - Any other: a fault of this program. The cause has the exception's name, stderr gets the traceback, and a line at
+      the end counts them: one fault must not cost a user the results of a thousand other videos. Where no item at all
+      succeeds the fault is hardly one video's, and is raised after the last of them.
+    A video whose worker process is killed twice, say for its memory, is rejected with that cause; see processes.py.
 
     It is lazy: nothing runs before the first result is asked for, and only a few results are held at once.
     Each worker is a fresh process of one thread, so `function` and the items must pickle (functools.partial of a

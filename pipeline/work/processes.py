@@ -5,10 +5,10 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
 
 from pipeline.work.errors import UserError, VideoError
@@ -28,14 +28,12 @@ def in_processes(calls: Sequence[Call], workers: int, what: str) -> Iterator[Out
     """Yield call() of each, in order, worked out by processes of one thread.
 
     A process that ends takes its pool with it. The calls that may have ended it are then tried again, each alone in a
-    process: one that ends this too is LOST, and the others go on; half as many at a time where it was none of them,
-    but all together that took too much memory.
+    process: one that ends this too is LOST, and the others go on. Where none of them does, all together took too much
+    memory: half as many go on at a time.
     Raises: UserError where the first MOST_LOST are lost and nothing succeeds: no process lives here.
     """
-    before = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ.update(ONE_THREAD)  # children read it when they load their libraries
     left, lost, succeeded = deque(calls), 0, False
-    try:
+    with _one_thread_each():
         while left:
             begun: deque[tuple[Call, Future[Outcome]]] = deque()
             with suppress(BrokenProcessPool):
@@ -47,21 +45,35 @@ def in_processes(calls: Sequence[Call], workers: int, what: str) -> Iterator[Out
             left.extendleft(reversed(broken[workers:]))  # calls are started in order: these had not begun
             print(f"{what}: a worker process ended (out of memory?); what it was at is tried again alone",
                   file=sys.stderr, flush=True)  # fmt: skip
-            guilty = tried = 0
-            for call, future in begun:
-                if _finished(future):
-                    yield future.result()
-                elif tried < workers:
-                    tried += 1
-                    outcome = _alone(call)
-                    guilty += outcome is LOST
-                    succeeded = succeeded or outcome is not LOST
-                    yield outcome
+            guilty = 0
+            for outcome in _again(begun, broken[:workers]):
+                guilty += outcome is LOST
+                succeeded = succeeded or outcome is not LOST
+                yield outcome
             lost += guilty
             if lost >= MOST_LOST and not succeeded:
                 raise UserError(f"{what}: each of {lost} worker processes ended (out of memory?): free some memory, "
                                 "or see why with `workers: 1`, and run again")  # fmt: skip
             workers = workers if guilty else max(1, workers // 2)
+
+
+def _again(begun: Iterable[tuple[Call, Future[Outcome]]], suspects: Sequence[Call]) -> Iterator[Outcome]:
+    """Of the calls that were begun, what is finished, and of the suspects what each gives alone in a process."""
+    waiting = deque(suspects)
+    for call, future in begun:
+        if _finished(future):
+            yield future.result()
+        elif waiting and call is waiting[0]:
+            yield _alone(waiting.popleft())
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Have the processes that are started meanwhile read ONE_THREAD when they load their libraries."""
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(ONE_THREAD)
+    try:
+        yield
     finally:
         for name, value in before.items():
             os.environ.pop(name, None)

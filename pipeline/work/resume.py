@@ -1,7 +1,7 @@
 """Where a stage that was killed goes on: what its videos gave, kept in a scratch folder until the stage is done.
 
-DVC deletes a stage's outs before it runs, so the folder lies outside them. A result is there whole or not at all, and
-whoever worked it out, this process or a node of a cluster, writes it himself: only videos in flight can be lost.
+DVC deletes a stage's outs before it runs, so the folder lies outside them. A result is there whole or not at all. The
+process that worked it out writes it, also on another node of a cluster: only the videos in work are lost by a kill.
 """
 
 import hashlib
@@ -13,7 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from pipeline.work import kept
+from pipeline.work import disk, kept
+from pipeline.work.errors import NothingUsable
 from pipeline.work.files import whole
 
 DONE = ".npz"
@@ -25,7 +26,8 @@ class Scratch:
 
     The key is a hash of the settings, of the inputs (each file's path, size and time of change), of `out` and of the
     code that the stage has loaded: a run with anything else never goes on from it, and removes what it finds of
-    another run with the same `out`. Used as a context, it removes the folder at the end, unless by an error.
+    another run with the same `out`. Used as a context, it removes the folder at the end. After an error it keeps it, so
+    that the next run goes on, unless the error is NothingUsable.
     """
 
     def __init__(self, stage: str, out: Path, settings: Mapping[str, Any], inputs: Iterable[Path]) -> None:
@@ -45,19 +47,20 @@ class Scratch:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if kind is None:
-            self.clear()
-
-    def clear(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if kind is None or issubclass(kind, NothingUsable):
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def done(self) -> set[str]:
         """The names of the videos whose results are kept."""
         return {path.name.removesuffix(DONE) for path in self.folder.glob(f"*{DONE}")}
 
-    def bytes(self) -> int:
-        """What the kept results take on the disk."""
-        return sum(path.stat().st_size for path in self.folder.iterdir())
+    def require_room(self, need: int, what: str) -> None:
+        """Refuse to start `what`, or to go on, where the disk lacks room for `need` bytes less what is kept already.
+
+        Raises: UserError, as disk.require.
+        """
+        kept = sum(path.stat().st_size for path in self.folder.iterdir())
+        disk.require(self.folder, need - kept, what)
 
     def place(self, name: str) -> Path:
         """The file of the result of one video."""
@@ -88,13 +91,13 @@ def code(rooms: tuple[str, ...] = (CODE,)) -> bytes:
 
 
 class Findings:
-    """What was found in single files, or few together, for any stage that asks again while these and the code are same.
+    """What was found out about files, for any stage that asks again while neither the files nor the code have changed.
 
-    In .scratch/<what>-<code>/, some hundred bytes a file. It stays when a stage is done.
+    In .scratch/<what>-<code>/, some hundred bytes a finding. It stays when a stage is done.
     """
 
     def __init__(self, what: str, files: Mapping[str, Sequence[Path]]) -> None:
-        """files: by the names under which what was found in them is asked for."""
+        """files: name of a finding -> the files that it is about, one or a few."""
         root = scratch_root()
         self.folder = root / f"{what}-{code().hex()[:16]}"
         for old in root.glob(f"{what}-*"):
@@ -107,16 +110,16 @@ class Findings:
         self._keys = {name: hashlib.sha256(os.fsencode(stamp)).hexdigest()[:32] for name, stamp in stamps.items()}
 
     def done(self) -> set[str]:
-        """The names of the files that something is known of."""
+        """The names of the findings that are there."""
         known = {path.name.removesuffix(DONE) for path in self.folder.glob(f"*{DONE}")}
         return {name for name, key in self._keys.items() if key in known}
 
     def place(self, name: str) -> Path:
-        """The file that holds what was found in one."""
+        """The file of one finding."""
         return self.folder / f"{self._keys[name]}{DONE}"
 
     def forget(self, name: str) -> None:
-        """Have a file looked into again the next time: what was wrong may have been mended outside it."""
+        """Have it found out again the next time: what was wrong may have been mended outside the files."""
         self.place(name).unlink(missing_ok=True)
 
 

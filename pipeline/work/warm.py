@@ -6,6 +6,7 @@ finds its address in ADD_WARM hands itself over and waits. Libraries alone are l
 by each stage anew, so that what runs is what DVC records.
 """
 
+import errno
 import importlib
 import json
 import os
@@ -27,8 +28,8 @@ LIBRARIES = (
     "torch", "torch._dynamo", "torchvision", "safetensors.torch", "webdataset", "cv2", "pandas", "pyarrow.parquet",
     "sklearn.metrics", "mlflow",
 )  # fmt: skip
-
-
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PREFIX, SOCKET = "add-", "warm"  # its folder in that for temporary files, and its name there
 COMMAND = (sys.executable, "-m", "pipeline.work.warm")
 
 
@@ -38,8 +39,9 @@ def server(environment: Mapping[str, str], command: Sequence[str] = COMMAND) -> 
 
     environment: variables that libraries read when they are loaded, such as OMP_NUM_THREADS.
     """
-    with tempfile.TemporaryDirectory(prefix="add-") as folder:
-        path = str(Path(folder, "warm"))
+    _clear()
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:  # of this user alone: who asks has any code run
+        path = str(Path(folder, SOCKET))
         with socket.socket(socket.AF_UNIX) as listening:  # from now on stages can ask, and wait until it is ready
             listening.bind(path)
             listening.listen(64)
@@ -54,6 +56,22 @@ def server(environment: Mapping[str, str], command: Sequence[str] = COMMAND) -> 
             yield {ADDRESS: path}
         finally:
             process.communicate()
+
+
+def _clear() -> None:
+    """Remove the sockets of runs that were killed together with their warm process, as by the end of a container."""
+    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{SOCKET}"):
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+            connection.setblocking(False)
+            if path.is_socket() and connection.connect_ex(str(path)) == errno.ECONNREFUSED:
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Remove a socket and its folder."""
+    with suppress(OSError):
+        path.unlink()
+        path.parent.rmdir()
 
 
 def hand_over(address: str, module: str) -> int | None:
@@ -78,7 +96,8 @@ def hand_over(address: str, module: str) -> int | None:
 
 def serve(number: int) -> None:
     """Wait for stages at the listening socket with this file descriptor, and run each in a fork; to stdin's end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for ignored in ENDINGS:  # of a terminal or a scheduler to all processes: this one still has to clear up
+        signal.signal(ignored, signal.SIG_IGN)
     with socket.socket(fileno=number) as listening, selectors.DefaultSelector() as waiting:
         for name in LIBRARIES:
             with suppress(ImportError):
@@ -88,6 +107,7 @@ def serve(number: int) -> None:
         while True:
             ready = {key.fileobj for key, _ in waiting.select()}
             if 0 in ready:
+                _remove(Path(listening.getsockname()))  # for who started it may have been killed
                 return _reap(0)
             _reap(os.WNOHANG)
             connection, _ = listening.accept()
@@ -108,7 +128,11 @@ def _reap(options: int) -> None:
 def _run(connection: socket.socket) -> None:
     """Run the stage that the connection asks for, as `python -m` would."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for ignored in ENDINGS[1:]:
+        signal.signal(ignored, signal.SIG_DFL)
     _, files, *_ = socket.recv_fds(connection, 1, 3)
+    if not files:  # who asked is gone already, or only asked whether somebody is here
+        return
     for file, own in zip(files, (0, 1, 2), strict=True):
         os.dup2(file, own)
         os.close(file)

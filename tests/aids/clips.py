@@ -1,7 +1,9 @@
 """Made-up videos: a textured square that moves over a gradient, small enough to encode in a moment."""
 
+import hashlib
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,15 @@ import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.videos.cutting import Excerpt, cut
 from pipeline.videos.examining import examine
 from pipeline.videos.manifests import write_manifest, write_rejected
 from pipeline.videos.probing import VideoInfo
-from pipeline.videos.writing import Part, cut, write_video
+from pipeline.videos.writing import write_video
 from tests.aids.faces68 import draw, face68
 
 WIDTH, HEIGHT = 96, 80
+MADE: dict[tuple[str, bytes], tuple[bytes, VideoInfo | None]] = {}  # a clip's file, and what was found in it
 
 
 def ffmpeg(*arguments: object) -> None:
@@ -28,9 +32,29 @@ def ffmpeg(*arguments: object) -> None:
     subprocess.run(command, check=True)
 
 
+def write_clip(
+    path: Path, frames: Iterable[NDArray[np.uint8]], fps: Fraction | float, size: tuple[int, int], **options: Any
+) -> VideoInfo:
+    """`write_video`, run once a session for the same frames: what it wrote is written again. Most tests need clips."""
+    images = list(frames)
+    pixels = hashlib.sha256(b"".join(np.ascontiguousarray(image).data for image in images)).digest()
+    about = repr((float(fps), size, sorted(options.items()), [image.shape for image in images]))
+    return _once((about, pixels), path, lambda: write_video(path, images, fps, size, **options))
+
+
+def _once(key: tuple[str, bytes], path: Path, make: Callable[[], VideoInfo | None]) -> Any:
+    if key not in MADE:
+        made = make()
+        MADE[key] = path.read_bytes(), made
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(MADE[key][0])
+    return MADE[key][1]
+
+
 def cut_one(source: Path, target: Path, **options: Any) -> VideoInfo:
     """What the download stage does with a video of one's own: examine it and cut a clip."""
-    return cut(source, examine(source), [Part(target, **options)])[0]
+    return cut(source, examine(source), {target: Excerpt(**options)})[0]
 
 
 def pictures(count: int, seed: int = 0) -> list[NDArray[np.uint8]]:
@@ -63,7 +87,7 @@ def raw_set(
     rows: list[dict[str, object]] = []
     for number, (video, changes) in enumerate(sorted(videos.items())):
         images = shown(frames, number)
-        info = write_video(folder / f"{video}.mp4", images, 25, (images[0].shape[1], images[0].shape[0]))
+        info = write_clip(folder / f"{video}.mp4", images, 25, (images[0].shape[1], images[0].shape[0]))
         size = {"frames": info.frames, "fps": float(info.fps), "width": info.width, "height": info.height}
         row = {"video": video, "person": video, "bucket": "b0", "label": 0, "target": "", "donor": ""}
         rows.append(row | size | {"parameters": "{}", "source": "made up", "licence": "none"} | dict(changes))
@@ -79,7 +103,8 @@ def numbered(path: Path, frames: int, *options: object, rate: object = 25, filte
     """
     bars = f"color=black:s=8x1:r={rate},format=gray,geq=lum='235*mod(floor(N/pow(2,X)),2)'"  # a pixel a bar: it is slow
     filters = f"scale={WIDTH}:{HEIGHT}:flags=neighbor,setsar=1,{filters},format=yuv420p"
-    ffmpeg("-f", "lavfi", "-i", bars, "-frames:v", frames, "-vf", filters, *options, path)
+    command = ["-f", "lavfi", "-i", bars, "-frames:v", frames, "-vf", filters, *options]
+    _once((repr([*map(str, command), path.suffix]), b""), path, lambda: ffmpeg(*command, path))
     return path
 
 

@@ -126,6 +126,12 @@ def write_cell(folder: Path, cell: Cell, params: Params, members: Sequence[str] 
     pd.concat(tables).to_parquet(folder / f"{cell.name}.parquet", index=False)
 
 
+def scores(folder: Path, name: str, quality: str = "c40") -> pd.DataFrame:
+    """The frames of a cell in folder/cells, at one quality."""
+    table = pd.read_parquet(folder / "cells" / f"{name}.parquet")
+    return table[table["quality"] == quality]
+
+
 def training(cell: Cell, fold: int) -> dict[str, Any]:
     history = []
     for number in range(1, 13):

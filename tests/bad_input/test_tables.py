@@ -7,8 +7,7 @@ import pytest
 import yaml
 
 from pipeline.videos.manifests import read_manifest, read_rejected
-from pipeline.videos.writing import write_video
-from tests.aids.clips import pictures, raw_set
+from tests.aids.clips import pictures, raw_set, write_clip
 from tests.aids.refusing import Bad, refusal, write
 from tests.bad_input.test_params import GOOD
 from tests.sources.test_sources import Make, make  # noqa: F401
@@ -20,7 +19,7 @@ PEOPLE = "file,person\na.mp4,ann\nb.mp4,ben\n"
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("own")
     for number, name in enumerate("ab"):
-        write_video(folder / f"{name}.mp4", pictures(8, number), 25, (96, 80))
+        write_clip(folder / f"{name}.mp4", pictures(8, number), 25, (96, 80))
     return folder
 
 

@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 
 from pipeline.videos.manifests import read_manifest, read_rejected
-from pipeline.videos.writing import write_video
-from tests.aids.clips import ffmpeg, pictures
+from tests.aids.clips import ffmpeg, pictures, write_clip
 from tests.aids.refusing import refusal, snapshot
 from tests.bad_input.test_tables import params
 
@@ -152,7 +151,7 @@ def test_every_file_is_counted_once(run: Path) -> None:
 @pytest.mark.skipif(os.getuid() == 0, reason="root reads everything")
 def test_a_file_that_may_not_be_read_is_listed(tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4", "c.mp4"):
-        write_video(tmp_path / "videos" / name, pictures(8, ord(name[0])), 25, (96, 80))
+        write_clip(tmp_path / "videos" / name, pictures(8, ord(name[0])), 25, (96, 80))
     (tmp_path / "videos/c.mp4").chmod(0)
     params(tmp_path, "folder", path=str(tmp_path / "videos"), clip_frames=None)
     from pipeline.params.schema import load

@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from benchmarks import study, study_tables
+from pipeline.evaluation.draws import Draws
 from tests.aids import report_fixture as made_up
 
 TASKS = study.PARAMS.manipulations
@@ -33,7 +34,7 @@ def scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, s
     return tables
 
 
-def draws(scored: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
+def draws(scored: dict[tuple[str, str], pd.DataFrame]) -> Draws:
     return study_tables.people(list(scored.values()))
 
 

@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from pipeline.evaluation.statistics import Scored, draw, interval, paired
+from pipeline.evaluation.draws import draw
+from pipeline.evaluation.statistics import Scored, interval, paired
 
 COUNT = 70
 

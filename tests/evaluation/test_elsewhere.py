@@ -2,62 +2,40 @@
 
 import json
 import math
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from sklearn.metrics import roc_auc_score
-from torch import Tensor, nn
 
 from pipeline.crops.shards import ShardWriter
 from pipeline.detectors import card as models
-from pipeline.detectors.backbones.base import Backbone
-from pipeline.detectors.backbones.features import Features
+from pipeline.evaluation.draws import draw
 from pipeline.evaluation.elsewhere import evaluate_elsewhere
-from pipeline.evaluation.statistics import draw
 from pipeline.params.cells import expected
 from pipeline.params.schema import Params, load
-from pipeline.reporting.results import read
+from pipeline.reporting.results import Results, read
 from pipeline.reporting.tables import elsewhere
 from pipeline.reporting.tables.table import NOTHING
 from pipeline.work.errors import UserError
 from tests.aids import report_fixture as made_up
+from tests.aids.greys import SIZE, WINDOW, Brightness
 
-SIZE, WINDOW = 40, 32
 SETS = {"original": 0, "deepfakes": 1, "morphs": 1}
 QUALITIES = ("raw", "c23", "c40")
 FOLDS, SEEDS = [0, 1], [0, 1]
-
-
-class Brightness(Backbone):
-    """The probability of fake rises with the mean of the images; a model of fold 1 has it the other way round."""
-
-    channels = (1, 1, 1, 1)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gain = nn.Parameter(torch.ones(1))
-
-    @property
-    def head(self) -> nn.Module:
-        return self
-
-    def stages(self) -> list[list[nn.Module]]:
-        return [[self], [], [], []]
-
-    def forward(self, images: Tensor) -> Features:
-        embedding = images.mean((1, 2, 3))[:, None]
-        fake = self.gain * embedding
-        return Features((images,) * 4, embedding, torch.cat([0 * fake, fake], 1))
+PEOPLE = [f"p{number}" for number in range(6)]
+Greys = dict[tuple[str, str, int, str], int]
 
 
 def write_shards(
     folder: Path, people: Sequence[str], size: int = SIZE, qualities: Sequence[str] = QUALITIES, sets: int = 3
-) -> dict[tuple[str, str, int, str], int]:
+) -> Greys:
     """A video a person and set, three frames each; gives back the grey of (set, video, frame, quality)."""
     random, greys = np.random.default_rng(0), {}
     for name, label in list(SETS.items())[:sets]:
@@ -97,20 +75,68 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Params]:
     return folder, params
 
 
-@pytest.fixture(autouse=True)
-def brightness(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "build", lambda name: Brightness())
+@pytest.fixture(scope="module", autouse=True)
+def brightness() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "build", lambda name: Brightness())
+        yield
 
 
-def evaluate(run: tuple[Path, Params], shards: Path) -> dict:
+@pytest.fixture(scope="module")
+def results(run: tuple[Path, Params]) -> Results:
+    """What the models scored on their own data."""
+    folder, params = run
+    made_up.write_cells(folder / "cells", params)
+    return read(folder / "cells", params)
+
+
+class Outcome(NamedTuple):
+    """shards: a folder of its own, of six people, with the cell in out/x; greys: of its crops."""
+
+    shards: Path
+    greys: Greys
+    summary: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def tested(run: tuple[Path, Params], tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """By the models of every fold and seed."""
+    folder = tmp_path_factory.mktemp("tested")
+    greys = write_shards(folder, PEOPLE)
+    return Outcome(folder, greys, evaluate(run, folder))
+
+
+@pytest.fixture(scope="module")
+def single(run: tuple[Path, Params], tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """By the models of one fold and seed, with more draws."""
+    folder = tmp_path_factory.mktemp("single")
+    greys = write_shards(folder, PEOPLE)
+    return Outcome(folder, greys, evaluate((run[0], alone(run[1], bootstrap=2000)), folder))
+
+
+def alone(params: Params, **settings: int) -> Params:
+    """The params of one fold and seed, with other settings of the evaluation."""
+    grid, evaluation = params.grid, params.evaluation.model_copy(update=settings)
+    return params.model_copy(
+        update={"folds": (0,), "grid": grid.model_copy(update={"seeds": (0,)}), "evaluation": evaluation}
+    )
+
+
+def evaluate(run: tuple[Path, Params], shards: Path) -> dict[str, Any]:
     folder, params = run
     return evaluate_elsewhere("other", shards, folder / "own/original", folder / "models", shards / "out/x", params)
 
 
-def test_every_model_scores_every_frame(run: tuple[Path, Params], tmp_path: Path) -> None:
-    greys = write_shards(tmp_path, [f"p{number}" for number in range(6)])
-    summary = evaluate(run, tmp_path)
-    frames = pd.read_parquet(tmp_path / "out/x.parquet")
+def of(summary: dict[str, Any], tested_on: str) -> dict[str, Any]:
+    """What ADD's models of faceswaps scored at c40."""
+    keys = ("add", "faceswap", "c40", tested_on)
+    names = ("method", "manipulation", "quality", "tested_on")
+    (found,) = (r for r in summary["results"] if tuple(r[name] for name in names) == keys)
+    return found
+
+
+def test_every_model_scores_every_frame(tested: Outcome) -> None:
+    frames, summary = pd.read_parquet(tested.shards / "out/x.parquet"), tested.summary
     assert len(frames) == 6 * 3 * 3 and summary["counts"] == {"people": 6, "reals": 6, "fakes": 12, "frames": 54}
     assert set(frames["bucket"]) == {"val", "test"}
     columns = [column for column in frames if column.count(".") == 2]
@@ -121,94 +147,77 @@ def test_every_model_scores_every_frame(run: tuple[Path, Params], tmp_path: Path
         ("add-mobilenet_v2-reenactment-c40-s1.fold0.c40", 1, 0, "c40"),
     ):
         for row in frames.to_dict("records"):
-            mean = greys[row["set"], row["video"], row["frame"], quality] / 127.5 - 1
+            mean = tested.greys[row["set"], row["video"], row["frame"], quality] / 127.5 - 1
             wanted = 1 / (1 + math.exp(-mean * (1 + seed) * (-1) ** fold))
             assert row[column] == pytest.approx(wanted, abs=1e-5)
 
 
-def test_measures_are_means_over_folds_and_seeds(run: tuple[Path, Params], tmp_path: Path) -> None:
-    greys = write_shards(tmp_path, [f"p{number}" for number in range(6)])
-    evaluate(run, tmp_path)
-    results = json.loads((tmp_path / "out/x.json").read_text())["results"]
-    assert len(results) == 3 * 2 * (3 + 3)  # all, deepfakes, morphs; 2 tasks
-    found = {(r["method"], r["manipulation"], r["quality"], r["tested_on"]): r for r in results}
-    for tested, sets in {"all": {"deepfakes", "morphs"}, "morphs": {"morphs"}}.items():
+def test_measures_are_means_over_folds_and_seeds(tested: Outcome, single: Outcome) -> None:
+    written = json.loads((tested.shards / "out/x.json").read_text())
+    assert len(written["results"]) == 3 * 2 * (3 + 3)  # all, deepfakes, morphs; 2 tasks
+    for name, sets in {"all": {"deepfakes", "morphs"}, "morphs": {"morphs"}}.items():
         table = pd.DataFrame(
-            [{"set": s, "video": v, "score": grey} for (s, v, _, q), grey in greys.items() if q == "c40"]
+            [{"set": s, "video": v, "score": grey} for (s, v, _, q), grey in tested.greys.items() if q == "c40"]
         )
         table = table[table["set"].isin({"original", *sets})].assign(label=lambda t: t["set"].map(SETS))
         videos = table.groupby(["set", "video"]).mean()
-        one = found["add", "faceswap", "c40", tested]
-        assert one["models"] == 4
+        found = of(written, name)
+        assert found["models"] == 4
         # One fold ranks the frames the other way round.
-        assert one["frame"]["auc"] == pytest.approx(0.5)
+        assert found["frame"]["auc"] == pytest.approx(0.5)
         right = [((table["score"] >= 127.5) == (table["label"] == 1)).mean(),
                  ((table["score"] <= 127.5) == (table["label"] == 1)).mean()]  # fmt: skip
-        assert one["frame"]["acc"] == pytest.approx(np.mean(right))
-        alone = {**run[1].model_dump(), "folds": [0]}
-        evaluate((run[0], Params.model_validate(alone)), tmp_path)
-        again = json.loads((tmp_path / "out/x.json").read_text())["results"]
-        one = next(r for r in again if (r["method"], r["quality"], r["tested_on"]) == ("add", "c40", tested))
-        assert one["frame"]["auc"] == pytest.approx(roc_auc_score(table["label"], table["score"]))
-        low, high = one["interval"]["video"]["auc"]
+        assert found["frame"]["acc"] == pytest.approx(np.mean(right))
+        found = of(single.summary, name)
+        assert found["models"] == 1
+        assert found["frame"]["auc"] == pytest.approx(roc_auc_score(table["label"], table["score"]))
+        low, high = found["interval"]["video"]["auc"]
         assert low < roc_auc_score(videos["label"], videos["score"]) < high
-        assert "knn_r1" not in one["frame"]
+        assert "knn_r1" not in found["frame"]
 
 
-def test_people_are_drawn_with_all_that_is_of_them(run: tuple[Path, Params], tmp_path: Path) -> None:
-    people = [f"p{number}" for number in range(6)]
-    write_shards(tmp_path, people)
-    whole = run[1].model_dump()
-    params = Params.model_validate(
-        whole | {"folds": [0], "grid": whole["grid"] | {"seeds": [0]},
-                 "evaluation": whole["evaluation"] | {"bootstrap": 2000}}
-    )  # fmt: skip
-    results = evaluate((run[0], params), tmp_path)["results"]
-    keys = ("add", "faceswap", "c40", "morphs")
-    (one,) = (r for r in results if (r["method"], r["manipulation"], r["quality"], r["tested_on"]) == keys)
-    frames = pd.read_parquet(tmp_path / "out/x.parquet")
+def test_people_are_drawn_with_all_that_is_of_them(single: Outcome) -> None:
+    found = of(single.summary, "morphs")
+    frames = pd.read_parquet(single.shards / "out/x.parquet")
     frames = frames.rename(columns={"add-mobilenet_v2-faceswap-c40-s0.fold0.c40": "score"})
-    groups = {person: rows for person, rows in frames[frames["set"].isin(["original", "morphs"])].groupby("person")}
+    frames = frames[frames["set"].isin(["original", "morphs"])]
     random = np.random.default_rng(1)
+    draws = [random.choice(PEOPLE, len(PEOPLE)) for _ in range(1000)]
     for level in ("frame", "video"):
-        aucs = []
-        for _ in range(1000):
-            drawn = [groups[name].assign(draw=number) for number, name in enumerate(random.choice(people, len(people)))]
-            rows = pd.concat(drawn)
-            rows = rows if level == "frame" else rows.groupby(["draw", "set", "video"])[["label", "score"]].mean()
-            aucs.append(roc_auc_score(rows["label"], rows["score"]))
-        assert one["interval_persons"][level]["auc"] == pytest.approx(np.percentile(aucs, [2.5, 97.5]), abs=0.04)
-    assert one["interval_persons"]["frame"]["auc"] != one["interval"]["frame"]["auc"]
+        rows = (
+            frames if level == "frame" else frames.groupby(["person", "set"])[["label", "score"]].mean().reset_index()
+        )
+        real, fake = ({person: group["score"].to_numpy() for person, group in rows[rows["label"] == label]
+                       .groupby("person")} for label in (0, 1))  # fmt: skip
+        # By its definition: of all pairs of a drawn fake and a drawn real, how many are ordered rightly.
+        pairs = {(a, b): (1 + np.sign(fake[a][:, None] - real[b])).mean() / 2 for a in PEOPLE for b in PEOPLE}
+        aucs = [np.mean([pairs[a, b] for a in drawn for b in drawn]) for drawn in draws]
+        assert found["interval_persons"][level]["auc"] == pytest.approx(np.percentile(aucs, [2.5, 97.5]), abs=0.04)
+    assert found["interval_persons"]["frame"]["auc"] != found["interval"]["frame"]["auc"]
 
 
-def test_the_table_has_intervals_over_people_first_where_they_are_few(run: tuple[Path, Params], tmp_path: Path) -> None:
-    folder, params = run
-    params = Params.model_validate(params.model_dump() | {"folds": [0]})
-    made_up.write_cells(tmp_path / "cells", params)
-    results = read(tmp_path / "cells", params)
-    write_shards(tmp_path / "other", [f"p{number}" for number in range(8)])
-    out = tmp_path / "cells/elsewhere-other"
-    summary = evaluate_elsewhere("other", tmp_path / "other", folder / "own/original", folder / "models", out, params)
-    (one,) = (
-        r for r in summary["results"]
-        if (r["method"], r["manipulation"], r["quality"], r["tested_on"]) == ("add", "faceswap", "c40", "all")
-    )  # fmt: skip
-    (table,) = elsewhere.tables(tmp_path / "cells", results, params)
+def test_the_table_has_intervals_over_people_first_where_they_are_few(
+    run: tuple[Path, Params], results: Results, single: Outcome, tmp_path: Path
+) -> None:
+    file, params = tmp_path / "elsewhere-other.json", alone(run[1])
+    shutil.copy(single.shards / "out/x.json", file)
+    found = of(single.summary, "all")
+    (table,) = elsewhere.tables(tmp_path, results, params)
     shown, place = [entry.text for entry in table.rows[5]], table.header.index("AUC")
     for level in ("frame", "video"):
-        ends = [one[kind][level]["auc"] for kind in ("interval_persons", "interval")]
+        ends = [found[kind][level]["auc"] for kind in ("interval_persons", "interval")]
         assert ends[0] != ends[1]
         assert shown[place + 1 : place + 3] == [f"[{low:.3f}, {high:.3f}]" for low, high in ends]
         place += 3
-    out.with_suffix(".json").write_text(json.dumps(summary | {"counts": summary["counts"] | {"people": 30}}))
-    (many,) = elsewhere.tables(tmp_path / "cells", results, params)
+    file.write_text(json.dumps(single.summary | {"counts": single.summary["counts"] | {"people": 30}}))
+    (many,) = elsewhere.tables(tmp_path, results, params)
     assert many.header.count("95 % videos") == 2 and "95 % people" not in many.header
     assert {len(row) for row in many.rows} == {len(many.header)} == {sum(n for _, n in many.groups)}
     assert "over people" in table.hint and "over people" not in many.hint
 
 
 def test_where_draws_of_people_lack_a_class_there_is_no_interval_and_the_run_goes_on(
-    run: tuple[Path, Params], tmp_path: Path
+    run: tuple[Path, Params], results: Results, tmp_path: Path
 ) -> None:
     write_shards(tmp_path / "other", ["p1"])
     for name, person in (("original", "one"), ("deepfakes", "two"), ("morphs", "two")):
@@ -216,15 +225,13 @@ def test_where_draws_of_people_lack_a_class_there_is_no_interval_and_the_run_goe
         pd.read_parquet(file).assign(person=person).to_parquet(file)
     # Half of the draws of two people, one of each class, hold both; with this seed a few less.
     seed = next(s for s in range(50) if (draw(None, pd.Series(["one", "two"]), 200, s)[1:] == 1).all(1).sum() < 100)
-    folder, params = run
-    params = params.model_copy(update={"evaluation": params.evaluation.model_copy(update={"seed": seed})})
-    made_up.write_cells(tmp_path / "cells", params)
-    out = tmp_path / "cells/elsewhere-other"
+    folder, params = run[0], alone(run[1], seed=seed)
+    out = tmp_path / "elsewhere-other"
     evaluate_elsewhere("other", tmp_path / "other", folder / "own/original", folder / "models", out, params)
-    results = json.loads(out.with_suffix(".json").read_text())["results"]
-    assert {tuple(one["interval_persons"]["frame"]["auc"]) for one in results} == {(None, None)}
-    assert all(None not in one["interval"]["frame"]["auc"] for one in results)
-    (table,) = elsewhere.tables(tmp_path / "cells", read(tmp_path / "cells", params), params)
+    found = json.loads(out.with_suffix(".json").read_text())["results"]
+    assert {tuple(one["interval_persons"]["frame"]["auc"]) for one in found} == {(None, None)}
+    assert all(None not in one["interval"]["frame"]["auc"] for one in found)
+    (table,) = elsewhere.tables(tmp_path, results, params)
     place = table.header.index("95 % people")
     assert {row[place].text for row in table.rows} == {NOTHING} != {row[place + 1].text for row in table.rows}
 
@@ -248,24 +255,22 @@ def test_what_cannot_be_compared_is_refused(run: tuple[Path, Params], tmp_path: 
     assert not list(tmp_path.rglob("out"))
 
 
-def test_the_report_has_a_table_of_it(run: tuple[Path, Params], tmp_path: Path) -> None:
-    folder, params = run
-    made_up.write_cells(tmp_path / "cells", params)
-    results = read(tmp_path / "cells", params)
+def test_the_report_has_a_table_of_it(
+    run: tuple[Path, Params], results: Results, tested: Outcome, tmp_path: Path
+) -> None:
+    params = run[1]
     with pytest.raises(UserError, match=r"elsewhere-other\.json: cannot be read"):
-        elsewhere.tables(tmp_path / "cells", results, params)
-    write_shards(tmp_path / "other", ["p1", "p2"])
-    out = tmp_path / "cells/elsewhere-other"
-    evaluate_elsewhere("other", tmp_path / "other", folder / "own/original", folder / "models", out, params)
-    (table,) = elsewhere.tables(tmp_path / "cells", results, params)
+        elsewhere.tables(tmp_path, results, params)
+    shutil.copy(tested.shards / "out/x.json", tmp_path / "elsewhere-other.json")
+    (table,) = elsewhere.tables(tmp_path, results, params)
     assert table.name == "elsewhere_other" and len(table.values) == 36
-    assert "2 people, 2 real and 4 fake videos (deepfakes, morphs), 18 frames" in table.hint
+    assert "6 people, 6 real and 12 fake videos (deepfakes, morphs), 54 frames" in table.hint
     words = [[entry.text for entry in row[:4]] for row in table.rows]
     assert words[:3] == [["faceswap", quality, "teacher", "2"] for quality in QUALITIES]
     assert [word[2] for word in words[3:6]] == ["mobilenet_v2", "warm_start", "add"] and len(words) == 12
     assert {len(row) for row in table.rows} == {len(table.header)} == {sum(n for _, n in table.groups)}
     none = params.model_copy(update={"elsewhere": ()})
-    assert elsewhere.tables(tmp_path / "cells", results, none) == []
+    assert elsewhere.tables(tmp_path, results, none) == []
 
 
 def test_two_data_sets_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score
 
 from pipeline.evaluation import metrics
+from pipeline.evaluation.draws import draw
 from pipeline.evaluation.operating import balanced_under, under
-from pipeline.evaluation.statistics import draw
 
 
 def frames(seed: int, ties: bool = False) -> pd.DataFrame:

@@ -3,26 +3,25 @@
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from pipeline.crops.shards import DEGRADED, ENCODING, ShardWriter
+from pipeline.crops.shards import ENCODING
 from pipeline.detectors import card as models
 from pipeline.evaluation import thresholds
 from pipeline.evaluation.cross import cross
+from pipeline.evaluation.draws import draw
 from pipeline.evaluation.evaluation import evaluate
-from pipeline.evaluation.statistics import draw
 from pipeline.evaluation.stress import stress
-from pipeline.params.cells import Cell, expected, pooled
-from pipeline.params.schema import Params, load
+from pipeline.params.cells import Cell, pooled
+from pipeline.params.schema import Params
 from pipeline.reporting import build as report
 from pipeline.reporting import crossing, robustness
+from pipeline.reporting.failing import Failing, fails_from
 from pipeline.reporting.figures import stress as stress_figures
 from pipeline.reporting.page.failing import moved
 from pipeline.reporting.results import read
@@ -31,94 +30,13 @@ from pipeline.reporting.tables import operating
 from pipeline.reporting.tables import stress as stress_tables
 from pipeline.work.errors import UserError
 from tests.aids import report_fixture as made_up
-from tests.evaluation.test_elsewhere import SIZE, WINDOW, Brightness
-
-SETS = {"original": 0, "faceswap": 1, "reenactment": 1}
-PEOPLE = [f"p{number}" for number in range(12)]
-BUCKETS = ["b0", "b1", "b2"]
-TESTED = [name for number, name in enumerate(PEOPLE) if number % 3 < 2]  # in folds 0 and 1
-# How much brighter fakes are at each quality: detection dies with the rate factor.
-GAPS = {"raw": 60, "c23": 40, "c40": 25, "h264-45": 12, "h264-51": 0, "vp9-30": 30, "vp9-60": 5, "jpeg-20": 15}
-DEGRADATIONS = [name for name in GAPS if "-" in name]
-Greys = dict[tuple[str, str, int, str], int]
-
-
-def write(folder: Path, names: dict[str, str], greys: Greys, count: int, manipulation: str) -> None:
-    """Shards of one set: names of the crops -> the quality that they show; a video a person, `count` frames each."""
-    random = np.random.default_rng(len(greys))
-    label = SETS[manipulation]
-    with ShardWriter(folder, shard_frames=7) as writer:
-        for bucket in BUCKETS:
-            for person in (name for number, name in enumerate(PEOPLE) if BUCKETS[number % 3] == bucket):
-                for frame in range(count):
-                    files = {}
-                    for name, quality in names.items():
-                        key = (manipulation, person, frame, quality)
-                        gap = GAPS[quality] + 20 * (manipulation == "faceswap")
-                        greys.setdefault(key, int(random.integers(20, 120)) + gap * label)
-                        image = np.full((SIZE, SIZE, 3), greys[key], np.uint8)
-                        files[f"{name}.png"] = bytes(cv2.imencode(".png", image)[1])
-                    row = {"set": manipulation, "video": person, "person": person, "frame": frame, "label": label}
-                    row |= {"left": 0, "top": 0, "size": SIZE, "target": "", "donor": ""}
-                    writer.write(bucket, f"{person}-{frame:06d}", files, row)
+from tests.aids.greys import GAPS, SETS, Brightness, Greys, make_run, save, table
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Params, Greys]]:
-    """Shards with three frames a video, degraded ones with two; models of all folds; cells as evaluated."""
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Params, Greys]:
     folder = tmp_path_factory.mktemp("run")
-    changes = {"folds": [0, 1], "crop.size": SIZE, "model.image_size": WINDOW, "evaluation.bootstrap": 100}
-    changes |= {"stress.degradations": DEGRADATIONS, "stress.frames": 2}
-    params = load(made_up.write_params(folder, **changes))
-    greys: Greys = {}
-    for name in SETS:
-        write(folder / "shards" / name, {one: one for one in ("raw", "c23", "c40")}, greys, 3, name)
-        for degradation in DEGRADATIONS:
-            place = folder / "stressed" / name / degradation
-            write(place, {DEGRADED: degradation}, greys, 2, name)
-            size = 100 if degradation != "jpeg-20" else None
-            rows = [{"video": person, "bytes": size, "frames": 10, "width": 8, "height": 10} for person in PEOPLE]
-            pd.DataFrame(rows).to_csv(place / ENCODING, index=False)
-            lost = [{"set": name, "video": "p99", "frame": None, "stage": "degrade", "cause": "damaged"}]
-            pd.DataFrame(lost).to_parquet(place / "rejected.parquet")
-    for cell in expected(params):
-        save(folder / "models", cell, params)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(models, "build", lambda name: Brightness())
-        for cell in expected(params):
-            evaluate(folder / "models" / cell.folder, params.folds, params.compressions, folder / "shards",
-                     params.evaluation, params.loader, folder / "cells" / cell.name)  # fmt: skip
-        for method in params.stress.methods:
-            places = (folder / name for name in ("models", "shards", "stressed"))
-            stress(method, *places, folder / "cells" / f"stress-{method}", params)
-        for method in params.cross.methods:
-            cross(method, folder / "models", folder / "shards", folder / f"cells/cross-{method}.parquet", params)
-    yield folder, params, greys
-
-
-def save(folder: Path, cell: Cell, params: Params) -> None:
-    """A cell's models of all folds, which know brightness; `warm_start` knows it the wrong way round."""
-    for fold in params.folds:
-        place = folder / cell.folder / f"fold{fold}"
-        place.mkdir(parents=True)
-        model = Brightness()
-        model.gain.data *= 2 * (-1) ** (cell.method == "warm_start")
-        about = {"method": cell.method, "backbone": cell.backbone, "manipulation": cell.manipulation}
-        about |= {"quality": cell.compression, "seed": cell.seed, "fold": fold}
-        about |= {"pooled": params.pool(cell.manipulation)}
-        roles = {"train": BUCKETS[:fold] + BUCKETS[fold + 1 :], "val": [], "test": [BUCKETS[fold]]}
-        models.save(model, models.Card(**about, buckets=roles, image_size=WINDOW, mean=0.5, std=0.5), place)
-        (place / models.HISTORY).write_text("step,epoch,lr,train_loss\n1,1,0.1,0.5\n")
-        (place / models.SUMMARY).write_text("{}")
-
-
-def table(greys: Greys, task: str, quality: str, frames: int = 2) -> pd.DataFrame:
-    rows = [
-        {"set": name, "video": person, "frame": frame, "label": SETS[name], "grey": grey}
-        for (name, person, frame, point), grey in greys.items()
-        if point == quality and name in ("original", task) and frame < frames and person in TESTED
-    ]
-    return pd.DataFrame(rows)
+    return folder, *make_run(folder)
 
 
 def test_every_point_is_what_scikit_learn_says_of_the_degraded_frames(run: tuple[Path, Params, Greys]) -> None:
@@ -190,8 +108,8 @@ def test_crossing_by_hand() -> None:
     curves = np.array([[0.9, 0.9, 0.7, 0.9, 0.6], [0.8, 0.7, 0.7, 0.9, 0.7], [0.7, 0.8, 0.7, 0.9, 0.8],
                        [0.6, 0.7, 0.7, 0.8, 0.7]])  # fmt: skip
     # Halfway; the last time it falls, not the first; never above; never below; it starts below and comes above.
-    assert robustness.crossing(factors, curves, 0.75).tolist() == pytest.approx([25, 35, 0, 40, 35])
-    failing = robustness.Failing(np.array([40.0, 0.0, 41.0]), 0.0, 40.0)
+    assert fails_from(factors, curves, 0.75).tolist() == pytest.approx([25, 35, 0, 40, 35])
+    failing = Failing(np.array([40.0, 0.0, 41.0]), 0.0, 40.0)
     assert (
         failing.never and failing.text.startswith("> 40") and failing.at(0.0) == "raw" and failing.at(12.34) == "12.3"
     )
@@ -230,7 +148,7 @@ def test_pooled_tasks_are_crossed_and_stressed(run: tuple[Path, Params, Greys], 
         update={
             "pooled": params.pooled.model_copy(update={"tasks": tuple(tasks), "sets": tasks}),
             "cross": params.cross.model_copy(update={"methods": ("add",)}),
-            "stress": params.stress.model_copy(update={"methods": ("add",)}),
+            "stress": params.stress.model_copy(update={"methods": ("add",), "degradations": ("h264-45", "vp9-30")}),
         }
     )
     cells = shutil.copytree(folder / "cells", tmp_path / "cells")
@@ -265,7 +183,7 @@ def test_pooled_tasks_are_crossed_and_stressed(run: tuple[Path, Params, Greys], 
     stressed = robustness.read(cells, several)
     assert stressed is not None and stressed.tasks == ["faceswap", "reenactment", *tasks]
     (line,) = stressed.lines
-    for point in GAPS:
+    for point in ("raw", "c23", "c40", "h264-45", "vp9-30"):
         frames = pd.concat([table(greys, name, point) for name in ("faceswap", "reenactment")]).drop_duplicates()
         value = stressed.value(line, "all", point, "auc")
         assert value is not None and value[0] == pytest.approx(roc_auc_score(frames["label"], frames["grey"]))
@@ -329,6 +247,46 @@ def test_a_degradation_that_was_not_made_is_left_out_and_named(run: tuple[Path, 
         (lacking / ENCODING).unlink()
         with pytest.raises(UserError, match="original/vp9-30: not made; run `dvc repro degrade`"):
             stress("add", folder / "models", folder / "shards", tmp_path, tmp_path / "out2", less)
+
+
+def test_points_are_compared_on_the_frames_that_all_of_them_have(
+    run: tuple[Path, Params, Greys], tmp_path: Path
+) -> None:
+    """One fake video failed at h264-45; at h264-51 all fakes of bucket b1 did, and it is no point of theirs then."""
+    folder, params, greys = run
+    shutil.copytree(folder / "stressed", tmp_path / "stressed")
+    for place, gone in (
+        ("faceswap/h264-45", lambda rows: rows["video"] == "p0"),
+        ("faceswap/h264-51", lambda rows: rows["bucket"] == "b1"),
+    ):
+        file = tmp_path / "stressed" / place / "index.parquet"
+        rows = pd.read_parquet(file)
+        rows[~gone(rows)].to_parquet(file, index=False)
+    cells = tmp_path / "cells"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "build", lambda name: Brightness())
+        stress("add", folder / "models", folder / "shards", tmp_path / "stressed", cells / "stress-add", params)
+    summary = json.loads((cells / "stress-add/summary.json").read_text())
+    for task, missing in (("faceswap", "p0"), ("reenactment", "")):
+        points = {one["point"]: one for one in summary["points"] if one["manipulation"] == task}
+        assert set(points) == set(GAPS) - ({"h264-51"} if missing else set())
+        for point, one in points.items():
+            frames = table(greys, task, point)
+            frames = frames[(frames["set"] != task) | (frames["video"] != missing)]
+            assert one["frames"] == len(frames) == (30 if missing else 32)
+            assert one["auc"] == pytest.approx(roc_auc_score(frames["label"], frames["grey"]))
+    assert summary["lacking"] == [
+        {"manipulation": "faceswap", "point": "h264-45", "lacking": 2, "of": 32, "compared": 30},
+        {"manipulation": "faceswap", "point": "h264-51", "lacking": 8, "of": 32, "compared": 0},
+    ]
+    stressed = robustness.read(cells, params)
+    assert stressed is not None
+    shown = stress_tables.left_out(stressed)[1]
+    assert shown.name == "stress_lacking" and len(shown.rows) == 2 and "more than 10 %" in shown.hint
+    # Where it fails is told by the points that there are.
+    for tasks, last in ((["faceswap"], 45), (["reenactment"], 51), (["faceswap", "reenactment"], 45)):
+        failing = stressed.fails(stressed.lines[0], tasks)
+        assert failing is not None and failing.last == last
 
 
 def test_the_report_shows_all_of_it(run: tuple[Path, Params, Greys], tmp_path: Path) -> None:

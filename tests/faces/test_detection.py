@@ -11,11 +11,13 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.crops import cropping
+from pipeline.crops import samples
 from pipeline.crops.cropping import crop_set
-from pipeline.faces import detection
-from pipeline.faces.detection import Job, Search, detect_set
-from pipeline.faces.search import Face, detect_all
+from pipeline.faces import sampled
+from pipeline.faces.detection import detect_set
+from pipeline.faces.geometry import Face
+from pipeline.faces.sampled import Job, Search
+from pipeline.faces.search import detect_all
 from pipeline.videos.compression import compress
 from pipeline.videos.manifests import read_manifest, read_rejected
 from pipeline.videos.reading import read_frames
@@ -87,7 +89,7 @@ def test_crops_from_the_kept_pixels_are_those_from_the_video(
         decoded.append(path)
         return read_frames(path, *rest)
 
-    monkeypatch.setattr(cropping, "read_frames", counted)
+    monkeypatch.setattr(samples, "read_frames", counted)
     folder, compressed = tmp_path / "faces", {"c40": tmp_path / "c40"}
     for out in ("kept", "decoded"):
         (folder / "original").mkdir(parents=True, exist_ok=True)
@@ -136,9 +138,9 @@ def test_near_searches_whole_frames_only_so_often(
 ) -> None:
     """The face moves by two pixels a frame, and so does its box; its size stays until the next whole search."""
     calls: list[int] = []
-    monkeypatch.setattr(detection, "detect_all", partial(noted, calls))
+    monkeypatch.setattr(sampled, "detect_all", partial(noted, calls))
     search = Search(max_side=400, enlarge=1.3, near=near)
-    found = detection.find_video(Job("a", list(range(FRAMES))), data / "raw/original", search, tmp_path)
+    found = sampled.find_video(Job("a", list(range(FRAMES))), data / "raw/original", search, tmp_path)
     boxes = np.array([row[:4] for row in found.rows])
     assert calls == [400] * searches
     frame, left, _, size = boxes.T
@@ -150,8 +152,8 @@ def test_near_falls_back_to_the_whole_frame_and_to_none(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
-    monkeypatch.setattr(detection, "detect_all", partial(noted, calls))
+    monkeypatch.setattr(sampled, "detect_all", partial(noted, calls))
     search = Search(max_side=400, enlarge=1.3, near=100)
-    found = detection.find_video(Job("b", list(range(4))), data / "raw/original", search, tmp_path)
+    found = sampled.find_video(Job("b", list(range(4))), data / "raw/original", search, tmp_path)
     assert [size is not None for *_, size, _ in found.rows] == [True, True, False, False]
     assert len(calls) == 3

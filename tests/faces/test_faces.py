@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from pipeline.faces import search
-from pipeline.faces.search import Face, detect, detect_near, landmarks, square_box
+from pipeline.faces.geometry import Face, square_box
+from pipeline.faces.search import detect, detect_near, landmarks
 from pipeline.work.errors import UserError
 from tests.aids.faces68 import draw, face68
 

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from pipeline.crops.cropping import crop_set
 from pipeline.crops.shards import read_index, read_sample
-from pipeline.faces.detection import Outcome, Search, When, detect_set
+from pipeline.faces.detection import Outcome, detect_set
 from pipeline.faces.differences import difference
-from pipeline.faces.forged import OTHER_FACE, SAME_FRAME, TARGETLESS, UNTOLD
+from pipeline.faces.forged import NO_TARGET, OTHER_FACE, SAME_FRAME, UNDECIDED
+from pipeline.faces.sampled import Search, When
 from pipeline.params import schema as params
 from pipeline.sources.registry import download
 from pipeline.videos.compression import compress
 from pipeline.videos.manifests import read_manifest, read_rejected
 from pipeline.videos.sampling import sample
-from pipeline.videos.writing import write_video
-from tests.aids.clips import raw_set
+from tests.aids.clips import raw_set, write_clip
 from tests.aids.faces68 import draw, face68
 
 Image = NDArray[np.uint8]
@@ -76,8 +76,8 @@ def test_from_a_folder_to_shards_the_forged_face_is_cropped(tmp_path: Path) -> N
     """Target and fake are given as lossy files; the smaller face is forged; every crop labelled fake is altered."""
     videos, fakes = tmp_path / "videos", tmp_path / "fakes"
     for name in ("ann", "ben"):
-        write_video(videos / f"{name}.mp4", video(scene), 25, SIZE, crf=18 + (name == "ben"))  # no copies
-        write_video(fakes / f"{name}_swap.mp4", video(lambda n: scene(n, "small")), 25, SIZE, crf=20)
+        write_clip(videos / f"{name}.mp4", video(scene), 25, SIZE, crf=18 + (name == "ben"))  # no copies
+        write_clip(fakes / f"{name}_swap.mp4", video(lambda n: scene(n, "small")), 25, SIZE, crf=20)
     (fakes / "fakes.csv").write_text(
         "file,manipulation,target\n" + "".join(f"{name}_swap.mp4,swap,{name}.mp4\n" for name in ("ann", "ben"))
     )
@@ -211,10 +211,10 @@ def test_what_cannot_be_told_is_refused(tmp_path: Path) -> None:
     fake = raw(tmp_path / "raw/fake", {"a_f": video(noisy)}, "a")
     outcome, _, refused = search(original, tmp_path / "faces/original", {fake: "unproved"})
     assert outcome == (FRAMES, FRAMES, 0, FRAMES)
-    assert set(refused["cause"]) == {UNTOLD}
+    assert set(refused["cause"]) == {UNDECIDED}
     alone = raw(tmp_path / "raw/alone", {"x": video(pair), "y": video(lambda n: scene(n, small=False))}, "gone")
     table = search(alone, tmp_path / "faces/alone", {})[1]
-    assert table.groupby("video")["cause"].agg(set).to_dict() == {"x": {TARGETLESS}, "y": {""}}
+    assert table.groupby("video")["cause"].agg(set).to_dict() == {"x": {NO_TARGET}, "y": {""}}
 
 
 def test_a_fake_that_cannot_be_compared_is_refused_and_the_rest_goes_on(tmp_path: Path) -> None:
@@ -238,14 +238,14 @@ def test_codecs_do_not_pass_for_forgery(tmp_path: Path, crf: int) -> None:
         return cv2.addWeighted(scene(number, forged), 0.9, texture, 0.15, 0).astype(np.uint8)
 
     for name, forged in (("target", ""), ("same", ""), ("fake", "small")):
-        write_video(tmp_path / f"{name}.mp4", video(lambda n, f=forged: textured(n, f), 4), 25, SIZE, crf=18)
+        write_clip(tmp_path / f"{name}.mp4", video(lambda n, f=forged: textured(n, f), 4), 25, SIZE, crf=18)
         if name != "target" and crf:
             again = [image for _, image in read_frames(tmp_path / f"{name}.mp4")]
-            write_video(tmp_path / f"{name}.mp4", again, 25, SIZE, crf=crf)
+            write_clip(tmp_path / f"{name}.mp4", again, 25, SIZE, crf=crf)
     (_, target), *_ = read_frames(tmp_path / "target.mp4", [2])
     (_, same), *_ = read_frames(tmp_path / "same.mp4", [2])
     (_, fake), *_ = read_frames(tmp_path / "fake.mp4", [2])
-    assert not difference(same, target).told
+    assert not difference(same, target).significant
     found = difference(fake, target)
     place = found.place().centre
-    assert found.told and abs(place[0] - SMALL[0]) < 35 and abs(place[1] - SMALL[1]) < 35
+    assert found.significant and abs(place[0] - SMALL[0]) < 35 and abs(place[1] - SMALL[1]) < 35

@@ -9,8 +9,8 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 
 from pipeline.faces import landmarks as tracking
+from pipeline.faces.geometry import Face
 from pipeline.faces.landmarks import MAX_GAP, runs, smooth
-from pipeline.faces.search import Face
 from pipeline.faces.tracks import Track, from_rows, read_track, to_rows, writing
 from pipeline.videos.writing import write_video
 from tests.aids.faces68 import draw, face68

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.fetching import index, transfer
-from pipeline.fetching.cache import Archive, Member, fetch_members, fetch_url
+from pipeline.fetching.archives import Archive, Member
+from pipeline.fetching.cache import fetch_members, fetch_url
 from pipeline.work.errors import UserError
 
 CONTENT = os.urandom(3_000_000)

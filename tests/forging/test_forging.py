@@ -17,8 +17,8 @@ from pipeline.forging.registry import MANIPULATIONS
 from pipeline.forging.warping import MIRROR, cut_patches, part_lips, triangulate, warp
 from pipeline.videos.manifests import MANIFEST, read_manifest, read_rejected, write_manifest
 from pipeline.videos.reading import probe, read_frames
-from pipeline.videos.writing import write_video
 from pipeline.work.errors import UserError
+from tests.aids.clips import write_clip
 from tests.aids.faces68 import draw, face68
 
 SIZE, FRAMES = (128, 96), 12
@@ -204,7 +204,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
         openings = 0.08 * (1 + np.sin(np.arange(FRAMES) * 0.8 + number))
         points = np.array([face68((60 + i, 46), 56, o, 0.01 * number) for i, o in enumerate(openings)])
         frames = [draw(p, SIZE, SKINS.get(person, (180, 140, 120))) for p in points]
-        info = write_video(folder / f"{person}.mp4", frames, 25, SIZE)
+        info = write_clip(folder / f"{person}.mp4", frames, 25, SIZE)
         found = np.ones(FRAMES, dtype=bool)
         if person == "a":
             points[-2:], found[-2:] = np.nan, False

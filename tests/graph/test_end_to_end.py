@@ -10,23 +10,10 @@ import pytest
 import yaml
 
 from tests.aids.clone import run
+from tests.aids.small import Finished
 from tests.evaluation.test_elsewhere import write_shards
-from tests.graph.conftest import Finished
 
 pytestmark = pytest.mark.slow
-
-# Ten people, one short clip each, one task, one fold with validation people; every stage as it is.
-SMALL = {
-    "manipulations": ["faceswap"], "sets": ["original", "faceswap"], "folds": [0], "beta": 18.0,
-    "split": {"buckets": 3, "validation": 1, "seed": 0},
-    "sample_source": {"clip_frames": 12, "clips_per_person": 1},
-    "sample": {"frames": 4, "seed": 0}, "crop": {"size": 72, "shard_frames": 10},
-    "model": {"image_size": 64, "pretrained": True},
-    "train": {"epochs": 1, "batch_size": 8, "validations_per_epoch": 2, "select": "best"},
-    "forge": {"manipulations": ["faceswap"]}, "ablation": {"methods": []},
-    "grid": {"distilled": ["warm_start", "at"], "agnostic": ["mixed"]},
-    "stress": {"methods": ["teacher", "baseline", "add"], "degradations": ["h264-51"]}, "cross": {"methods": []},
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.aids import killing
 from tests.aids.clone import clone, run
-from tests.graph.conftest import Finished
+from tests.aids.small import Finished
 
 # Every stage as it is, on ten people's clips of eight frames: one task, quality and fold.
 SMALL = {

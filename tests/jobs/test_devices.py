@@ -1,7 +1,16 @@
 """The list of GPUs: from what nvidia-smi prints and what CUDA_VISIBLE_DEVICES leaves."""
 
-import pytest
+import importlib
+import inspect
+import json
+import os
+import runpy
+import sys
 
+import pytest
+import torch
+
+from pipeline.jobs import devices
 from pipeline.jobs.devices import chosen, parse
 
 TWO = """GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-5d5ba0d6-d33d-2b2c-524d-9e3d8d2b8a77)
@@ -45,3 +54,39 @@ def test_what_is_set_is_respected(visible: str, left: list[str]) -> None:
 
 def test_no_gpu() -> None:
     assert chosen(parse("No devices were found\n"), None) == [] == chosen([], "0")
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, causes: list[str]) -> None:
+    """Two GPUs by nvidia-smi, of which a torch started for it says this, if it was shown both."""
+    saying = f"import os; print({json.dumps(causes)!r} if os.environ['CUDA_VISIBLE_DEVICES'].count(',') else 'no')"
+    monkeypatch.setattr(devices, "TORCH", (sys.executable, "-c", saying))
+    monkeypatch.setattr(devices, "DRIVERS", ("/",))
+    ask = devices._answer
+    monkeypatch.setattr(devices, "_answer", lambda *command, **variables: (
+        TWO if command[0] == "nvidia-smi" else ask(*command, **variables)
+    ))  # fmt: skip
+    monkeypatch.setenv(devices.VISIBLE, "0,1")
+
+
+def test_gpus_that_torch_cannot_use_get_no_stage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers(monkeypatch, ["Tesla P100, compute capability 6.0: not built for it", ""])
+    assert devices.gpus() == ["1"]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "GPU 0" in line and "Tesla P100" in line
+
+
+@pytest.mark.parametrize("causes", [["The NVIDIA driver is too old"], []])
+def test_where_torch_can_use_none_the_stages_do_not_see_them_either(
+    causes: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers(monkeypatch, causes)
+    assert devices.gpus() == []
+    assert os.environ[devices.VISIBLE] == ""
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def test_the_program_that_asks_torch_answers(capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(inspect.getfile(importlib.import_module(devices.TORCH[-1])), run_name="__main__")
+    assert len(json.loads(capsys.readouterr().out)) == torch.cuda.device_count()

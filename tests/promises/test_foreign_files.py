@@ -21,8 +21,8 @@ import torch
 from pipeline.detectors import card
 from pipeline.params import presets
 from pipeline.params.schema import load
+from pipeline.reporting.page.conclusion import Conclusion
 from pipeline.reporting.page.page import Page, Section
-from pipeline.reporting.page.verdict import Verdict
 from pipeline.reporting.tables.table import Entry, Table
 from pipeline.serving.outputs import Failure, as_csv, as_dict
 from pipeline.training.checkpoint import Checkpoint
@@ -214,7 +214,7 @@ def test_no_name_is_a_tag_in_the_report() -> None:
     table = Table(
         "t", TAG, TAG, [TAG, "p"], [[Entry(TAG), Entry("< .001")]], pd.DataFrame({"a": [TAG]}), groups=[(TAG, 2)]
     )
-    page = Page(Verdict(TAG, [TAG]), TAG, [Section("Data", [table])], {TAG: TAG}, TAG, {})
+    page = Page(Conclusion(TAG, [TAG]), TAG, [Section("Data", [table])], {TAG: TAG}, TAG, {})
     assert TAG not in page.html() and "&lt;img src=x" in page.html()
     rows = [line for line in page.markdown().splitlines() if line.startswith("| ") and "onerror" in line]
     assert len(rows) == 3 and TAG not in rows[0] + rows[1] and "< .001" in page.markdown()
@@ -222,9 +222,9 @@ def test_no_name_is_a_tag_in_the_report() -> None:
 
 def test_what_is_kept_comes_back_as_it_was() -> None:
     """Of every kind that a stage keeps; classes are those that the function says it returns."""
-    from pipeline.faces.detection import Searched, find_video
     from pipeline.faces.forged import Refused
     from pipeline.faces.landmarks import track
+    from pipeline.faces.sampled import Searched, find_video
     from pipeline.faces.tracks import Track
     from pipeline.sources import clips
 

@@ -9,10 +9,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.crops.cropping import region_of
+from pipeline.crops.samples import region_of
 from pipeline.crops.shards import ShardWriter, read_index, read_sample
 from pipeline.faces.boxes import cut, read_squares, writing
-from pipeline.faces.search import Face, square_box
+from pipeline.faces.geometry import Face, square_box
 from pipeline.videos.manifests import read_manifest, read_rejected, write_manifest, write_rejected
 
 NAMES = st.text(string.ascii_letters + string.digits + "_-", min_size=1, max_size=30)

@@ -10,15 +10,18 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
 
+from pipeline.evaluation.draws import draw
 from pipeline.evaluation.metrics import MEASURES, by_video
-from pipeline.evaluation.statistics import Difference, Scored, draw, holm, interval, paired
+from pipeline.evaluation.statistics import Difference, Scored, holm, interval, paired
 from pipeline.params.cells import ADD, Cell
 from pipeline.params.schema import Params, load
 from pipeline.reporting.comparison import FINER, MEAN, Comparison, Comparisons
-from pipeline.reporting.page.verdict import Verdict, verdict
+from pipeline.reporting.page.conclusion import Conclusion, conclude
 from pipeline.reporting.results import Model, Results, Task, read
 from pipeline.reporting.tables import operating
+from pipeline.reporting.tables import paired as paired_table
 from pipeline.reporting.tables import results as tables
+from pipeline.reporting.tables.measures import between, probability
 from tests.aids import report_fixture as made_up
 
 SEEDS = (0, 1)
@@ -111,7 +114,7 @@ def test_holm_corrects_within_a_measure_and_apart_for_the_mean(run: Run) -> None
 
 def test_the_table_of_tests_prints_what_was_compared(run: Run) -> None:
     params, results, comparisons = run
-    table = tables.tests(results, comparisons, params.report.margin)
+    table = paired_table.table(results, comparisons, params.report.margin)
     column = list(table.header).index
     assert len(table.values) == len(comparisons.against_add)
     for shown, (_, values), row in zip(table.rows, table.values.iterrows(), comparisons.against_add, strict=True):
@@ -121,11 +124,11 @@ def test_the_table_of_tests_prints_what_was_compared(run: Run) -> None:
         assert (values["people_low"], values["people_high"]) == (row.people.low, row.people.high)
         digits, scale = (3, 1) if row.measure == "auc" else (1, 100)
         text = {name: shown[column(name)].text for name in table.header}
-        assert text["p (Holm)"] == tables.probability(row.corrected) and text["p"] == tables.probability(row.videos.p)
+        assert text["p (Holm)"] == probability(row.corrected) and text["p"] == probability(row.videos.p)
         assert float(text["difference"].replace("−", "-")) == round(scale * row.videos.value, digits)
         assert text["difference"][0] == ("+" if row.videos.value > 0 else "−")
-        assert text["95 % over people"] == tables.between(row.people.low, row.people.high, digits, scale)
-        assert text["95 % over videos"] == tables.between(row.videos.low, row.videos.high, digits, scale)
+        assert text["95 % over people"] == between(row.people.low, row.people.high, digits, scale)
+        assert text["95 % over videos"] == between(row.videos.low, row.videos.high, digits, scale)
         assert (
             text["ADD"] == f"{scale * row.values[0]:.{digits}f}"
             and text["other"] == f"{scale * row.values[1]:.{digits}f}"
@@ -135,7 +138,7 @@ def test_the_table_of_tests_prints_what_was_compared(run: Run) -> None:
 
 @pytest.mark.parametrize(("p", "text"), [(0.0004, "< .001"), (0.0125, "0.013"), (1.0, "1.000"), (float("nan"), "–")])
 def test_a_p_is_printed_with_three_decimals(p: float, text: str) -> None:
-    assert tables.probability(p) == text
+    assert probability(p) == text
 
 
 def test_intervals_of_the_main_table_are_of_their_level_and_unit(run: Run) -> None:
@@ -196,7 +199,7 @@ def test_the_operating_table_has_intervals_over_people_where_they_are_few(run: R
             assert found == pytest.approx((mean[0], low, high)), (level, name)
             assert values[f"{level}_{name}_sd"] == pytest.approx(np.std([one[0] for one in drawn], ddof=1))
             digits, scale = (3, 1) if name in ("brier", "log_loss") else (1, 100)
-            assert printed[level][column].text.endswith(tables.between(low, high, digits, scale))
+            assert printed[level][column].text.endswith(between(low, high, digits, scale))
             assert printed[level][column].text.startswith(f"{scale * mean[0]:.{digits}f} ± ")
         assert printed[level][-1].text == "–"  # nothing was carried: there is no stress stage
     assert {len(row) for row in shown.rows} == {len(shown.header)} == {sum(n for _, n in shown.groups)}
@@ -241,7 +244,7 @@ def test_the_gaps_sentence_has_the_same_numbers(run: Run) -> None:
         sum(auc(scored(results, "teacher", name, 0, quality)) for name in params.manipulations) / 2
         for quality in ("raw", "c40")
     )
-    said = [line for line in verdict(results, comparisons, params).details if line.startswith("The gap: ")]
+    said = [line for line in conclude(results, comparisons, params).details if line.startswith("The gap: ")]
     assert said == [
         f"The gap: the teacher (mobilenet_v2), trained on raw crops, has an AUC per frame of {raw:.3f} on raw crops of "
         f"unseen people and {c40:.3f} at c40 on the same frames, mean over the manipulations."
@@ -251,7 +254,7 @@ def test_the_gaps_sentence_has_the_same_numbers(run: Run) -> None:
 # ---------------------------------------------------------------- the words
 
 
-def told(run: Run, *rows: tuple[str, str, float, float, float]) -> Verdict:
+def told(run: Run, *rows: tuple[str, str, float, float, float]) -> Conclusion:
     """The verdict on rows (manipulation, other method, difference, p, p by Holm) of AUC."""
     params, results, _ = run
     made = []
@@ -260,7 +263,7 @@ def told(run: Run, *rows: tuple[str, str, float, float, float]) -> Verdict:
         pair = Model(ADD, "mobilenet_v2"), Model(other, "mobilenet_v2")
         made.append(Comparison(Task(manipulation, "c40"), *pair, "auc", (0.8, 0.8 - value), found, found, corrected))
     stub: Any = SimpleNamespace(against_add=made)
-    return verdict(results, stub, params)
+    return conclude(results, stub, params)
 
 
 @pytest.mark.parametrize(

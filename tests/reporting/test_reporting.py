@@ -9,42 +9,26 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from pipeline.evaluation import metrics, statistics
-from pipeline.params.cells import Cell, expected
+from pipeline.evaluation import metrics
+from pipeline.params.cells import Cell
 from pipeline.params.schema import Params, load
-from pipeline.reporting import sensitivity
 from pipeline.reporting.build import build
-from pipeline.reporting.comparison import MEAN, Comparison, Comparisons
-from pipeline.reporting.figures.spectrum import spectrum_difference
+from pipeline.reporting.comparison import Comparisons
 from pipeline.reporting.page.provenance import shown_params
-from pipeline.reporting.page.verdict import verdict
 from pipeline.reporting.results import Model, Task, read
 from pipeline.reporting.tables import agnostic, encodings
-from pipeline.reporting.tables import paper as paper_tables
 from pipeline.reporting.tables import results as result_tables
 from pipeline.reporting.tables import table as tables
 from pipeline.work.errors import UserError
 from tests.aids import report_fixture as made_up
-
-MISSING = "warm_start-mobilenet_v2-reenactment-c40-s1"
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Params]:
-    folder = tmp_path_factory.mktemp("run")
-    params = load(made_up.write_params(folder, **{"grid.seeds": [0, 1], "evaluation.bootstrap": 300}))
-    made_up.write_cells(folder / "cells", params, skip=[MISSING])
-    made_up.write_shards(folder / "shards", params.sets, params.compressions)
-    made_up.write_manifests(folder / "raw", folder / "compressed", params)
-    return folder, params
+from tests.aids.report_fixture import scores
+from tests.reporting.conftest import MISSING
 
 
 @pytest.fixture(scope="module")
@@ -52,25 +36,6 @@ def report(run: tuple[Path, Params]) -> Path:
     folder, params = run
     build(*(folder / name for name in ("cells", "shards", "raw", "compressed", "reports")), params)
     return folder / "reports"
-
-
-def scores(folder: Path, name: str, quality: str = "c40") -> pd.DataFrame:
-    table = pd.read_parquet(folder / "cells" / f"{name}.parquet")
-    return table[table["quality"] == quality]
-
-
-def test_cells_have_the_names_of_the_graph() -> None:
-    assert Cell("teacher", "resnet50", "FaceSwap", "raw", 0).name == "teacher-resnet50-FaceSwap-raw-s0"
-    assert Cell("resnet50", "resnet50", "FaceSwap", "c40", 2).name == "baseline-resnet50-FaceSwap-c40-s2"
-    assert Cell("add", "resnet50", "FaceSwap", "c40", 2).name == "add-resnet50-FaceSwap-c40-s2"
-
-
-def test_expected_cells_are_the_params_and_each_once(tmp_path: Path) -> None:
-    ablation = {"methods": ["add_fr", "add"], "manipulations": ["faceswap"], "compressions": ["c40"]}
-    params = load(made_up.write_params(tmp_path, ablation=ablation | {"backbones": ["mobilenet_v2"]}))
-    names = [cell.name for cell in expected(params)]
-    assert len(names) == len(set(names)) == 2 + 3 * 2 + 1  # teachers, three methods of two tasks, add_fr
-    assert "add_fr-mobilenet_v2-faceswap-c40-s0" in names
 
 
 def test_main_table_holds_means_and_spreads_over_seeds(run: tuple[Path, Params], report: Path) -> None:
@@ -166,83 +131,6 @@ def test_best_is_bold_and_ties_share_it(run: tuple[Path, Params]) -> None:
         assert [row[5].best for row in block] == [value == max(column) for value in column]
     assert tables.best([0.5001, 0.5, None, 0.2], 3) == [True, True, False, False]
     assert tables.best([0.5, None], 3) == [False, False]
-
-
-@pytest.mark.parametrize("clips", [1, 3])
-def test_resampled_measures_equal_those_of_the_drawn_frames(clips: int) -> None:
-    frames = made_up.frames("faceswap", clips)
-    frames["score"] = np.random.default_rng(0).integers(0, 20, len(frames)) / 20  # with ties
-    scored = statistics.Scored.of([frames])
-    draws = statistics.draw(scored.videos["set"], scored.videos["video"], 5, seed=1)
-    assert draws[0].tolist() == [1.0] * len(scored.videos)
-    for draw, auc, acc in zip(draws, scored.auc(draws), scored.acc(draws), strict=True):
-        times = dict(zip(zip(scored.videos["set"], scored.videos["video"], strict=True), draw, strict=True))
-        repeats = [int(times[key]) for key in zip(frames["set"], frames["video"], strict=True)]
-        drawn = frames.loc[frames.index.repeat(repeats)]
-        assert auc == pytest.approx(roc_auc_score(drawn["label"], drawn["score"]))
-        assert acc == pytest.approx(metrics.measure(drawn)["acc"])
-
-
-def test_a_fake_is_ranked_against_its_own_targets_same_frame() -> None:
-    def table(real: list[float], fake: list[float], other: list[float]) -> pd.DataFrame:
-        rows = [("original", "a", "", k, 0, s) for k, s in enumerate(real)]
-        rows += [("original", "b", "", 0, 0, 0.0)]
-        rows += [("swap", "a_b", "a", k, 1, s) for k, s in enumerate(fake)]
-        rows += [("swap", "b_a", "b", k, 1, s) for k, s in enumerate(other)]
-        columns = ["set", "video", "target", "frame", "label", "score"]
-        return pd.DataFrame(rows, columns=columns).assign(
-            person=lambda t: t["target"].where(t["label"] == 1, t["video"])
-        )
-
-    # a: above, tied, below; b: one above, one whose target's frame 1 was rejected. The second seed is wrong on a.
-    first = table([0.1, 0.5, 0.9], [0.2, 0.5, 0.8], [0.3, 0.9])
-    second = table([0.9, 0.9, 0.9], [0.2, 0.5, 0.8], [0.3, 0.9])
-    scored = statistics.Scored.of([first.sample(frac=1, random_state=0), second])
-    assert scored.videos["video"].tolist() == ["a", "b", "a_b", "b_a"]
-    assert scored.above_target(np.ones((1, 4))).tolist() == [pytest.approx((1.5 / 2 + 1) / 4)]
-    assert scored.above_target(np.array([[1.0, 2, 0, 2]])).tolist() == [1.0]
-    assert np.isnan(statistics.Scored.of([first.drop(columns="target")]).above_target(np.ones((1, 4)))).all()
-
-
-def test_paired_bootstrap_agrees_with_a_plain_one() -> None:
-    random = np.random.default_rng(3)
-    frames = made_up.frames("faceswap")
-    first, second = (frames.assign(score=random.random(len(frames)) + gain * frames["label"]) for gain in (0.5, 0.2))
-    scored = [statistics.Scored.of([table]) for table in (first, second)]
-    draws = statistics.draw(scored[0].videos["set"], scored[0].videos["video"], 2000, seed=0)
-    found = statistics.paired(*(s.auc(draws) for s in scored))
-
-    both = first.assign(other=second["score"])
-    groups = [[block for _, block in half.groupby(["set", "video"])] for _, half in both.groupby("set")]
-    differences = []
-    for _ in range(300):
-        drawn = pd.concat([half[i] for half in groups for i in random.integers(0, len(half), len(half))])
-        real, fake = (drawn[drawn["label"] == k] for k in (0, 1))
-        aucs = [np.mean(fake[c].to_numpy()[:, None] > real[c].to_numpy()) for c in ("score", "other")]
-        differences.append(aucs[0] - aucs[1])
-    value = roc_auc_score(both["label"], both["score"]) - roc_auc_score(both["label"], both["other"])
-    assert found.value == pytest.approx(value)
-    assert (found.low, found.high) == pytest.approx(np.percentile(differences, [2.5, 97.5]), abs=0.03)
-    assert found.detectable == pytest.approx(2.8 * np.std(differences), rel=0.15)
-    assert found.p < 0.05
-
-
-def test_equal_methods_cannot_be_told_apart() -> None:
-    same = np.random.default_rng(0).random(101)
-    found = statistics.paired(same, same)
-    assert (found.value, found.low, found.high, found.p, found.detectable) == (0, 0, 0, 1, 0)
-
-
-def test_people_are_drawn_with_all_their_videos() -> None:
-    people = pd.Series(["a", "b", "a", "c"])
-    draws = statistics.draw(None, people, 50, seed=0)
-    assert (draws[:, 0] == draws[:, 2]).all() and (draws[1:, [0, 1, 3]].sum(1) == 3).all()
-
-
-def test_holm_against_the_textbook() -> None:
-    # Holm (1979): the smallest times 4, the next times 3, ..., never falling; nan does not count.
-    assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert statistics.holm([0.4, float("nan"), 0.9]) == pytest.approx([0.8, float("nan"), 0.9], nan_ok=True)
 
 
 def test_seeds_of_different_frames_are_refused(run: tuple[Path, Params]) -> None:
@@ -360,52 +248,6 @@ def test_the_report_tells_what_was_published(run: tuple[Path, Params], report: P
         encodings.read(tmp_path / "raw", tmp_path / "compressed", params.sets, params.compressions)
 
 
-def test_paper_tables_show_ours_the_papers_and_the_difference(tmp_path: Path) -> None:
-    grid = {"compressions": ["c40"], "seeds": [0], "backbones": ["resnet50", "resnet18"], "students": ["add"]}
-    grid |= {"baselines": ["resnet50", "resnet18"], "distilled": [], "distilled_backbones": [], "agnostic": []}
-    off = {"stress.methods": [], "stress.degradations": [], "cross.methods": []}
-    ablation = {"methods": ["add_fr"], "manipulations": ["NeuralTextures"], "compressions": ["c40"]}
-    changes = {"published": ["original", "NeuralTextures"], "sets": ["original", "NeuralTextures"], "grid": grid}
-    changes |= {
-        "manipulations": ["NeuralTextures"],
-        "forge.manipulations": [],
-        "ablation": ablation | {"backbones": ["resnet50"]},
-        **off,
-    }
-    params = load(
-        made_up.write_params(tmp_path, baselines={"resnet50": {"train": {}}, "resnet18": {"train": {}}}, **changes)
-    )
-    made_up.write_cells(tmp_path / "cells", params)
-    results = read(tmp_path / "cells", params)
-    first, second, third = paper_tables.build(results)
-    ours = 100 * metrics.measure(scores(tmp_path, "add-resnet50-NeuralTextures-c40-s0"))["acc"]
-    row = first.values.set_index("method").loc["add"]
-    assert (row["c40_acc_ours"], row["c40_acc_paper"]) == (pytest.approx(ours), 68.53)
-    assert row["c40_acc_difference"] == pytest.approx(ours - 68.53) and pd.isna(row["c23_acc_ours"])
-    shown = next(line for line in first.rows if line[1].text == "add (resnet50)")
-    assert [entry.text for entry in shown[2:6]] == ["ADD - ResNet50 (ours)", "missing", "88.48", tables.NOTHING]
-    mine, theirs, difference = (float(entry.text.replace("−", "-")) for entry in shown[9:12])
-    assert theirs == 68.53 and difference == pytest.approx(mine - theirs, abs=0.0051)  # what is printed adds up
-    assert len(first.rows) == 8 and [line[1].text for line in first.rows].count("f3net") == 1
-    assert second.values.set_index("method")["acc_paper"].to_dict() == {
-        "resnet50": 60.27, "add_fr": 67.03, "add_mv_plain": 67.01, "add_mv": 68.14, "add": 68.53}  # fmt: skip
-    assert second.rows[1][6].text != "missing" and second.rows[2][6].text == "missing"
-    assert third.values.set_index("compression").loc["c40", "resnet18_add_paper"] == 67.5
-    assert "resnet34_ours" not in third.values
-
-
-def test_an_auc_that_cannot_be_is_told_of(run: tuple[Path, Params]) -> None:
-    results = read(run[0] / "cells", run[1])
-    comparisons = Comparisons(results, run[1].evaluation)
-    assert not any("An AUC needs" in line for line in verdict(results, comparisons, run[1]).details)
-    first = results.cells[0]
-    summary = json.loads(json.dumps(results.summaries[first]))
-    summary["results"]["raw"]["per_fold"]["1"] |= {"auc": None, "fake_recall": None}
-    known = replace(results, summaries=results.summaries | {first: summary})
-    said = "is missing of teacher-mobilenet_v2-faceswap-raw-s0 at raw (fold 1 tested reals alone)."
-    assert any(said in line for line in verdict(known, comparisons, run[1]).details)
-
-
 def test_intervals_over_people_come_first_where_they_are_few(run: tuple[Path, Params], report: Path) -> None:
     header = (report / "tables/tests.md").read_text().splitlines()[0]
     assert header.index("95 % over people") < header.index("95 % over videos")
@@ -423,153 +265,6 @@ def test_intervals_over_people_come_first_where_they_are_few(run: tuple[Path, Pa
     assert not results.few_people
     table = result_tables.main(results, Comparisons(results, run[1].evaluation))
     assert "95 % people" not in table.header and len(table.header) == len(table.rows[0]) == 12
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "p", "measure", "said"),
-    [
-        (-0.05, 0.06, 0.4, "auc", "cannot be told apart"),
-        (-0.01, 0.015, 0.4, "auc", "differs by less than 0.02"),
-        (0.005, 0.015, 0.01, "auc", "better, differs by less than 0.02"),
-        (0.005, 0.1, 0.01, "auc", "better"),
-        (-0.1, -0.005, 0.01, "auc", "worse"),
-        (-0.01, 0.02, 0.4, "auc", "cannot be told apart"),
-        (-0.01, 0.015, 0.4, "acc", "cannot be told apart"),
-        (float("nan"), float("nan"), float("nan"), "auc", ""),
-    ],
-)
-def test_a_paired_test_says_what_it_shows(low: float, high: float, p: float, measure: str, said: str) -> None:
-    model, wide = Model("add", "a"), statistics.Difference((low + high) / 2, -1.0, 1.0, p, 0.1)
-    found = statistics.Difference((low + high) / 2, low, high, p, 0.1)
-    row = Comparison(Task("x", "c40"), model, Model("a", "a"), measure, (0.5, 0.5), found, wide, p)
-    assert row.statement(False, 0.02) == said
-    assert "less than" not in row.statement(True, 0.02)  # over people nothing is within the margin
-    row = Comparison(Task("x", "c40"), model, Model("a", "a"), measure, (0.5, 0.5), replace(wide, p=p), found, p)
-    assert row.statement(True, 0.02) == said
-
-
-def test_equivalence_is_said_and_so_is_its_lack(run: tuple[Path, Params]) -> None:
-    folder, params = run
-    results = read(folder / "cells", params)
-    comparisons = Comparisons(results, params.evaluation)
-    details = " ".join(verdict(results, comparisons, params).details)
-    assert "No method is shown to differ from ADD by an AUC of less than 0.02: over people" in details
-    wide = params.model_copy(update={"report": params.report.model_copy(update={"margin": 0.9})})
-    details = " ".join(verdict(results, comparisons, wide, ["A sentence."]).details)
-    assert "Shown to differ from ADD by an AUC of less than 0.9" in details and "A sentence." in details
-
-
-def test_few_people_are_told_of(run: tuple[Path, Params]) -> None:
-    results, params = read(run[0] / "cells", run[1]), run[1]
-    few = {cell: table[table["fold"] == 0] for cell, table in results.scores.items()}
-    for known, people in ((results, 9), (replace(results, scores=few), 3)):
-        details = verdict(known, Comparisons(known, params.evaluation), params).details
-        assert any(f"Only {people} people were tested" in line for line in details)
-
-
-def test_the_headline_says_once_what_backbones_and_compressions_share(run: tuple[Path, Params]) -> None:
-    results, params = read(run[0] / "cells", run[1]), run[1]
-    cells = [replace(cell, backbone=name) for cell in results.cells for name in ("a", "b", "c") if cell.method == "add"]
-
-    def said(outcomes: dict[tuple[str, str], tuple[float, float]], several: bool = True) -> str:
-        rows = [
-            Comparison(Task(MEAN, quality), Model("add", name), Model(name, name), "auc", (0.0, 0.0),
-                       statistics.Difference(value, 0, 0, p, 0.1), statistics.Difference(value, 0, 0, p, 0.1), p)
-            for (quality, name), (value, p) in outcomes.items()
-        ]  # fmt: skip
-        known = replace(results, cells=cells if several else [cell for cell in cells if cell.backbone == "a"])
-        stub: Any = SimpleNamespace(against_add=rows)
-        return verdict(known, stub, params).headline.partition(". One by one")[0]
-
-    same = {(quality, name): (0.1, 0.5) for quality in ("c23", "c40") for name in "abc"}
-    assert said(same) == (
-        "At c23 and c40, over all manipulations, ADD on a, b and c cannot be told from the plain baseline"
-    )
-    assert said(same | {("c40", "b"): (0.1, 0.01)}) == (
-        "At c23, over all manipulations, ADD on a, b and c cannot be told from the plain baseline; "
-        "at c40, over all manipulations, ADD on a and c cannot be told from the plain baseline; "
-        "at c40, over all manipulations, ADD on b beats the plain baseline"
-    )
-    assert said({("c40", "a"): (-0.1, 0.01)}, several=False) == (
-        "At c40, over all manipulations, ADD falls short of the plain baseline"
-    )
-
-
-def test_sensitivity_asks_for_the_commits_that_can_hold_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not for every one of a history: DVC reads hundreds for minutes."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"):
-        monkeypatch.setenv(name, "a@example.org")
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words], check=True, capture_output=True, text=True).stdout.strip()
-
-    def commit(file: str) -> str:
-        (tmp_path / file).write_text(str(len(made)))
-        git("add", file)
-        git("commit", "--quiet", "--message", file)
-        return git("rev-parse", "HEAD")
-
-    git("init", "--quiet")
-    made: list[str] = []
-    for file in ("dvc.lock", "a.py", "b.py", "dvc.lock", "c.py"):
-        made.append(commit(file))
-    git("update-ref", f"refs/exps/{made[1][:2]}/{made[1][2:]}/soapy-soya", made[3])
-    git("update-ref", "refs/exps/celery/stash", made[2])
-    assert sensitivity.commits() == [made[4], made[3], made[0], made[1]]
-
-
-def test_sensitivity_reads_the_runs_that_differ_in_alpha_and_beta_alone() -> None:
-    def entry(
-        name: str | None, alpha: float, beta: float, acc: float, epochs: int = 6, of: float | None = None
-    ) -> dict[str, Any]:
-        params = {"params.yaml": {"data": {"alpha": alpha, "beta": beta, "train": {"epochs": epochs}}}}
-        found = {
-            "alpha": alpha,
-            "beta": of or beta,
-            "add_c40_faceswap_acc": acc,
-            "baseline_c40_faceswap_acc": 0.7,
-            "teacher_on_raw_auc": 0.99,
-        }
-        data = {"params": params, "metrics": {"reports/metrics.json": {"data": found}}}
-        return {"rev": "workspace" if name is None else "0123456789", "name": name, "data": data, "experiments": None}
-
-    tried = [entry("b20", 1, 20, 0.8), entry("longer", 1, 24, 0.9, epochs=9), entry("same", 1, 16, 0.75)]
-    tried += [entry("cut off", 1, 22, 0.75, of=16)]  # the params of a run that never came to its report
-    failed = {"rev": "89abcdef", "name": "failed", "data": None, "error": {"msg": "no metrics"}}
-    main = entry("main", 1, 16, 0.75) | {"experiments": [{"revs": [run]} for run in [*tried, failed]]}
-    found = sensitivity.runs([entry(None, 1, 16, 0.75), main])
-    assert found[["run", "alpha", "beta"]].values.tolist() == [["same", 1, 16], ["b20", 1, 20]]
-    assert found["add_c40_faceswap_acc"].tolist() == [0.75, 0.8] and "teacher_on_raw_auc" not in found
-    own = sensitivity.own([entry(None, 1, 16, 0.75), main])
-    (ax,) = sensitivity.figure_of(found, own).drawing.axes  # alpha has one value, and no panel
-    assert ax.lines[0].get_xydata().tolist() == [[16, 75], [20, 80]] and ax.get_xlabel() == "beta (alpha = 1)"
-    # beta = 20 has as many runs: what is held is the workspace's value, whatever most runs have.
-    more = sensitivity.runs([entry(None, 1, 16, 0.75), main, entry("a2", 2, 16, 0.7), entry("b0", 1, 0, 0.6)])
-    left, right = sensitivity.figure_of(more, own).drawing.axes
-    assert left.lines[0].get_xydata().tolist() == [[1, 75], [2, 70]] and left.get_xlabel() == "alpha (beta = 16)"
-    assert right.lines[0].get_xydata().tolist() == [[0, 60], [16, 75], [20, 80]]
-    assert sensitivity.table_of(more).header[-1] == "baseline c40 faceswap %"
-
-
-def test_the_papers_tables_are_the_papers() -> None:
-    one = paper_tables.paper(1)
-    assert len(one) == 40 and paper_tables.manipulations()[0] == "NeuralTextures"
-    assert one.query("method == 'add'")["c40_acc"].tolist() == [68.53, 95.50, 85.42, 92.49, 91.64]
-
-
-def test_spectrum_difference_of_a_known_filter() -> None:
-    random = np.random.default_rng(0)
-    raw = random.integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
-    halved = [(image // 2, image) for image in raw]
-    found = spectrum_difference(halved)
-    assert found.difference == pytest.approx(np.full((32, 32), -1 / 3), abs=0.03) and found.n == 6
-    flat = [(image, np.broadcast_to(image.mean((0, 1)).astype(np.uint8), image.shape)) for image in raw]
-    frequencies, ring = spectrum_difference(flat).radial()
-    assert ring[0] == pytest.approx(0, abs=0.01) and ring[1:] == pytest.approx(np.ones(16), abs=1e-6)
-    assert frequencies[-1] == 0.5
-    with pytest.raises(ValueError, match="no pairs"):
-        spectrum_difference([])
 
 
 def test_stage_repeats_the_same_bytes_and_loads_no_torch(

@@ -1,5 +1,6 @@
 """What tells the classes apart without a look at the face: found where it is planted, and not where it is not."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,10 +58,10 @@ def run(tmp_path: Path) -> tuple[Path, Params]:
     return tmp_path, params
 
 
-def measured(run: tuple[Path, Params]) -> pd.DataFrame:
-    folder, params = run
-    index = read_index([folder / "shards" / name for name in params.sets])
-    found = shortcuts.measure(folder / "raw", folder / "compressed", index, ("raw", *params.compressions))
+def measured(run: tuple[Path, Params], sets: Sequence[str], qualities: Sequence[str]) -> pd.DataFrame:
+    folder, _ = run
+    index = read_index([folder / "shards" / name for name in sets])
+    found = shortcuts.measure(folder / "raw", folder / "compressed", index, qualities)
     return found.set_index(["manipulation", "quality", "features"]).sort_index()
 
 
@@ -69,7 +70,7 @@ def change(table: Path, column: str, value: object) -> None:
 
 
 def test_each_kind_of_leak_is_found_where_it_is_planted(run: tuple[Path, Params]) -> None:
-    folder, _ = run
+    folder, params = run
     compressed = folder / "compressed/faceswap"
     change(folder / "raw/faceswap/manifest.csv", "frames", 49)
     change(compressed / "c23/encoding.csv", "pix_fmt", "yuv422p")
@@ -78,7 +79,7 @@ def test_each_kind_of_leak_is_found_where_it_is_planted(run: tuple[Path, Params]
         path.write_bytes(made_up.mp4(400))
     for path in compressed.glob("c23/*.mp4"):
         path.write_bytes(path.read_bytes() + made_up.mp4(8, 90)[:90])
-    found = measured(run)
+    found = measured(run, params.sets, ("raw", *params.compressions))
     planted = [
         ("raw", "frames, seconds, rate"), ("c23", "encoder"), ("c40", "frame size"), ("c40", "file size"),
         ("c40", "bits of the pictures"), ("c23", "container"), ("c40", shortcuts.ALL),
@@ -106,9 +107,10 @@ def test_the_border_is_that_of_the_crop(run: tuple[Path, Params], monkeypatch: p
         return crops
 
     monkeypatch.setattr(shortcuts, "read_crops", painted)
-    assert measured(run).loc[("faceswap", "raw", "colour of the crop's border"), "auc"] > 0.95
+    sets, row = ("original", "faceswap"), ("faceswap", "raw", "colour of the crop's border")
+    assert measured(run, sets, ["raw"]).loc[row, "auc"] > 0.95
     red = slice(20, 30)
-    assert measured(run).loc[("faceswap", "raw", "colour of the crop's border"), "auc"] < 0.8
+    assert measured(run, sets, ["raw"]).loc[row, "auc"] < 0.8
 
 
 def test_pictures_are_told_from_the_container(tmp_path: Path) -> None:

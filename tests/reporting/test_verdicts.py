@@ -13,6 +13,7 @@ from pipeline.params.schema import Params, load
 from pipeline.reporting import verdicts
 from pipeline.reporting.results import Results, read
 from pipeline.reporting.tables import pooled as pooled_tables
+from pipeline.reporting.tables.verdicts import table as table_of
 from tests.aids import report_fixture as made_up
 
 
@@ -70,7 +71,7 @@ def test_pooled_cells_stay_out_of_the_means_over_tasks(run: tuple[Params, Result
 
 def test_what_the_thresholds_let_through_is_counted_on_test_videos(run: tuple[Params, Results, Results]) -> None:
     params, single, several = run
-    table = verdicts.table(verdicts.collect([several, single], params.verdict), params.verdict).values
+    table = table_of(verdicts.collect([several, single], params.verdict), params.verdict).values
     cell = Cell("add", "mobilenet_v2", "all", "c40", 0)
     videos = judged(several.scores[cell], params.verdict.false_alarms, params.verdict.misses)
     row = table[(table["manipulation"] == "all") & (table["method"] == "add")].iloc[0]

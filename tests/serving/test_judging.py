@@ -9,9 +9,11 @@ import pytest
 
 from pipeline.evaluation.calibration import Calibration
 from pipeline.faces import search
-from pipeline.faces.search import Face, detect, detect_every
+from pipeline.faces.geometry import Face
+from pipeline.faces.search import detect, detect_every
 from pipeline.serving.inputs import Medium, gather
-from pipeline.serving.judging import Judgement, Sighting, conclude
+from pipeline.serving.judgement import Judgement, Sighting
+from pipeline.serving.judging import conclude
 from pipeline.serving.people import Tracks
 from pipeline.serving.shipped import Detector, read
 from pipeline.videos.quality import Quality

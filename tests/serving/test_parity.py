@@ -1,5 +1,6 @@
 """A video of the pipeline gets the very scores that evaluate gave its frames; other runtimes give the same."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from pipeline.serving.networks import load, normalised
 from pipeline.serving.outputs import as_dict, as_json
 from pipeline.serving.shipped import read
 from pipeline.videos.sampling import spread
+from pipeline.work.onnx import VARIABLE
 from tests.aids.shipping import Run
 from tests.serving.conftest import needs_onnx
 
@@ -101,16 +103,22 @@ def test_the_samples_own_backbone_is_exported_by_torch(shipped_backbone: Run) ->
 
 
 @needs_onnx
-def test_onnx_needs_no_torch(shipped: Run, tmp_path: Path) -> None:
+def test_onnx_needs_no_torch_and_tells_nobody(shipped: Run, tmp_path: Path) -> None:
     code = (
         "import sys; from pipeline.serving.__main__ import main\n"
         f"status = main(['predict', {str(shipped.video('v0', 'c40'))!r}, '--onnx', "
         f"'--model', {str(shipped.detectors / 'c40')!r}])\n"
         "sys.exit(status or 'torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environment = {name: value for name, value in os.environ.items() if name not in (VARIABLE, "CI")}
+    environment |= {"TMPDIR": str(temporary)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "c40 detector" in done.stdout
+    assert not list(temporary.iterdir()), "its telemetry would leave the identifier of a session"
 
 
 @needs_onnx

@@ -17,8 +17,7 @@ import pytest
 from pipeline.serving import predicting
 from pipeline.serving.__main__ import main
 from pipeline.videos.reading import probe, read_frames
-from pipeline.videos.writing import write_video
-from tests.aids.clips import faces, ffmpeg
+from tests.aids.clips import faces, ffmpeg, write_clip
 from tests.aids.shipping import Run, noise
 from tests.serving.conftest import needs_onnx
 
@@ -131,7 +130,7 @@ def test_bad_files_have_each_their_line_and_stop_nothing(shipped: Run, tmp_path:
     (folder / "empty.mp4").touch()
     (folder / "text.mp4").write_text("not a video\n" * 99)
     ffmpeg("-f", "lavfi", "-i", "sine=duration=1", folder / "audio.mp4")
-    write_video(folder / "noface.mp4", noise(4), 25, (96, 96))
+    write_clip(folder / "noface.mp4", noise(4), 25, (96, 96))
     ffmpeg("-f", "lavfi", "-i", "color=s=2x2:d=0.2", "-vf", "scale=1:1", "-c:v", "ffv1", folder / "one.mkv")
     good = shipped.video("v0").read_bytes()
     (folder / "cut.mp4").write_bytes(good[: len(good) * 2 // 3])
@@ -161,7 +160,7 @@ def test_bad_files_have_each_their_line_and_stop_nothing(shipped: Run, tmp_path:
 
 def test_a_face_that_leaves_and_a_crowd(shipped: Run, tmp_path: Path, capsys: Said) -> None:
     shown = [image for image in faces(4)] + [np.full((132, 168, 3), 90, np.uint8)] * 4
-    write_video(tmp_path / "leaves.mp4", shown, 25, (168, 132))
+    write_clip(tmp_path / "leaves.mp4", shown, 25, (168, 132))
     crowd = np.concatenate([np.concatenate([faces(1, seed)[0] for seed in range(6)], 1)] * 5)
     cv2.imwrite(str(tmp_path / "crowd.png"), crowd[..., ::-1])
     assert predict(shipped, tmp_path, "--json", tmp_path / "o.json", "--page", tmp_path / "pages") == 0

@@ -20,9 +20,8 @@ from pipeline.params import schema as params
 from pipeline.sources import access, mirror
 from pipeline.sources import registry as sources
 from pipeline.videos.manifests import read_manifest
-from pipeline.videos.writing import write_video
 from pipeline.work.errors import UserError
-from tests.aids.clips import HEIGHT, WIDTH, pictures
+from tests.aids.clips import HEIGHT, WIDTH, pictures, write_clip
 
 ROOT = Path(__file__).parents[2]
 FOLDER = "original_sequences/youtube/raw/videos"
@@ -102,7 +101,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture(scope="session")
 def video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("served") / "video.mp4"
-    write_video(path, pictures(10), 25, (WIDTH, HEIGHT))
+    write_clip(path, pictures(10), 25, (WIDTH, HEIGHT))
     return path.read_bytes()
 
 

@@ -16,10 +16,10 @@ from pipeline.sources import registry as sources
 from pipeline.videos import sampling
 from pipeline.videos.compression import compress
 from pipeline.videos.manifests import read_manifest, read_rejected
-from pipeline.videos.writing import transcode, write_video
+from pipeline.videos.writing import transcode
 from pipeline.work.errors import UserError
 from pipeline.work.files import link
-from tests.aids.clips import ffmpeg
+from tests.aids.clips import ffmpeg, write_clip
 
 ROOT = Path(__file__).parents[2]
 SPLITS = {"train": [["000", "003"], ["011", "010"]], "val": [["020", "021"]], "test": [["030", "031"]]}
@@ -31,7 +31,7 @@ Make = Callable[..., params.Params]
 def video(path: Path, frames: int = 10, size: tuple[int, int] = (64, 48), seed: int = 0) -> Path:
     random = np.random.default_rng(seed)
     ground = random.integers(0, 256, (size[1] // 8, size[0] // 8, 3), np.uint8).repeat(8, 0).repeat(8, 1)
-    write_video(path, (np.roll(ground, 2 * i, 1) for i in range(frames)), 25, size)
+    write_clip(path, (np.roll(ground, 2 * i, 1) for i in range(frames)), 25, size)
     return path
 
 

@@ -20,9 +20,9 @@ from pipeline.params.schema import Params, load
 from pipeline.sources import registry
 from pipeline.training.fitting import fit
 from pipeline.videos.manifests import read_manifest, read_rejected
-from pipeline.videos.writing import write_video
 from pipeline.work.errors import UserError, VideoError
 from stages import landmarks
+from tests.aids.clips import write_clip
 from tests.aids.report_fixture import write_params
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +36,7 @@ def make(tmp_path: Path) -> Make:
     def people(count: int, **changes: object) -> Params:
         for number in range(count):
             images = (np.full((48, 64, 3), 9 * frame, np.uint8) for frame in range(12))
-            write_video(tmp_path / f"videos/p{number}.mp4", images, 25, (64, 48), metadata={"comment": str(number)})
+            write_clip(tmp_path / f"videos/p{number}.mp4", images, 25, (64, 48), metadata={"comment": str(number)})
         folder = {"source": "folder", "folder.path": str(tmp_path / "videos"), "folder.clip_frames": None}
         return load(write_params(tmp_path, workers=1, **folder, **changes))
 

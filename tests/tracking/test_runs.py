@@ -1,12 +1,13 @@
 """Runs in a real local store, and servers that are down, silent, or die on the way: none holds a stage up."""
 
 import json
+import shutil
 import socket
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import sqlalchemy.sql
 from filelock import FileLock
 
 from pipeline.params.sections import Tracking
-from pipeline.tracking import runs
+from pipeline.tracking import runs, store
 
 SETTINGS = Tracking(enabled=True, experiment="toys")
 PATIENT = 18  # seconds; twenty calls that each wait for a server, for a second or more, take longer
@@ -35,10 +36,21 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DVC_ROOT", str(folder))
     monkeypatch.chdir(folder)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    for variable in runs.PATIENCE:
+    for variable in store.PATIENCE:
         monkeypatch.setenv(variable, "1")  # the user's own word counts, and shortens the tests
-    monkeypatch.setattr(runs, "LIMIT", 2.0)
+    monkeypatch.setattr(store, "LIMIT", 2.0)
     return folder
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A local store with a run in it: MLflow takes a second to make one."""
+    file = tmp_path_factory.mktemp("store") / "mlflow.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_ROOT", str(file.parent))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        log()
+    return file
 
 
 def log(steps: int = 2) -> float:
@@ -58,12 +70,12 @@ def test_a_local_store_keeps_the_run_and_says_what_it_is(root: Path, capsys: pyt
     (root / "mlflow.db").rename(root.parent / "plain.db")
     client = MlflowClient(f"sqlite:///{root.parent / 'plain.db'}")
     experiment = client.get_experiment_by_name("toys")
-    assert experiment.tags[runs.KIND] == runs.CUSTOM_MODELS
+    assert experiment.tags[store.KIND] == store.CUSTOM_MODELS
     (run,) = client.search_runs([experiment.experiment_id])
     assert run.info.status == "FINISHED" and run.data.params == {"a.b": "1"} and run.data.metrics == {"loss": 0.5}
     old = client.create_experiment("of an older version")
-    assert runs._experiment(client, "of an older version", None) == old
-    assert client.get_experiment(old).tags[runs.KIND] == runs.CUSTOM_MODELS
+    assert store._experiment(client, "of an older version", None) == old
+    assert client.get_experiment(old).tags[store.KIND] == store.CUSTOM_MODELS
 
 
 @pytest.mark.parametrize("accepts", [False, True])
@@ -140,20 +152,59 @@ def test_a_server_that_dies_in_the_middle_costs_one_call(
 def test_who_waits_for_the_local_stores_lock_does_not_wait_for_ever(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(runs, "LOCKED", 0.1)
+    monkeypatch.setattr(store, "LOCKED", 0.1)
     with FileLock(root / "mlflow.db.lock"):
         log()
     assert "goes on without it" in capsys.readouterr().err
 
 
+def test_a_local_store_whose_making_was_killed_is_made_anew(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """MLflow cannot go on from some of its tables. What a kill leaves is the first of them, and a journal."""
+    from mlflow.store.db import utils
+
+    file = root.parent / "killed.db"
+    part, left = file.with_name("killed.db.part"), root.parent / "left"
+
+    def killed(engine: object) -> None:
+        assert not file.exists()
+        left.write_bytes(part.read_bytes())
+        raise InterruptedError("killed")
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{file}")
+    with monkeypatch.context() as patch:
+        patch.setattr(utils, "_upgrade_db", killed)
+        log()
+    assert "killed" in capsys.readouterr().err and not file.exists()
+    left.rename(part)
+    part.with_name(f"{part.name}-journal").write_bytes(b"\xd9\xd5\x05\xf9 \xa1c\xd7" + bytes(504))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{file}?timeout=20")  # as in a new process: no open connection
+    log()
+    assert not capsys.readouterr().err
+    with closing(sqlite3.connect(file)) as made:
+        assert made.execute("select status from runs").fetchall() == [("FINISHED",)]
+
+
+def test_a_store_that_another_program_left_half_made_is_named(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(sqlite3.connect(root.parent / "half.db")) as half:
+        half.execute("create table experiment_tags (id integer)")  # one that MLflow makes later than others
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root.parent / 'half.db'}")
+    log()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "goes on without it" in line and "half.db was not made, or upgraded, to its end: move that file away" in line
+
+
 @pytest.mark.parametrize("begun", [False, True])
 def test_a_locked_local_store_costs_one_line(
-    begun: bool, root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    begun: bool, root: Path, written: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """As by another program that holds it open. MLflow's patience of 20 seconds (a pragma) is cut short here."""
     text = sqlalchemy.sql.text
     monkeypatch.setattr(sqlalchemy.sql, "text", lambda words: text(str(words).replace("= 20000", "= 50")))
-    file = root.parent / "plain.db"
+    file = Path(shutil.copy(written, root.parent / "plain.db"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{file}?timeout=0.05")
     log()
     holder = sqlite3.connect(file)

@@ -18,15 +18,6 @@ from tests.aids.report_fixture import write_params
 from tests.training.test_wiring import SMALL
 
 
-@pytest.fixture(autouse=True)
-def in_a_scratch_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-
-
-class Caught(Exception):
-    """In place of a training."""
-
-
 @pytest.fixture
 def caught(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
     """What stages hand to fit, in place of a training."""

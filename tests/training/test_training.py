@@ -1,9 +1,7 @@
-"""The training loop on toys: learning, warm-up, freezing, selection, early stop, and resuming to the same bits."""
+"""The training loop on toys: learning, warm-up, freezing, selection, early stop, precision."""
 
 import math
-import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,51 +12,13 @@ from torch import nn
 from pipeline.detectors.backbones.base import Backbone
 from pipeline.detectors.device import seed_everything
 from pipeline.detectors.scoring import score
-from pipeline.losses.frequency import FrequencyAttention
-from pipeline.losses.multiview import MultiViewAttention
-from pipeline.params.recipes import Train
-from pipeline.params.schema import load
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.classification import Classification
-from pipeline.training.distillation import Distillation
-from pipeline.training.history import Outcome, Row
+from pipeline.training.history import Row
 from pipeline.training.optimization import resolve
-from pipeline.training.terms import Terms
 from pipeline.training.trainer import Trainer
-from pipeline.work.errors import UserError
+from tests.aids.toy_runs import CPU, distillation, recipe, train
 from tests.aids.toys import Batches, Toy
-
-CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def in_a_scratch_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-
-
-def recipe(**changes: Any) -> Train:
-    params = load(Path(__file__).parents[2] / "params.yaml")
-    base = {
-        "epochs": 3,
-        "validations_per_epoch": 3,
-        "lr": 0.02,
-        "freeze_stages": 0,
-        "select": "last",
-        "warmup_epochs": 0,
-    }
-    return Train.model_validate(params.train.model_dump() | base | changes)
-
-
-def distillation() -> Distillation:
-    seed_everything(0)
-    multiview = MultiViewAttention(directions=2, groups=3, layer_weights=(0, 1, 1, 0), seed=0)
-    distillers = {"frequency": (1.0, FrequencyAttention()), "multiview": (16.0, multiview)}
-    return Distillation(Toy(), Toy(), distillers, "c40")
-
-
-def train(task: Any, validate: Any = None, loader: Batches | None = None, **changes: Any) -> tuple[Trainer, Outcome]:
-    trainer = Trainer(task, recipe(**changes), loader or Batches(), CPU)
-    return trainer, trainer.run(validate, Checkpoint(changes, []), lambda row: None, "toy")
 
 
 def test_it_learns_and_writes_a_history() -> None:
@@ -172,79 +132,6 @@ def test_a_plateau_is_one_of_the_validation_loss_where_there_is_validation() -> 
     assert {row["lr"] for row in outcome.history} == {0.02}
 
 
-@pytest.mark.parametrize("schedule", ["one_cycle", "plateau", "constant"])
-def test_a_killed_training_resumes_to_the_same_bits(schedule: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.training.trainer.CHECKPOINT_SECONDS", 0.0)
-    whole_task = distillation()
-    _, whole = train(whole_task, schedule=schedule)
-
-    killed = distillation()
-    checkpoint = Checkpoint({"a": 1}, [])
-
-    def die(row: Row) -> None:
-        if row["step"] == 10:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        Trainer(killed, recipe(schedule=schedule), Batches(), CPU).run(None, checkpoint, die, "toy")
-    seed_everything(99)  # what a new process starts with must not matter
-    fresh = distillation()
-    resumed = Trainer(fresh, recipe(schedule=schedule), Batches(), CPU).run(None, checkpoint, lambda row: None, "toy")
-    assert resumed.history == whole.history
-    for name, value in fresh.student.state_dict().items():
-        assert torch.equal(value, whole_task.student.state_dict()[name]), name
-
-
-def test_an_exploding_loss_stops_with_its_name_and_keeps_the_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.training.trainer.CHECKPOINT_SECONDS", 0.0)
-    checkpoint = Checkpoint({}, [])
-    trainer = Trainer(distillation(), recipe(), Batches(broken_at=9), CPU)
-    with pytest.raises(UserError, match="step 9"):
-        trainer.run(None, checkpoint, lambda row: None, "toy")
-    state = checkpoint.load()
-    assert state is not None and state["state"]["step"] == 8
-    assert all(torch.isfinite(value.float()).all() for value in state["student"].values())
-
-
-class Exploding(Classification):
-    """At its sixth batch these losses come to the others, without gradients of their own."""
-
-    def __init__(self, **losses: float) -> None:
-        super().__init__(Toy(), "raw")
-        self.calls, self.losses = 0, losses
-        self.before: dict[str, torch.Tensor] = {}
-
-    def forward(self, images: Any, labels: Any, warmup: bool = False) -> Terms:
-        terms = super().forward(images, labels, warmup)
-        self.calls += 1
-        if self.calls == 6:
-            self.before = {name: value.clone() for name, value in self.student.named_parameters()}
-            terms.losses |= {name: torch.tensor(value) for name, value in self.losses.items()}
-        return terms
-
-
-@pytest.mark.parametrize("fused", [False, True])
-@pytest.mark.parametrize("amp", ["off", "bf16", "fp16"])
-@pytest.mark.parametrize(
-    ("losses", "said"),
-    [
-        ({"frequency": torch.inf}, "loss frequency is not finite at step 5"),
-        ({"a": 3e38, "b": 3e38}, "step 5: each loss is finite, their sum is not"),
-    ],
-)
-def test_no_weight_is_written_from_a_loss_that_is_not_finite(
-    fused: bool, amp: str, losses: dict[str, float], said: str
-) -> None:
-    seed_everything(0)
-    task = Exploding(**losses)
-    checkpoint = Checkpoint({}, [])
-    settings = recipe(fused=fused, amp=amp, validations_per_epoch=1)
-    with pytest.raises(UserError, match=said):
-        Trainer(task, settings, Batches(), CPU).run(None, checkpoint, lambda row: None, "toy")
-    assert task.calls == 6 and checkpoint.load() is None
-    assert all(torch.equal(value, task.before[name]) for name, value in task.student.named_parameters())
-
-
 @pytest.mark.parametrize("changes", [{"fused": True}, {"compiled": True}, {"amp": "bf16"}])
 def test_what_makes_it_fast_changes_no_more_than_roundings(
     changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -267,10 +154,14 @@ def test_what_makes_it_fast_changes_no_more_than_roundings(
         assert one["train_loss"] == pytest.approx(other["train_loss"], rel=tolerance)
 
 
-def test_the_device_decides_what_the_recipe_leaves_open() -> None:
+@pytest.mark.parametrize(("native", "amp"), [(True, "bf16"), (False, "off")])
+def test_the_device_decides_what_the_recipe_leaves_open(
+    native: bool, amp: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: native or including_emulation)
     open_ = recipe(amp="auto", fused=None)
     on_cpu, on_gpu = (resolve(open_, torch.device(place)) for place in ("cpu", "cuda"))
-    assert (on_cpu.amp, on_cpu.fused, on_gpu.amp, on_gpu.fused) == ("off", False, "bf16", True)
+    assert (on_cpu.amp, on_cpu.fused, on_gpu.amp, on_gpu.fused) == ("off", False, amp, True)
     chosen = recipe(amp="fp16", fused=False)
     assert resolve(chosen, torch.device("cuda")) == chosen
 
@@ -304,73 +195,6 @@ def test_a_gpu_trains_as_a_cpu_and_waits_for_nothing_in_a_step() -> None:
         torch.cuda.set_sync_debug_mode("default")
     for one, other in pairs:
         assert one["train_loss"] == pytest.approx(other["train_loss"], rel=1e-3)
-
-
-def test_checkpoints_of_other_params_or_inputs_are_not_taken(tmp_path: Path) -> None:
-    file = tmp_path / "teacher"
-    file.write_text("a")
-    first = Checkpoint({"beta": 16}, [file])
-    assert first.path == Checkpoint({"beta": 16}, [file]).path
-    assert first.path != Checkpoint({"beta": 20}, [file]).path
-    file.write_text("b")
-    assert first.path != Checkpoint({"beta": 16}, [file]).path
-
-
-def test_checkpoints_of_other_code_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = Checkpoint({}, []).path
-    for room, counts in (("losses", True), ("training", True), ("work", False), ("tracking", False)):
-        file = tmp_path / f"{room}.py"
-        file.write_text("a = 1")
-        with monkeypatch.context() as patch:
-            patch.setitem(sys.modules, f"pipeline.{room}.made_up", SimpleNamespace(__file__=str(file)))
-            before = Checkpoint({}, []).path
-            file.write_text("a = 2")
-            assert ((before, Checkpoint({}, []).path) != (first, first)) == counts
-            assert (before != Checkpoint({}, []).path) == counts
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda state: state["state"].update(of_tomorrow=1),
-        lambda state: state["state"].pop("stale"),
-        lambda state: state["student"].update({"body.0.0.weight": torch.zeros(5, 3, 5, 5)}),
-        lambda state: (state.pop("cuda_random") and None) or state.pop("random"),
-        lambda state: state["optimizer"]["param_groups"][0]["params"].pop(),
-        lambda state: state.update(random=torch.zeros(3, dtype=torch.uint8)),
-        lambda state: state.clear(),
-    ],
-)
-def test_a_checkpoint_that_does_not_fit_starts_over(
-    change: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Nothing of it is taken, though its other parts fit: the same history as without it."""
-    monkeypatch.setattr("pipeline.training.trainer.CHECKPOINT_SECONDS", 0.0)
-    checkpoint = Checkpoint({}, [])
-    Trainer(distillation(), recipe(epochs=1), Batches(), CPU).run(None, checkpoint, lambda row: None, "toy")
-    state = checkpoint.load()
-    assert state is not None and state["state"]["step"] == 6
-    checkpoint.clear()
-    fresh = Trainer(distillation(), recipe(), Batches(), CPU).run(None, checkpoint, lambda row: None, "toy")
-    change(state)
-    checkpoint.save(state)
-    capsys.readouterr()
-    again = Trainer(distillation(), recipe(), Batches(), CPU).run(None, checkpoint, lambda row: None, "toy")
-    told = [line for line in capsys.readouterr().err.splitlines() if "cannot resume" in line]
-    assert len(told) == 1 and told[0].endswith("training starts over")
-    assert again.history == fresh.history
-
-
-def test_the_random_state_of_the_one_gpu_that_trains_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not of all: a machine with fewer of them could not take it up."""
-    trainer = Trainer(Classification(Toy(), "raw"), recipe(), Batches(), CPU)
-    assert trainer._held()["cuda_random"] is None
-    asked: list[Any] = []
-    trainer.device = torch.device("cuda:1")
-    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: asked.append(device) or torch.ones(3))
-    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: asked.append((state.tolist(), device)))
-    trainer._restore(trainer._held())
-    assert asked == [trainer.device, ([1, 1, 1], trainer.device)]
 
 
 def test_steps_that_fp16_leaves_out_are_counted_and_told(capsys: pytest.CaptureFixture[str]) -> None:

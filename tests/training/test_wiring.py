@@ -44,11 +44,6 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return coded.write_shards(tmp_path_factory.mktemp("coded"))
 
 
-@pytest.fixture(autouse=True)
-def in_a_scratch_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-
-
 def distillation() -> Distillation:
     seed_everything(0)
     return Distillation(Watching(), Watching(), {"feature": (1.0, FeatureMatching("feature", (0, 1, 1, 1)))}, "c40")

@@ -19,11 +19,13 @@ CONTAINERS = {
     "a.webm": ["-c:v", "libvpx", "-b:v", "100k"],
     "a.mp4": [*H264, "-movflags", "+faststart"],
     "fragments.mp4": [*H264, "-g", "5", "-movflags", "+frag_keyframe+empty_moov"],
+    "a.avi": ["-c:v", "mpeg4"],
     "a.flv": H264,
     "a.ogv": ["-c:v", "libtheora"],
     "a.wmv": ["-c:v", "wmv2"],
 }
-UNKNOWN = {"fragments.mp4": 200, "a.flv": 22, "a.ogv": 8}  # cuts between two parts, behind which nothing need follow
+# Cuts between two parts, behind which nothing need follow, and in an AVI's index, behind which no picture comes.
+UNKNOWN = {"fragments.mp4": 200, "a.avi": 46, "a.flv": 22, "a.ogv": 8}
 
 
 @pytest.mark.parametrize("name", CONTAINERS)

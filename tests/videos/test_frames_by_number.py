@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.videos.cutting import OUTPUTS, Excerpt, cut
 from pipeline.videos.examining import examine
 from pipeline.videos.reading import SPANS, bounded, probe, read_frames
-from pipeline.videos.writing import OUTPUTS, Part, cut
 from tests.aids.clips import cut_one, ffmpeg, numbered, numbers
 
 X264 = ("-c:v", "libx264", "-crf", "10", "-g", "50", "-bf", "3")
@@ -87,10 +87,10 @@ def test_a_clip_begins_at_its_first_frame_and_holds_each_frame_once(tmp_path: Pa
     assert whole == list(range(begin, begin + 120))
     assert (info.frames, info.fps) == (120, 25)
     spans = {"a": (0, 30), "b": (37, 50), "c": (90, 30)}
-    parts = [Part(tmp_path / f"{clip}.mp4", first, frames) for clip, (first, frames) in spans.items()]
-    for part, made in zip(parts, cut(source, info, parts), strict=True):
-        assert told(part.target) == whole[part.first : part.first + (part.frames or 0)]
-        assert (made.frames, made.fps, made.constant) == (part.frames, 25, True)
+    clips = {tmp_path / f"{clip}.mp4": Excerpt(first, frames) for clip, (first, frames) in spans.items()}
+    for (file, clip), made in zip(clips.items(), cut(source, info, clips), strict=True):
+        assert told(file) == whole[clip.first : clip.first + (clip.frames or 0)]
+        assert (made.frames, made.fps, made.constant) == (clip.frames, 25, True)
     assert numbers(image for _, image in read_frames(source, [5, 77, 119])) == [whole[5], whole[77], whole[119]]
 
 
@@ -114,11 +114,11 @@ def test_packets_without_a_time_do_not_make_a_rate(tmp_path: Path) -> None:
 
 def test_many_clips_of_a_video_and_the_frames_at_its_end(tmp_path: Path) -> None:
     source = numbered(tmp_path / "a.mp4", 60, *X264)
-    parts = [Part(tmp_path / f"{first}.mp4", first, 2) for first in range(OUTPUTS + 3)]
-    parts.append(Part(tmp_path / "end.mp4", 50, 30))
-    infos = cut(source, examine(source), parts)
+    clips = {tmp_path / f"{first}.mp4": Excerpt(first, 2) for first in range(OUTPUTS + 3)}
+    clips[tmp_path / "end.mp4"] = Excerpt(50, 30)
+    infos = cut(source, examine(source), clips)
     assert [info.frames for info in infos] == [2] * (OUTPUTS + 3) + [10]
-    assert [told(part.target) for part in parts] == [[n, n + 1] for n in range(OUTPUTS + 3)] + [list(range(50, 60))]
+    assert [told(file) for file in clips] == [[n, n + 1] for n in range(OUTPUTS + 3)] + [list(range(50, 60))]
 
 
 @pytest.mark.parametrize("wanted", [range(0, 240, 2), range(1, 250, 4), [0, 1, 248, 249], range(249, 250), range(250)])

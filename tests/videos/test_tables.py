@@ -74,14 +74,6 @@ def moved(kind: str) -> Callable[[bytearray], None]:
     return damage
 
 
-def cut(data: bytearray) -> None:
-    at = data.find(b"movi") + 4
-    while at < len(data) // 2:
-        at += 8 + int.from_bytes(data[at + 4 : at + 8], "little")
-        at += at % 2
-    del data[at:]
-
-
 MOV = {
     "fewer samples": (number(b"stsz", 12, lambda _: 5), "different numbers of samples"),
     "more samples": (number(b"stsz", 12, lambda count: count + 256), "different numbers of samples|cut off"),
@@ -93,7 +85,6 @@ MOV = {
 AVI = {
     "removed": (moved("removed"), "start of no chunk"),
     "doubled": (moved("doubled"), "start of no chunk"),
-    "cut between two chunks": (cut, "missing at its end"),
 }
 
 

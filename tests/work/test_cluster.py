@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.faces.detection import Search, detect_set
+from pipeline.faces.detection import detect_set
+from pipeline.faces.sampled import Search
 from pipeline.videos.compression import compress
 from pipeline.videos.manifests import read_manifest, read_rejected
 from pipeline.videos.sampling import sample

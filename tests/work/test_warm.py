@@ -4,7 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,16 @@ if __name__ == "__main__":
 
 
 @pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for temporary files, of this process and of those that it starts; the path of a socket is short."""
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        monkeypatch.setenv("TMPDIR", folder)
+        yield Path(folder)
+
+
+@pytest.fixture
+def stage(tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     (tmp_path / "toy_stage.py").write_text(STAGE)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setattr(warm, "LIBRARIES", ("json.tool", "no_such_library"))
@@ -91,18 +101,50 @@ STARTER = """
 import sys, time
 from pipeline.work import warm
 
-note = "import os, sys; from pipeline.work import warm; open('pid', 'w').write(str(os.getpid())); "
-with warm.server({}, [sys.executable, "-c", note + "warm.LIBRARIES = (); warm.serve(int(sys.argv[1]))"]):
+note = "import os, sys; from pipeline.work import warm; "
+serve = "warm.LIBRARIES = (); open('pid', 'w').write(str(os.getpid())); warm.serve(int(sys.argv[1]))"
+with warm.server({}, [sys.executable, "-c", note + serve]):
     time.sleep(600)
 """
 
 
-def test_it_ends_with_who_started_it(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    starter = subprocess.Popen([sys.executable, "-c", STARTER], cwd=tmp_path, env=environment)
-    wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != "")
-    server = int((tmp_path / "pid").read_text())
+def started(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
+    """Who starts a warm process, at the head of a group of their own, and that one's number."""
+    command, environment = [sys.executable, "-c", STARTER], {**os.environ, "PYTHONPATH": str(ROOT)}
+    starter = subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True)
+    wait_until(lambda: (folder / "pid").exists() and (folder / "pid").read_text() != "")
+    server = int((folder / "pid").read_text())
     assert alive(server)
-    starter.kill()
+    return starter, server
+
+
+@pytest.mark.parametrize(
+    ("end", "number"), [(os.kill, signal.SIGKILL), (os.killpg, signal.SIGTERM), (os.killpg, signal.SIGHUP)]
+)
+def test_it_ends_with_who_started_it_and_leaves_nothing(
+    end: Callable[[int, int], None], number: int, tmp_path: Path, temporary: Path
+) -> None:
+    starter, server = started(tmp_path)
+    assert list(temporary.glob("*/warm"))
+    end(starter.pid, number)
     starter.wait()
     wait_until(lambda: not alive(server))
+    assert not list(temporary.iterdir())
+
+
+def test_what_killed_runs_left_goes_and_running_ones_stay(
+    tmp_path: Path, temporary: Path, request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]
+) -> None:
+    starter, server = started(tmp_path)
+    os.killpg(starter.pid, signal.SIGKILL)
+    starter.wait()
+    wait_until(lambda: not alive(server))
+    left = set(temporary.glob("*/warm"))
+    (temporary / "add-other").mkdir()
+    (temporary / "add-other/warm").touch()  # no socket
+    running = request.getfixturevalue("stage")
+    assert len(left) == 1 and not any(path.parent.exists() for path in left)
+    with warm.server({}, [sys.executable, "-c", "import sys; sys.stdin.read()"]):
+        assert start(running, tmp_path, "fine").communicate(timeout=600)[0] == "fine said False True\n"
+    assert Path(running[warm.ADDRESS]).exists() and (temporary / "add-other/warm").exists()
+    assert capfd.readouterr().err == "", "being asked whether it is there is no stage"

@@ -109,7 +109,7 @@ def _reduction_b() -> Branches:
 
 
 class OneLogit(nn.Linear):
-    """A sigmoid classifier in softmax's clothes: (B, D) -> (B, 2) = (0, z), since softmax(0, z)[1] = sigmoid(z)."""
+    """A classifier of one logit z, given as two: (B, D) -> (B, 2) = (0, z), since softmax(0, z)[1] = sigmoid(z)."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__(inputs, 1)

@@ -16,7 +16,7 @@ CHANNELS = {
 class ResNet(Backbone):
     """Stages are the four groups of residual blocks, after their last ReLU.
 
-    ResNet-50 at 128 px: 256x32x32, 512x16x16, 1024x8x8, 2048x4x4 (spec section 2).
+    ResNet-50 at 128 px: 256x32x32, 512x16x16, 1024x8x8, 2048x4x4, which are the features that the paper compares.
     """
 
     def __init__(self, net: models.ResNet, channels: tuple[int, int, int, int]) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from pipeline.crops.shards import read_sample
 from pipeline.params.cells import RAW, TEACHER
-from pipeline.reporting.figures.overview import COLOURS, STYLE, Figure, styled
+from pipeline.reporting.figures.figure import COLOURS, STYLE, Figure, hide_from, styled
 from pipeline.reporting.figures.spectrum import SpectrumDifference, spectrum_difference
 from pipeline.work.errors import UserError
 
@@ -98,8 +98,7 @@ def spectra(index: pd.DataFrame, sets: Sequence[str], compression: str) -> Figur
             last.plot(*spectrum.radial(), color=COLOURS[number % len(COLOURS)], label=name)
         last.set(title="by frequency", xlabel="cycles per pixel", ylabel="lost share of amplitude")
         last.legend()
-        for ax in list(axes.flat)[len(found) + 1 :]:
-            ax.set_visible(False)
+        hide_from(axes, len(found) + 1)
     means = ", ".join(f"{name} {spectrum.radial()[1][0]:+.3f}" for name, spectrum in found.items())
     return Figure(
         "spectrum",

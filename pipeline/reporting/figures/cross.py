@@ -6,7 +6,7 @@ import matplotlib as mpl
 import numpy as np
 
 from pipeline.reporting.crossing import Crossed
-from pipeline.reporting.figures.overview import STYLE, Figure, styled
+from pipeline.reporting.figures.figure import STYLE, Figure, styled
 from pipeline.reporting.results import Results
 
 

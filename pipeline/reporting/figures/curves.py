@@ -7,7 +7,7 @@ import matplotlib as mpl
 import pandas as pd
 
 from pipeline.params.cells import ABLATIONS, ADD, TEACHER
-from pipeline.reporting.figures.overview import COLOURS, STYLE, Figure, styled
+from pipeline.reporting.figures.figure import COLOURS, STYLE, Figure, hide_from, legend_below, styled
 from pipeline.reporting.results import Model, Results
 from pipeline.reporting.tables.table import NOTHING, Entry, Table
 
@@ -17,7 +17,7 @@ CURVES = ("train_", "val_")  # of every method; every other column is a measure 
 
 
 def histories(results: Results) -> pd.DataFrame:
-    """Every history under the other: method, backbone, manipulation, compression, seed, fold, step, epoch, lr, ..."""
+    """All histories in one table: method, backbone, manipulation, compression, seed, fold, step, epoch, lr, ..."""
     tables = []
     for cell, summary in results.summaries.items():
         for run in summary["training"]:
@@ -138,8 +138,6 @@ def _panels(table: pd.DataFrame, columns: Sequence[str], name: str, title: str, 
                 ax.set_yscale("log")
             ax.set_title(column, loc="left", fontsize=10)
             ax.set_xlabel("step")
-        for ax in list(axes.flat)[len(columns) :]:
-            ax.set_visible(False)
-        handles, labels = axes.flat[0].get_legend_handles_labels()
-        drawing.legend(handles, labels, loc="outside lower center", ncols=3)
+        hide_from(axes, len(columns))
+        legend_below(drawing, axes, 3)
     return Figure(name, title, hint, drawing)

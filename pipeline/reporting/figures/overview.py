@@ -1,56 +1,15 @@
-"""The figures of the results, drawn without a display and with the same bytes from run to run."""
+"""The figure at the top: every method's AUC, between the raw teacher on compressed and on raw crops."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Drawing
 
 from pipeline.params.cells import ADD
 from pipeline.reporting.comparison import Comparisons
+from pipeline.reporting.figures.figure import COLOURS, STYLE, Figure, hide_from, legend_below, styled
 from pipeline.reporting.results import Model, Results, Task
-
-# Okabe & Ito's palette: told apart with colour-blind eyes and in grey print.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
-STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # ships with matplotlib: the same glyphs everywhere
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e3e3e3",
-    "axes.axisbelow": True,
-    "figure.dpi": 130,
-    "legend.frameon": False,
-}
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A picture of the page: file stem, title, one sentence on how to read it."""
-
-    name: str
-    title: str
-    hint: str
-    drawing: Drawing
-    wide: bool = False  # scrolls on a narrow page where shrinking would hide what it shows
-
-    def write(self, folder: Path) -> Path:
-        """Save as <name>.png without date or software, so that the same run gives the same bytes."""
-        path = folder / f"{self.name}.png"
-        self.drawing.savefig(path, dpi=self.drawing.dpi, metadata={"Software": None})
-        return path
-
-
-def styled(rows: int, columns: int, width: float, height: float, **options: Any) -> tuple[Drawing, Any]:
-    """A drawing of width x height inches and its axes, an array (rows, columns), in the report's style."""
-    with mpl.rc_context(STYLE):
-        drawing = Drawing(figsize=(width, height), layout="constrained")
-        return drawing, drawing.subplots(rows, columns, squeeze=False, **options)
 
 
 def overview(results: Results, comparisons: Comparisons) -> Figure:
@@ -63,10 +22,8 @@ def overview(results: Results, comparisons: Comparisons) -> Figure:
     with mpl.rc_context(STYLE):
         for task, ax in zip(tasks, axes.flat, strict=False):
             _methods(ax, results, comparisons, models, task)
-        for ax in list(axes.flat)[len(tasks) :]:
-            ax.set_visible(False)
-        handles = {h.get_label(): h for ax in axes.flat for h in ax.get_legend_handles_labels()[0]}
-        drawing.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns)
+        hide_from(axes, len(tasks))
+        legend_below(drawing, axes, columns)
     bars = (
         "thin bars 95 % intervals over people, who are few, thick ones" if results.few_people else "bars 95 % intervals"
     )

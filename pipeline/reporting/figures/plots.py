@@ -21,8 +21,9 @@ POINTS = np.linspace(0, 1, 101)  # false alarm rates of the ROC curves
 def metrics(results: Results, comparisons: Comparisons, params: Params) -> dict[str, float]:
     """Flat and small, all per frame: each model's mean over manipulations, the teacher's gap, ADD beside its baseline.
 
-    The ACC of single tasks is there for ADD and its baseline alone: the sensitivity to alpha and beta reads it, and
-    these two weights, since DVC also keeps experiments that were cut off, with new params beside old metrics.
+    The ACC of single tasks is there for ADD and its baseline alone, since the sensitivity to alpha and beta reads it.
+    It also reads these two weights from here: of an experiment that was cut off, DVC shows new params beside old
+    metrics.
     """
     found: dict[str, float] = {"alpha": params.alpha, "beta": params.beta}
     tasks = results.tasks()

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from pipeline.reporting.figures.overview import COLOURS, STYLE, Figure, styled
+from pipeline.reporting.figures.figure import COLOURS, STYLE, Figure, legend_below, styled
 from pipeline.reporting.results import Results
 
 BINS = np.linspace(0, 1, 11)
@@ -41,8 +41,7 @@ def reliability(results: Results) -> Figure | None:
             ax.set_xlabel("score")
         for ax in axes[:, 0]:
             ax.set_ylabel("share of fakes")
-        handles = {h.get_label(): h for ax in axes.flat for h in ax.get_legend_handles_labels()[0]}
-        drawing.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
+        legend_below(drawing, axes, 4)
     return Figure(
         "reliability",
         "Are the scores probabilities?",

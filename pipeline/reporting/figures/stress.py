@@ -10,7 +10,7 @@ from matplotlib.figure import Figure as Drawing
 
 from pipeline.params.cells import ADD, RAW, TEACHER
 from pipeline.params.degradations import PIXELS
-from pipeline.reporting.figures.overview import COLOURS, STYLE, Figure, styled
+from pipeline.reporting.figures.figure import COLOURS, STYLE, Figure, styled
 from pipeline.reporting.robustness import Line, Stressed, is_codec, kind
 
 FIXED = {ADD: COLOURS[1], TEACHER: "#333333"}
@@ -79,13 +79,12 @@ def _rate_factor(stressed: Stressed, backbone: str, lines: Sequence[Line]) -> Fi
             axes[row, 0].set_ylabel(NAMES[measure])
         _limits(axes[0])
         _legend(drawing, axes.flat)
-    unit = "people" if stressed.unit == "person" else "videos"
     return Figure(
         f"stress-{backbone}",
         f"How detection dies as compression grows ({backbone})",
         f"The same frames of people that no model saw, encoded at each rate factor; models as trained at the "
-        f"compression that the legend names. Bars are 95 % intervals over {unit}, moved apart sideways to be told from "
-        f"each other. Below the dashed line at {stressed.fails_below:g} detection counts as failed.",
+        f"compression that the legend names. Bars are 95 % intervals over {stressed.over}, moved apart sideways to be "
+        f"told from each other. Below the dashed line at {stressed.fails_below:g} detection counts as failed.",
         drawing,
         wide=len(tasks) > 2,
     )

@@ -1,1 +1,1 @@
-"""The page, in words: the verdict, the provenance, the templates."""
+"""The page, in words: the conclusion, the provenance, the templates."""

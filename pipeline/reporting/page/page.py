@@ -8,8 +8,8 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from pipeline.reporting.figures.overview import Figure
-from pipeline.reporting.page.verdict import CLAIM, Verdict
+from pipeline.reporting.figures.figure import Figure
+from pipeline.reporting.page.conclusion import CLAIM, Conclusion
 from pipeline.reporting.tables.table import Table
 
 TITLE = "ADD: deepfake detection that survives compression"
@@ -39,7 +39,7 @@ class Section:
 class Page:
     """All that a reader sees. pictures: the written PNG of each figure, by its name."""
 
-    verdict: Verdict
+    conclusion: Conclusion
     subtitle: str
     sections: Sequence[Section]
     provenance: Mapping[str, str]

@@ -9,7 +9,7 @@ from pipeline.params.schema import Params
 from pipeline.reporting.comparison import Comparisons
 from pipeline.reporting.results import Model, Results, Spread, Task
 from pipeline.reporting.results import spread as spread_of
-from pipeline.reporting.tables.results import between
+from pipeline.reporting.tables.measures import between
 from pipeline.reporting.tables.table import NOTHING, Entry, Table, best, decimal, percent
 
 SHARED = "one for all"
@@ -18,8 +18,8 @@ SHARED = "one for all"
 def tables(results: Results, comparisons: Comparisons, params: Params) -> list[Table]:
     """One table, or none where the run has no such model.
 
-    Below them, for each manipulation: the teacher, and the plain baseline and ADD with a model of their own for each
-    quality that the run has trained them for.
+    Its other rows, for each manipulation: the teacher, and the plain baseline and ADD, which have a model for each
+    quality that they were trained for.
     """
     kinds = _kinds(results)
     if not any(kind == SHARED for _, kind in kinds):

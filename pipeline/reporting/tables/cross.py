@@ -6,7 +6,7 @@ import pandas as pd
 
 from pipeline.reporting.crossing import Crossed
 from pipeline.reporting.results import Results
-from pipeline.reporting.tables.results import between
+from pipeline.reporting.tables.measures import between
 from pipeline.reporting.tables.table import NOTHING, Entry, Table, decimal
 
 

@@ -11,8 +11,8 @@ from pipeline.evaluation.statistics import FEW_PEOPLE
 from pipeline.params.cells import ADD, RAW
 from pipeline.params.schema import Params
 from pipeline.reporting.results import Model, Results
-from pipeline.reporting.tables.results import NAMES, between, edges, kinds, over
-from pipeline.reporting.tables.table import Entry, Table, best, decimal, percent
+from pipeline.reporting.tables.measures import between, edges, form, kinds, over
+from pipeline.reporting.tables.table import Entry, Table, best
 from pipeline.work.errors import UserError
 
 KEYS = ("tested_on", "manipulation", "quality", "method", "backbone", "compression", "models")
@@ -45,8 +45,7 @@ def _table(summary: Record, results: Results, params: Params) -> Table:
             label = results.label(Model(one["method"], one["backbone"]))
             row = [Entry(text) for text in (one["manipulation"], one["quality"], label, str(one["models"]))]
             for (tested, level, name), value, mark in zip(columns, values, marks, strict=True):
-                show = percent if NAMES[name].endswith("%") else decimal
-                row.append(Entry(show(value[place]), mark[place]))
+                row.append(Entry(form(name)(value[place]), mark[place]))
                 if name == "auc" and tested == every[0]:
                     row += [Entry(between(*one[kind][level][name])) for kind in kinds(few)]
             rows.append(row)

@@ -1,4 +1,4 @@
-"""Whether videos are as a data set published them or were encoded here, and as what: codec and chroma format differ."""
+"""The table of origins: which videos are as published, which were encoded here, and their codec and chroma format."""
 
 import json
 from collections.abc import Iterator, Sequence

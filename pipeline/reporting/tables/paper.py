@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.params.cells import ABLATIONS, ADD
-from pipeline.reporting.results import Model, Results, Spread, Task
+from pipeline.reporting.results import Model, Results, Spread, Task, mean_of
 from pipeline.reporting.tables.table import MISSING, NOTHING, Entry, Table, best, percent, signed
 
 COMPRESSIONS = ("c23", "c40")
@@ -52,7 +52,7 @@ def _table1(results: Results, shared: Sequence[str]) -> Table:
             for m in models
             for c, name, _ in measures
         }
-        marks = {(c, n): best([_mean(found[m, c, n]) for m in models], DIGITS + 2) for c, n, _ in measures}
+        marks = {(c, n): best([mean_of(found[m, c, n]) for m in models], DIGITS + 2) for c, n, _ in measures}
         for i, (model, line) in enumerate(zip(models, block.to_dict("records"), strict=True)):
             row = [Entry(str(manipulation)), Entry(model.label), Entry(str(line["paper_row"]))]
             record: dict[str, Any] = {"manipulation": manipulation, "method": model.method}
@@ -88,7 +88,7 @@ def _table2(results: Results) -> Table:
         models = [Model(switches.get(flag, backbone), backbone) for flag in flags]
         task = Task(manipulation, compression)
         found = [results.spread(model, task, "frame", "acc") for model in models]
-        marks = best([_mean(spread) for spread in found], DIGITS + 2)
+        marks = best([mean_of(spread) for spread in found], DIGITS + 2)
         for line, flag, model, spread, mark in zip(lines, flags, models, found, marks, strict=True):
             theirs = float(line["acc"]) if known else None
             words = [task.label, model.label, str(line["paper_row"]), *("yes" if on else "no" for on in flag)]
@@ -125,7 +125,7 @@ def _table3(results: Results, shared: Sequence[str], columns: Sequence[str]) -> 
                 results.spread(m, task, "frame", "acc") for m in (Model(backbone, backbone), Model(ADD, backbone))
             )
             theirs = [float(published[task.manipulation, task.compression][f"{backbone}{end}"]) for end in ("", "_add")]
-            marks = best([_mean(plain), _mean(add)], DIGITS + 2)
+            marks = best([mean_of(plain), mean_of(add)], DIGITS + 2)
             for end, spread, mark, value in zip(("", "_add"), (plain, add), marks, theirs, strict=True):
                 row += _triple(spread, mark, value, value == max(theirs))
                 record |= _record(f"{backbone}{end}", spread, value)
@@ -159,7 +159,3 @@ def _record(name: str, ours: Spread | None, theirs: float | None) -> dict[str, f
         f"{name}_paper": theirs,
         f"{name}_difference": difference,
     }
-
-
-def _mean(spread: Spread | None) -> float | None:
-    return None if spread is None else spread.mean

@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.params.cells import TEACHER, Cell
 from pipeline.reporting.results import Model, Results
-from pipeline.reporting.tables.results import between, edges, kinds, over
+from pipeline.reporting.tables.measures import between, edges, kinds, over
 from pipeline.reporting.tables.table import NOTHING, Entry, Table, decimal, percent
 
 ALL = "all of them"

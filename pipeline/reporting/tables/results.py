@@ -1,4 +1,4 @@
-"""The tables of this run's results: main, more measures, the teacher's gap, the paired tests."""
+"""The tables of this run's results: main, more measures, the teacher's gap."""
 
 from typing import Any
 
@@ -6,7 +6,8 @@ import pandas as pd
 
 from pipeline.params.cells import TEACHER
 from pipeline.reporting.comparison import Comparisons
-from pipeline.reporting.results import Level, Model, Results, Spread, Task
+from pipeline.reporting.results import Level, Model, Results, Spread, Task, mean_of
+from pipeline.reporting.tables.measures import NAMES, between, edges, form, over
 from pipeline.reporting.tables.table import MISSING, NOTHING, Entry, Table, best, decimal, percent, signed
 
 Column = tuple[Level, str]
@@ -21,17 +22,6 @@ MAIN: tuple[Column, ...] = (
 MORE: tuple[Column, ...] = tuple(
     (level, name) for level in ("frame", "video") for name in ("balanced_acc", "average_precision", "eer", "ece")
 )
-NAMES = {
-    "acc": "ACC %",
-    "auc": "AUC",
-    "knn_r1": "R@1 (kNN) %",
-    "fake_recall": "fake recall %",
-    "balanced_acc": "balanced ACC %",
-    "average_precision": "AP",
-    "eer": "EER %",
-    "ece": "ECE",
-    "above_target": "above own target %",
-}
 
 
 def main(results: Results, comparisons: Comparisons) -> Table:
@@ -41,7 +31,7 @@ def main(results: Results, comparisons: Comparisons) -> Table:
     for task in results.tasks():
         models = [model for model in results.models(ablations=True) if results.named(model, task)]
         block = {model: [results.spread(model, task, *column) for column in MAIN] for model in models}
-        marks = [best([_mean(found[i]) for found in block.values()], 3) for i in range(len(MAIN))]
+        marks = [best([mean_of(found[i]) for found in block.values()], 3) for i in range(len(MAIN))]
         for number, (model, found) in enumerate(block.items()):
             seeds = len(results.of(model, task))
             record: dict[str, Any] = _key(task, model) | {"seeds": seeds}
@@ -135,89 +125,10 @@ def gap(results: Results, compressions: tuple[str, ...]) -> Table:
     )
 
 
-def tests(results: Results, comparisons: Comparisons, margin: float) -> Table:
-    """ADD against each other method, paired over the same videos. margin: of AUC, within which they are equal."""
-    rows, values = [], []
-    few = results.few_people
-    columns = ["95 % over videos", "95 % over people"]
-    for c in comparisons.against_add:
-        digits, scale = (3, 1.0) if c.measure == "auc" else (1, 100.0)
-        first, second = (decimal(v) if c.measure == "auc" else percent(v) for v in c.values)
-        words = [c.task.manipulation, c.task.compression, results.label(c.other), NAMES[c.measure], first, second]
-        ends = [between(found.low, found.high, digits, scale) for found in (c.videos, c.people)]
-        statement = c.statement(few, margin)
-        numbers = [
-            signed(c.videos.value, digits, scale),
-            *(ends[::-1] if few else ends),
-            probability(c.videos.p),
-            probability(c.corrected),
-            NOTHING if c.videos.detectable != c.videos.detectable else f"{scale * c.videos.detectable:.{digits}f}",
-            statement or NOTHING,
-        ]
-        rows.append([Entry(text) for text in (*words, *numbers)])
-        values.append(
-            {"manipulation": c.task.manipulation, "compression": c.task.compression, "add_backbone": c.add.backbone}
-            | {"other": c.other.method, "other_backbone": c.other.backbone, "measure": c.measure}
-            | {"add_value": c.values[0], "other_value": c.values[1], "difference": c.videos.value}
-            | {"low": c.videos.low, "high": c.videos.high, "people_low": c.people.low, "people_high": c.people.high}
-            | {"p": c.videos.p, "p_holm": c.corrected, "detectable": c.videos.detectable, "statement": statement}
-        )
-    return Table(
-        "tests",
-        "ADD against each other method, paired over the same videos",
-        "Differences are ADD minus the other method; an interval that holds zero, or a corrected p above 0.05, means "
-        "that the two cannot be told apart here. Detectable is the difference that this test set would have shown "
-        "four times in five (2.8 standard errors). Two methods differ by less than a margin, here an AUC of "
-        f"{margin:g}, where the whole interval over {'people' if few else 'videos'} lies within it: that is shown, as "
-        "a difference is, and not the same as a difference that was not found. Above own target: how often a fake's "
-        "frame scores above the same frame of its own target, ties one half.",
-        ["manipulation", "quality", "ADD against", "measure", "ADD", "other", "difference",
-         *(columns[::-1] if few else columns), "p", "p (Holm)", "detectable", "what that shows"],
-        rows,
-        pd.DataFrame(values),
-        left=4,
-        folded=len(rows) > 60,
-    )  # fmt: skip
-
-
-def kinds(few_people: bool) -> dict[str, str]:
-    """The intervals that a table shows, by their names in what evaluate leaves: over people first where they are few.
-
-    The values are how the CSV names them.
-    """
-    return {"interval_persons": "auc_people", "interval": "auc"} if few_people else {"interval": "auc"}
-
-
-def edges(few_people: bool) -> list[str]:
-    """The headers of these intervals."""
-    return ["95 % people", "95 % videos"] if few_people else ["95 % videos"]
-
-
-def over(few_people: bool) -> str:
-    """What these intervals are over, in words."""
-    return "over people, who are few, and over videos" if few_people else "over videos"
-
-
-def between(low: float | None, high: float | None, digits: int = 3, scale: float = 1.0) -> str:
-    """An interval as text; nothing of what is not known."""
-    if low is None or high is None or low != low or high != high:
-        return NOTHING
-    return f"[{scale * low:.{digits}f}, {scale * high:.{digits}f}]".replace("-", "−")
-
-
-def probability(p: float) -> str:
-    """A p value with three decimals."""
-    return NOTHING if p != p else "< .001" if p < 0.001 else f"{p:.3f}"
-
-
 def _show(name: str, spread: Spread | None) -> str:
     if spread is None:
         return NOTHING
-    return (percent if NAMES[name].endswith("%") else decimal)(spread.mean, spread.deviation)
-
-
-def _mean(spread: Spread | None) -> float | None:
-    return None if spread is None else spread.mean
+    return form(name)(spread.mean, spread.deviation)
 
 
 def _key(task: Task, model: Model) -> dict[str, Any]:
@@ -229,4 +140,4 @@ def _key(task: Task, model: Model) -> dict[str, Any]:
 
 def _values(level: str, name: str, spread: Spread | None) -> dict[str, float | None]:
     deviation = None if spread is None else spread.deviation
-    return {f"{level}_{name}": _mean(spread), f"{level}_{name}_sd": deviation}
+    return {f"{level}_{name}": mean_of(spread), f"{level}_{name}_sd": deviation}

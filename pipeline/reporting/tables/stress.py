@@ -4,11 +4,12 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.evaluation.statistics import MOST_LACKING
 from pipeline.params.cells import RAW
 from pipeline.params.degradations import Stress, chain
 from pipeline.reporting.robustness import Stressed
-from pipeline.reporting.tables.results import between
-from pipeline.reporting.tables.table import NOTHING, Entry, Table, decimal
+from pipeline.reporting.tables.measures import between
+from pipeline.reporting.tables.table import NOTHING, Entry, Table, decimal, percent
 
 
 def failing(stressed: Stressed) -> Table:
@@ -30,13 +31,12 @@ def failing(stressed: Stressed) -> Table:
             }
             values.append(record | {"fails_at": None if failing is None else float(failing.factors[0]),
                                     "fails_at_interval": text})  # fmt: skip
-    unit = "people" if stressed.unit == "person" else "videos"
     level = f"{stressed.fails_below:g}"
     return Table(
         "stress",
         f"Where detection fails: AUC per frame at each rate factor, and from which on it stays below {level}",
-        f"Linear between the points that were measured; brackets are 95 % intervals over {unit}, < and > mean that the "
-        "place lies outside of what was tested.",
+        f"Linear between the points that were measured; brackets are 95 % intervals over {stressed.over}, < and > mean "
+        "that the place lies outside of what was tested.",
         ["manipulation", "method", *(str(crf or RAW) for crf in points.values()), f"below {level} from"],
         rows,
         pd.DataFrame(values),
@@ -64,12 +64,11 @@ def every(stressed: Stressed, settings: Stress) -> Table:
                     record |= dict(ends)
                 values.append(record)
             rows.append(row)
-    unit = "people" if stressed.unit == "person" else "videos"
     return Table(
         "stress_all",
         "Every degradation",
-        f"AUC per frame with 95 % intervals over {unit}; the TPR at 5 % false alarms is in the CSV. Bits a pixel are "
-        "those of the last encoding, mean over the task's reals and fakes.",
+        f"AUC per frame with 95 % intervals over {stressed.over}; the TPR at 5 % false alarms is in the CSV. Bits a "
+        "pixel are those of the last encoding, mean over the task's reals and fakes.",
         ["manipulation", "degradation", "bits a pixel", *map(stressed.label, stressed.lines)],
         rows,
         pd.DataFrame(values),
@@ -79,13 +78,24 @@ def every(stressed: Stressed, settings: Stress) -> Table:
 
 
 def left_out(stressed: Stressed) -> list[Table]:
-    """Videos that could not be degraded, by cause; nothing where all could."""
-    table = stressed.left_out
-    if not len(table):
-        return []
-    rows = [[Entry(str(value)) for value in line] for line in table.itertuples(index=False)]
-    return [Table("stress_left_out", "What could not be degraded, and why", "Counted, and missing from the curves.",
-                  [*table.columns], rows, table, left=3, folded=len(rows) > 12)]  # fmt: skip
+    """Videos that could not be degraded, by cause; frames that not every point has; no table of what is complete."""
+    found = [
+        ("stress_left_out", "What could not be degraded, and why", "Counted, and missing from the curves.",
+         stressed.left_out, 3),
+        ("stress_lacking", "Frames that not every point has",
+         "All points of a manipulation are measured on the frames that each of them has, which are the compared ones. "
+         f"A point that lacks more than {percent(MOST_LACKING, digits=0)} % of the frames is left out itself: 0.",
+         stressed.lacking, 2),
+    ]  # fmt: skip
+    return [
+        Table(name, title, hint, [*table.columns], _printed(table), table, left=words, folded=len(table) > 12)
+        for name, title, hint, table, words in found
+        if len(table)
+    ]
+
+
+def _printed(table: pd.DataFrame) -> list[list[Entry]]:
+    return [[Entry(str(value)) for value in line] for line in table.itertuples(index=False)]
 
 
 def _said(point: str, settings: Stress) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -40,7 +40,6 @@ class Table:
     groups: Sequence[tuple[str, int]] = ()
     left: int = 1
     folded: bool = False
-    notes: Sequence[str] = field(default=())
 
     def write(self, folder: Path) -> None:
         """Leave <name>.csv, <name>.md and <name>.tex in the folder."""
@@ -75,7 +74,7 @@ class Table:
 
 
 def _marked_down(text: str) -> str:
-    """As markdown shows it in a table; what could be a tag of HTML, as in the name of a file, is none."""
+    """Text for a cell of a markdown table; what would be taken for an HTML tag, as in a file's name, is escaped."""
     return TAG.sub("&lt;", text.replace("|", r"\|").replace("\n", " "))
 
 

@@ -13,14 +13,15 @@ from pipeline.faces.boxes import Box
 from pipeline.serving.app.detectors import Detectors, label
 from pipeline.serving.app.watching import watched
 from pipeline.serving.inputs import open_medium
-from pipeline.serving.judging import Judgement, Sighting
+from pipeline.serving.judgement import Judgement, Sighting
 from pipeline.serving.networks import Networks
 from pipeline.serving.page import Shown, suspicious
 from pipeline.serving.shipped import Detector
+from pipeline.videos.cutting import Excerpt, cut
 from pipeline.videos.published import CRF
 from pipeline.videos.quality import Quality
 from pipeline.videos.reading import probe
-from pipeline.videos.writing import Part, cut, transcode
+from pipeline.videos.writing import transcode
 from pipeline.work.errors import VideoError
 
 SECONDS, MAX_SIDE = 3, 640  # of the clip, and px: what params.yaml's `folder` makes of a video
@@ -121,7 +122,7 @@ def _versions(source: Path, folder: Path, tell: Tell, first: int | None) -> dict
     if first is not None:
         tell(0.0, "cutting a clip")
         info, raw = probe(source), folder / "raw.mp4"
-        cut(source, info, [Part(raw, first, max(round(SECONDS * info.fps), 1), max_side=MAX_SIDE)])
+        cut(source, info, {raw: Excerpt(first, max(round(SECONDS * info.fps), 1), max_side=MAX_SIDE)})
     files = {"raw": raw}
     for name, crf in CRF.items():
         tell(0.0, f"compressing to {name}")

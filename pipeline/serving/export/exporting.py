@@ -23,8 +23,8 @@ from pipeline.videos.manifests import read_manifest
 from pipeline.work.errors import UserError
 from pipeline.work.files import whole_folder
 
-CROPS = 400  # whose sharpness is measured, and some of which try the ONNX file
-TRIED = 32
+CROPS = 400  # of the training people, whose sharpness is measured
+TRIED = 32  # of these, on which the ONNX file is compared with torch
 VALIDATED = "validation people"
 CROSSED = "test people of all folds, each scored by a network that never saw them"
 

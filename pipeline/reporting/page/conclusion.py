@@ -21,18 +21,18 @@ CLAIM = (
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Conclusion:
     """headline: one sentence. details: what it rests on, and what it does not show."""
 
     headline: str
     details: list[str]
 
 
-def verdict(results: Results, comparisons: Comparisons, params: Params, more: Sequence[str] = ()) -> Verdict:
+def conclude(results: Results, comparisons: Comparisons, params: Params, more: Sequence[str] = ()) -> Conclusion:
     """What this run says about the claim, by AUC per frame. more: sentences of the stress stage."""
     rows = [row for row in comparisons.against_add if row.measure == "auc"]
     details = [*_gap(results, params), *_compared(results, rows), *_equal(results, rows, params.report.margin), *more]
-    return Verdict(_headline(results, rows), [*details, *_power(rows), *_limits(results, params)])
+    return Conclusion(_headline(results, rows), [*details, *_power(rows), *_limits(results, params)])
 
 
 def _headline(results: Results, rows: Sequence[Comparison]) -> str:
