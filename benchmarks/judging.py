@@ -10,9 +10,12 @@ length, and encoded at crf 23, 25 frames a second. Models are loaded before the 
    upsampling on each sampled one, align, dlib again, then the same networks. In turn, on the same file. Seconds are the
    processor's own, of this process and its children, and of the video's own length.
 2. memory: the peak of a fresh process that judges videos of growing length.
+3. start: the whole command on one photo, by torch and by onnxruntime in turn, each a fresh process: its processor
+   seconds and its peak.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -35,12 +38,13 @@ from pipeline.videos.ffmpeg_process import executable
 from pipeline.videos.reading import probe
 from pipeline.videos.sampling import spread
 
+PARTS = ("speed", "memory", "start")
 FRAMES, FPS = 32, 25
 FACE = 0.5  # of the frame's height
 MEMORY = (
     "import resource, sys; from pathlib import Path; from pipeline.serving.inputs import open_medium\n"
     "from pipeline.serving.loading import load_family\n"
-    "load_family([Path(sys.argv[1])], threads=1).judge(open_medium(Path(sys.argv[2])), count=32)\n"
+    "load_family([Path(sys.argv[1])], onnx=None, threads=1).judge(open_medium(Path(sys.argv[2])), count=32)\n"
     "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
 )
 
@@ -97,6 +101,25 @@ def memory(source: Path, lengths: Sequence[int], model: Path, folder: Path) -> N
         print(f"{seconds} s of 720p: peak {float(done.stdout):.0f} MB", flush=True)
 
 
+def start(source: Path, model: Path, repeats: int, folder: Path) -> None:
+    photo = folder / "photo.png"
+    subprocess.run([executable(), "-v", "error", "-y", "-i", str(source), "-frames:v", "1", str(photo)], check=True)
+    spent: dict[str, list[tuple[float, float]]] = {"--torch": [], "--onnx": []}
+    for _ in range(repeats):
+        for runtime, seen in spent.items():
+            command = [sys.executable, "-m", "pipeline.serving", "predict", str(photo), "--model", str(model), runtime]
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            if process.returncode:
+                raise subprocess.CalledProcessError(process.returncode, command)
+            seen.append((used.ru_utime + used.ru_stime, used.ru_maxrss / 1024))
+    (torch_seconds, torch_peak), (onnx_seconds, onnx_peak) = (np.array(seen).T for seen in spent.values())
+    print("| a photo, start included | torch | onnxruntime | torch / onnxruntime |\n|:--|--:|--:|--:|")
+    for what, mine, theirs in (("seconds", onnx_seconds, torch_seconds), ("peak, MB", onnx_peak, torch_peak)):
+        print(f"| {what} | {_spread(theirs)} | {_spread(mine)} | {_spread(theirs / mine)} |", flush=True)
+
+
 def _spread(values: np.ndarray) -> str:
     return f"{np.median(values):.2f} ({values.min():.2f}..{values.max():.2f})"
 
@@ -108,7 +131,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, nargs="+", default=[10, 30, 120])
     parser.add_argument("--clips", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--parts", nargs="+", choices=("speed", "memory"), default=["speed", "memory"])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     arguments = parser.parse_args()
     sources = sorted(path for path in arguments.videos.rglob("*") if path.suffix in (".mp4", ".mpg"))[: arguments.clips]
     with tempfile.TemporaryDirectory() as folder:
@@ -117,6 +140,8 @@ def main() -> None:
             speed(sources, arguments.seconds, family, arguments.repeats, Path(folder))
         if "memory" in arguments.parts:
             memory(sources[0], arguments.seconds, arguments.model, Path(folder))
+        if "start" in arguments.parts:
+            start(sources[0], arguments.model, arguments.repeats, Path(folder))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How much there is to do: videos, crops, steps and bytes, from the params and what is known of the data sets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -70,7 +70,7 @@ PUBLISHED: dict[str, Callable[[Params], Known]] = {
 
 @dataclass(frozen=True)
 class Work:
-    """What one model, trained and tested in every fold, goes through.
+    """What one model, trained and tested in its folds, goes through.
 
     steps: at most, for with `select: best` a training stops early. scored: images of validations and of the test.
     """
@@ -79,10 +79,10 @@ class Work:
     scored: int
 
 
-def work(cell: Cell, params: Params, known: Known) -> Work:
-    """Summed over the folds. Raises: UserError for a fold that the buckets do not give."""
+def work(cell: Cell, params: Params, known: Known, of: Sequence[int] | None = None) -> Work:
+    """Summed over the folds, all by default. Raises: UserError for a fold that the buckets do not give."""
     how, steps, scored = recipe(cell, params), 0, 0
-    for fold in params.folds:
+    for fold in params.folds if of is None else of:
         roles = folds.fold(params, fold)
         train, val, test = (_crops(cell, buckets, params, known) for buckets in roles)
         total = 2 * max(train)  # the rarer class comes more often

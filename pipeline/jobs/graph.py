@@ -1,10 +1,11 @@
 """The graph of dvc.yaml's stages: what each one waits for, what it uses, and which have to run."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dvc.exceptions import DvcException
+from dvc.lock import LockError
 from dvc.repo import Repo
 
 from pipeline.work.errors import UserError
@@ -18,11 +19,12 @@ SAME = "the same"  # under `meta: leaves`: what the stage leaves never changes, 
 @dataclass(frozen=True)
 class Pipeline:
     """The stages of dvc.yaml. uses: NETWORK, CORES (all of them), DEVICE (a GPU where there is one), or None.
-    constant: those that leave the same whatever they are run on."""
+    constant: those that leave the same whatever they are run on. outs: the paths that each leaves."""
 
     graph: Graph
     uses: dict[str, str | None]
     constant: frozenset[str] = frozenset()
+    outs: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def due(self, changed: Iterable[str]) -> set[str]:
         """The stages that have to run: those that changed, and what depends on what they leave."""
@@ -36,7 +38,8 @@ def load_pipeline() -> Pipeline:
         graph = {stage.addressing: {other.addressing for other in found.successors(stage)} for stage in found}
         uses = {stage.addressing: (stage.meta or {}).get("uses") for stage in found}
         constant = frozenset(stage.addressing for stage in found if (stage.meta or {}).get("leaves") == SAME)
-        return Pipeline(graph, uses, constant)
+        outs = {stage.addressing: [out.def_path for out in stage.outs] for stage in found}
+        return Pipeline(graph, uses, constant, outs)
 
 
 def changed() -> set[str]:
@@ -75,9 +78,11 @@ def downstream(graph: Graph, names: Iterable[str]) -> set[str]:
 
 @contextmanager
 def _repo() -> Iterator[Repo]:
-    """DVC's view of this folder. Raises: UserError with what DVC says, such as that another process has its lock."""
+    """DVC's view of this folder. Raises: UserError with what DVC says, and where another process has its lock."""
     try:
         with Repo() as repo:
             yield repo
+    except LockError:
+        raise UserError("another dvc, or make repro, works in this folder; wait until it ends, and run again") from None
     except DvcException as error:
         raise UserError(f"dvc: {' '.join(str(error).split())}") from None

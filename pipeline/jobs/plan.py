@@ -18,6 +18,7 @@ from pipeline.work.parallel import cores
 from pipeline.work.progress import progress
 
 HOUR, GB = 3600, 1e9
+Due = dict[Cell, list[int]]  # the folds of each that have to run
 
 
 def plan(params: Params, machine: Machine) -> str:
@@ -26,7 +27,10 @@ def plan(params: Params, machine: Machine) -> str:
     todo = pipeline.due(changed())
     known, cells = amounts.videos(params), expected(params) + pooled(params)
     lines = [f"stages     {len(pipeline.graph)}, of which {len(todo)} have to run: {_counted(todo)}"]
-    lines += [f"trainings  {len(cells) * len(params.folds)}: {len(cells)} models in {len(params.folds)} folds"]
+    due = _trainings(cells, params.folds, [out for name in todo for out in pipeline.outs.get(name, ())])
+    count = sum(map(len, due.values()))
+    trainings = f"{len(cells) * len(params.folds)}: {len(cells)} models in {len(params.folds)} folds"
+    lines += [f"trainings  {trainings}, of which {count} have to run"]
     if known is None:
         lines += [
             f"videos     unknown before they are there: run `dvc repro download` first (source: {params.source})",
@@ -35,26 +39,34 @@ def plan(params: Params, machine: Machine) -> str:
         return "\n".join(lines)
     lines += [f"videos     {', '.join(f'{known.total(name):,} {name}' for name in params.sets)}"]
     lines += [f"           {params.sample.frames} frames of each, in {1 + len(params.compressions)} qualities"]
-    if not cells:
+    if not due:
         return "\n".join(lines)
-    return "\n".join([*lines, *_time_and_disk(cells, params, known, machine)])
+    return "\n".join([*lines, *_time_and_disk(due, params, known, machine)])
 
 
-def _time_and_disk(cells: Sequence[Cell], params: Params, known: amounts.Known, machine: Machine) -> Iterator[str]:
+def _trainings(cells: Sequence[Cell], folds: Sequence[int], outs: Sequence[str]) -> Due:
+    """The trainings that leave one of the paths, models/<folder of the cell>/fold<k>."""
+    left = {"/".join(Path(out).parts[-3:]) for out in outs}
+    due = {cell: [fold for fold in folds if f"{cell.folder}/fold{fold}" in left] for cell in cells}
+    return {cell: its for cell, its in due.items() if its}
+
+
+def _time_and_disk(due: Due, params: Params, known: amounts.Known, machine: Machine) -> Iterator[str]:
     threads = _set_threads(machine)
-    kinds = Counter(_kind(cell) for cell in cells)
-    examples = {_kind(cell): cell for cell in cells}
+    kinds = Counter(_kind(cell) for cell in due)
+    examples = {_kind(cell): cell for cell in due}
     costs = {kind: measure(examples[kind], params) for kind in progress(sorted(kinds), len(kinds), "plan", "kind")}
     total = weights = 0.0
-    yield f"\n{'training':<32}{'models':>7}{'steps':>9}{'s/step':>9}{'hours':>9}"
+    yield f"\n{'training':<32}{'runs':>7}{'steps':>9}{'s/step':>9}{'hours':>9}"
     for (name, backbone), cost in costs.items():
-        own = [cell for cell in cells if _kind(cell) == (name, backbone)]
-        todo = [amounts.work(cell, params, known) for cell in own]
+        own = {cell: folds for cell, folds in due.items() if _kind(cell) == (name, backbone)}
+        todo = [amounts.work(cell, params, known, folds) for cell, folds in own.items()]
         seconds = sum(one.steps * cost.step + one.scored * cost.score for one in todo)
-        steps = max(one.steps for one in todo) // len(params.folds)
-        yield f"{f'{name} {backbone}':<32}{len(own):>7}{steps:>9,}{cost.step:>9.3g}{seconds / HOUR:>9.1f}"
+        runs = sum(map(len, own.values()))
+        steps = max(one.steps // len(folds) for one, folds in zip(todo, own.values(), strict=True))
+        yield f"{f'{name} {backbone}':<32}{runs:>7}{steps:>9,}{cost.step:>9.3g}{seconds / HOUR:>9.1f}"
         total += seconds
-        weights += len(own) * len(params.folds) * cost.weights
+        weights += runs * cost.weights
     places = len(set(machine.devices)) if None not in machine.devices else len(machine.devices)
     at_once = places or machine.cores
     yield f"\nhours      {total / HOUR:,.1f} in all, {total / HOUR / at_once:,.1f} with {at_once} at a time"
@@ -70,7 +82,8 @@ def _time_and_disk(cells: Sequence[Cell], params: Params, known: amounts.Known, 
     yield f"  a step as just measured on this {where.type} with {threads} threads and {_spread(scaled)} images,"
     yield "  scaled to the recipe's; what reads the crops keeps up; other work beside this makes all look slower"
     yield "  steps are a model's in one fold, at most: with train.select: best a training stops early"
-    yield "  hours hold the validations and tests, not the making of videos and crops (docs/scaling.md has its speed)"
+    yield "  hours hold these trainings, their validations and tests; not the tests of models that are there, nor the"
+    yield "  making of videos and crops (docs/scaling.md has its speed)"
     if machine.devices and None in machine.devices:
         yield "  the nodes of the cluster are as fast as this machine"
 

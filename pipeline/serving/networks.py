@@ -122,7 +122,7 @@ def normalised(windows: Crops) -> NDArray[np.float32]:
 
 def load(folder: Path, detector: Detector, onnx: bool | None = False, threads: int | None = None) -> Networks:
     """The networks by torch, or by onnxruntime where asked or where torch is absent; None: where it can be, for it
-    starts in a fifth of the time and a third of the memory. Raises: UserError."""
+    starts in a third of the time and of the memory (docs/detector.md). Raises: UserError."""
     if onnx is None:
         onnx = (folder / ONNX).is_file() and find_spec("onnxruntime") is not None
     onnx = onnx or find_spec("torch") is None

@@ -13,7 +13,7 @@ from pipeline.serving import outputs
 from pipeline.serving.inputs import gather, open_medium, shown
 from pipeline.serving.loading import Family, load_family
 from pipeline.serving.outputs import Failure, Outcome
-from pipeline.serving.targets import require_places, targets
+from pipeline.serving.targets import is_stream, output, require_places, targets
 from pipeline.work import disk
 from pipeline.work.errors import UserError, VideoError
 from pipeline.work.files import whole
@@ -36,8 +36,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_model(parser)
     add("--quality", help="use the detector trained at this (raw, c23, ...), whatever the file is")
     add("--frames", type=int, metavar="N", help="frames to look at in each video")
-    add("--json", type=Path, metavar="FILE", help="write all that was found; - for standard output")
-    add("--csv", type=Path, metavar="FILE", help="write a row a file; - for standard output")
+    add("--json", type=output, metavar="FILE", help="write all that was found; - for standard output")
+    add("--csv", type=output, metavar="FILE", help="write a row a file; - for standard output")
     add("--page", type=Path, metavar="FILE", help="write a page; with several files a folder of pages")
     drawn = "write the file with boxes and scores (.mp4, .png); with several files a folder"
     add("--annotate", type=Path, metavar="FILE", help=drawn)
@@ -181,6 +181,9 @@ def _write_tables(arguments: Namespace, rows: Sequence[Mapping[str, Any]]) -> No
 def _write(target: Path, text: str) -> None:
     if target == Path("-"):
         sys.stdout.write(text)
+        return
+    if is_stream(target):
+        target.write_text(text, encoding="utf-8")
         return
     with whole(target) as part:
         part.write_text(text, encoding="utf-8")

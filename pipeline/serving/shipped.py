@@ -76,6 +76,8 @@ def find(folder: Path) -> list[Path]:
         raise UserError(
             f"{folder}: no such folder; give --model a detector that the export stage left, such as models/export/NAME"
         )
+    if folder.is_file():
+        raise UserError(f"{folder}: a file; give --model the folder that it lies in")
     if (folder / ABOUT).is_file():
         return [folder]
     found = sorted(path.parent for path in folder.glob(f"*/{ABOUT}"))

@@ -11,6 +11,7 @@ from pipeline.work.errors import UserError, VideoError
 
 NAME_BYTES = 200  # of a file's name, which may have 255 with what is added to it
 OUTPUT = Path("-")  # standard output
+STANDARD = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 
 def targets(target: Path | None, files: Sequence[Path], option: str) -> list[Path | None]:
@@ -50,7 +51,7 @@ def require_places(files: Sequence[Path], outputs: Mapping[str, Sequence[Path | 
                 continue
             if (other := taken.setdefault(path.absolute(), option)) != option:
                 raise UserError(f"{other} and {option}: cannot both be written to {shown(path)}")
-            if path == OUTPUT:
+            if path == OUTPUT or (option in ("--json", "--csv") and is_stream(path) and os.access(path, os.W_OK)):
                 continue
             if _identity(path) in read:
                 raise UserError(f"{option} {shown(path)}: is one of the files to judge, and would be written over")
@@ -59,6 +60,16 @@ def require_places(files: Sequence[Path], outputs: Mapping[str, Sequence[Path | 
             if path.parent not in folders:
                 _require_writable(path.parent, option)
                 folders.add(path.parent)
+
+
+def output(name: str) -> Path:
+    """The place of a table; standard output by any of its names is `-`, for lines must not go there too."""
+    return OUTPUT if name in STANDARD else Path(name)
+
+
+def is_stream(path: Path) -> bool:
+    """/dev/null, a named pipe, a shell's >(command): written to, never replaced by a file."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _require_writable(folder: Path, option: str) -> None:

@@ -78,16 +78,30 @@ def test_a_source_of_unknown_size() -> None:
     assert amounts.videos(changed(load(ROOT / "params.yaml"), source="folder")) is None
 
 
-def test_a_plan_of_the_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("changes", "due", "runs"),
+    [
+        ({"download@original"}, 24, {"add": 6, "baseline": 6, "teacher": 6, "warm_start": 6}),
+        # A teacher's students follow, in its fold and task; a report leaves every model as it is.
+        ({"teacher@mobilenet_v2-faceswap-1"}, 3, {"add": 1, "teacher": 1, "warm_start": 1}),
+        ({"student@add-mobilenet_v2-reenactment-c40-0-2"}, 1, {"add": 1}),
+        ({"report"}, 0, {}),
+        (set(), 0, {}),
+    ],
+)
+def test_a_plan_of_the_sample(
+    changes: set[str], due: int, runs: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.delenv("DVC_ROOT")
     monkeypatch.setattr(measuring, "build", lambda name: Toy())
-    monkeypatch.setattr("pipeline.jobs.plan.changed", set)
+    monkeypatch.setattr("pipeline.jobs.plan.changed", lambda: changes)
     params = load()
     said = plan(params, Machine(2, ("a", "b")))
-    assert "trainings  24: 8 models in 3 folds" in said and "with 2 at a time" in said
+    assert f"trainings  24: 8 models in 3 folds, of which {due} have to run" in said
+    assert ("with 2 at a time" in said) == bool(due)
     rows = re.findall(r"^(\w+) mobilenet_v2 +(\d+) +[\d,]+ +[\d.e-]+ +[\d.]+$", said, re.MULTILINE)
-    assert rows == [("add", "2"), ("baseline", "2"), ("teacher", "2"), ("warm_start", "2")]
+    assert {name: int(count) for name, count in rows} == runs
 
 
 def test_a_measured_step_trains_all_but_the_frozen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 
 from pipeline.jobs.graph import load_pipeline
 from pipeline.jobs.reproduce import reproduce
@@ -82,6 +83,12 @@ def test_the_cause_is_what_the_stage_said_last() -> None:
     missing = "ERROR: failed to reproduce 'b': missing data 'source': a.model"
     assert cause([missing], 255) == missing.removeprefix("ERROR: ")
     assert cause([], -9) == "dvc ended with status -9"
+
+
+def test_a_second_run_beside_the_first_is_told_so(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dvc.lock.DEFAULT_TIMEOUT", 0)
+    with Repo().lock, pytest.raises(UserError, match="another dvc, or make repro, works in this folder"):
+        reproduce(Machine(1))
 
 
 def test_what_dvc_refuses_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,36 @@
 """ACC against alpha and beta, from what `dvc exp show` tells."""
 
+import subprocess
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pipeline.reporting import sensitivity
+
+
+def test_sensitivity_asks_for_the_commits_that_can_hold_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for every one of a history: DVC reads hundreds for minutes."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"):
+        monkeypatch.setenv(name, "a@example.org")
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], check=True, capture_output=True, text=True).stdout.strip()
+
+    def commit(file: str) -> str:
+        (tmp_path / file).write_text(str(len(made)))
+        git("add", file)
+        git("commit", "--quiet", "--message", file)
+        return git("rev-parse", "HEAD")
+
+    git("init", "--quiet")
+    made: list[str] = []
+    for file in ("dvc.lock", "a.py", "b.py", "dvc.lock", "c.py"):
+        made.append(commit(file))
+    git("update-ref", f"refs/exps/{made[1][:2]}/{made[1][2:]}/soapy-soya", made[3])
+    git("update-ref", "refs/exps/celery/stash", made[2])
+    assert sensitivity.commits() == [made[4], made[3], made[0], made[1]]
 
 
 def test_sensitivity_reads_the_runs_that_differ_in_alpha_and_beta_alone() -> None:

@@ -110,6 +110,20 @@ def test_results_on_standard_output_are_nothing_but_results(shipped: Run, capsys
     assert json.loads(capsys.readouterr().out)["results"]
 
 
+def test_a_table_goes_into_a_pipe_or_a_device_and_replaces_neither(shipped: Run, tmp_path: Path, capsys: Said) -> None:
+    """As a shell's >(command) is given, and /dev/null, over which a rename would succeed to root."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    assert predict(shipped, shipped.video("v0"), "--csv", pipe) == 0
+    assert os.read(reader, 10_000).startswith(b"file,verdict,")
+    assert pipe.is_fifo() and list(tmp_path.iterdir()) == [pipe]
+    os.close(reader)
+    capsys.readouterr()
+    assert predict(shipped, shipped.video("v0"), "--json", "/dev/stdout") == 0
+    assert json.loads(capsys.readouterr().out)["results"]
+
+
 def test_bad_files_have_each_their_line_and_stop_nothing(shipped: Run, tmp_path: Path, capsys: Said) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
@@ -266,7 +280,7 @@ def test_a_photo_is_annotated_as_one(shipped: Run, tmp_path: Path) -> None:
         (["{v}", "--page", "{v}/p.html"], "is no folder"),
         (["{v}", "--csv", "{raw}"], "is a folder; name a file"),
         (["{v}", "--json", "/proc/none/o.json"], "may not be written to"),
-        (["{v}", "--model", "{v}"], "no shipped detector"),
+        (["{v}", "--model", "{v}"], "a file; give --model the folder"),
     ],
 )
 def test_a_wrong_command_is_one_line_before_any_work(

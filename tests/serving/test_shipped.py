@@ -76,6 +76,8 @@ def test_folders_that_hold_no_or_several_detectors(shipped: Run, tmp_path: Path)
         load_family([shipped.detectors, shipped.detectors / "raw"])
     with pytest.raises(UserError, match="no such folder"):
         load_family([tmp_path / "none"])
+    with pytest.raises(UserError, match="a file; give --model the folder"):
+        load_family([shipped.detectors / "raw/detector.json"])
     assert only(shipped.detectors.parent) == shipped.detectors
     with pytest.raises(UserError, match="no detector here"):
         only(tmp_path)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.work.errors import UserError
+from pipeline.work.files import whole
 from stages import _cli
 
 ROOT = Path(__file__).parents[2]
@@ -64,3 +66,10 @@ def test_make_works_where_the_path_has_blanks_and_says_where_it_cannot(tmp_path:
     assert called[-1] == "python -m pipeline.jobs --jobs 2"
     told = make("f:g", "setup")
     assert told.returncode and "a colon in the path" in told.stdout and not os.path.exists(tmp_path / "f:g/.uv")  # noqa: PTH110
+
+
+def test_a_pipe_or_a_device_is_never_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="pipe: a device or a pipe"), whole(tmp_path / "pipe") as part:
+        part.write_text("x")
+    assert (tmp_path / "pipe").is_fifo() and len(list(tmp_path.iterdir())) == 1
