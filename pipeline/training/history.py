@@ -27,7 +27,7 @@ class State:
 
 
 class Means:
-    """Means of terms over the steps between two rows of the history; the largest of a measure called *_max or *_max_*."""
+    """Means of terms over the steps between two rows of the history; of a measure with _max in its name the largest."""
 
     def __init__(self) -> None:
         self.steps: list[Terms] = []  # left on the device: a read in every step would wait for a GPU
