@@ -76,7 +76,7 @@ def doubtful(path: Path, log: DecoderLog) -> bool:
 
     It costs no decoding, so that a video which is looked at once can be looked at thoroughly only where it must be.
     """
-    if log.complaints or log.lost or log.searched or log.changes or endings.missing(path):
+    if log.torn or log.complaints or log.lost or log.searched or log.changes or endings.missing(path):
         return True
     if tables.contradiction(path):
         return True
@@ -109,6 +109,11 @@ def _decode(path: Path) -> tuple[DecoderLog, bool]:
     with running(both, stdout=subprocess.PIPE, log=log, may_fail=True) as process:
         assert process.stdout is not None
         zeros = has_zeros(process.stdout)
+    if log.torn:
+        alone = DecoderLog()
+        with running(video.output("-", map="0:V:0", fps_mode="passthrough", format="null"), log=alone, may_fail=True):
+            pass
+        log.hear(alone)
     return log, zeros
 
 

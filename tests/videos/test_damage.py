@@ -1,12 +1,14 @@
 """Whether the picture is whole is seen by decoding it: damage that containers hide, and complaints that mean none."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline.videos.examining import examine
+from pipeline.videos.decoder_log import DecoderLog
+from pipeline.videos.examining import _decode, examine
 from pipeline.videos.reading import read_frames
 from pipeline.work.errors import VideoError
 from tests.aids.clips import ffmpeg, numbered, numbers
@@ -152,6 +154,42 @@ def test_a_picture_that_changes_half_way_is_refused(tmp_path: Path) -> None:
         joined = tmp_path / "joined.ts"
         joined.write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
         assert "its picture changes half way" in refused(joined) and change in refused(joined)
+
+
+def test_what_other_threads_say_between_showinfos_words_is_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By chance of the machine's load: here every seam of joined streams is told in the middle of a frame's line."""
+    read = DecoderLog.read
+    torn: list[str] = []
+
+    def tear(log: DecoderLog, lines: Iterable[str]) -> None:
+        told: list[str] = []
+        for line in lines:
+            if "timestamp discontinuity" in line and any("showinfo" in one for one in told):
+                place = max(index for index, one in enumerate(told) if " type:" in one)
+                torn.append(line)
+                told[place] += line.partition("[warning] ")[2]
+                told.insert(place + 1, told[place].partition("[info]")[0] + "[info] ")
+            else:
+                told.append(line)
+        read(log, told)
+
+    monkeypatch.setattr(DecoderLog, "read", tear)
+    for name in "ab":
+        numbered(tmp_path / f"{name}.ts", 50, "-c:v", "libx264", "-g", "25")
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
+    assert examine(joined).frames == 100 and torn
+
+
+def test_a_whole_video_is_decoded_once(tmp_path: Path) -> None:
+    """No line of showinfo is taken for a torn one: the user data of x264, its empty line, a turn, colours."""
+    source = numbered(tmp_path / "a.mp4", 10, "-c:v", "libx264", "-colorspace", "bt709", "-color_trc", "bt709")
+    ffmpeg("-display_rotation", "90", "-i", source, "-c", "copy", tmp_path / "turned.mp4")
+    for path in (source, tmp_path / "turned.mp4"):
+        log, _ = _decode(path)
+        assert log.frames == 10 and not log.torn and log.pictures[0].rotation == (90 if path != source else 0)
 
 
 def test_a_black_area_of_motion_jpeg_is_no_lost_sector(tmp_path: Path) -> None:
