@@ -18,9 +18,11 @@ def noting(notes: Path, hold: int = 0) -> type[subprocess.Popen]:
         def __init__(self, args: Any, *rest: Any, **options: Any) -> None:
             super().__init__(args, *rest, **options)
             if isinstance(args, list) and "framecrc" not in args and "-map" in args:
-                with notes.open("a") as file:
-                    file.write(args[args.index("-i") + 1].split("/")[-1] + "\n")
-                if hold and len(notes.read_text().split()) > hold:
+                with notes.open("ab") as file:
+                    file.write(os.fsencode(args[args.index("-i") + 1].split("/")[-1] + "\n"))
+                    file.flush()
+                    own = notes.read_bytes()[: file.tell()].count(b"\n")  # others may have noted theirs since
+                if hold and own > hold:
                     time.sleep(600)
 
     return Noted
