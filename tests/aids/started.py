@@ -58,8 +58,11 @@ class Started:
         self, arguments: Sequence[str], root: Path, changes: Changes = (), workers: int = 2, hold: int = 0
     ) -> None:
         prepare(root, changes, workers)
-        (root / "sitecustomize.py").write_text(SITE.format(notes=str(root / "work.txt"), hold=hold))
-        environment = os.environ | {"DVC_ROOT": str(root), "PYTHONPATH": f"{root}{os.pathsep}{ROOT}"}
+        # A folder for each hold: of two files written in one second Python would take the compiled first for both.
+        site = root / f"hold{hold}"
+        site.mkdir(exist_ok=True)
+        (site / "sitecustomize.py").write_text(SITE.format(notes=str(root / "work.txt"), hold=hold))
+        environment = os.environ | {"DVC_ROOT": str(root), "PYTHONPATH": f"{site}{os.pathsep}{ROOT}"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", f"stages.{arguments[0]}", *arguments[1:]],
             cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
