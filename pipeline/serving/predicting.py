@@ -13,10 +13,10 @@ from pipeline.serving import outputs
 from pipeline.serving.inputs import gather, open_medium, shown
 from pipeline.serving.loading import Family, load_family
 from pipeline.serving.outputs import Failure, Outcome
-from pipeline.serving.targets import is_stream, output, require_places, targets
+from pipeline.serving.targets import output, require_places, targets
 from pipeline.work import disk
 from pipeline.work.errors import UserError, VideoError
-from pipeline.work.files import whole
+from pipeline.work.files import is_stream, whole
 from pipeline.work.parallel import Rejected, cores, map_videos
 
 DEFAULT = Path("models/export")

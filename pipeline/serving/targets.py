@@ -8,6 +8,7 @@ from pathlib import Path
 from pipeline.serving import photos
 from pipeline.serving.inputs import shown
 from pipeline.work.errors import UserError, VideoError
+from pipeline.work.files import is_stream
 
 NAME_BYTES = 200  # of a file's name, which may have 255 with what is added to it
 OUTPUT = Path("-")  # standard output
@@ -65,11 +66,6 @@ def require_places(files: Sequence[Path], outputs: Mapping[str, Sequence[Path | 
 def output(name: str) -> Path:
     """The place of a table; standard output by any of its names is `-`, for lines must not go there too."""
     return OUTPUT if name in STANDARD else Path(name)
-
-
-def is_stream(path: Path) -> bool:
-    """/dev/null, a named pipe, a shell's >(command): written to, never replaced by a file."""
-    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _require_writable(folder: Path, option: str) -> None:

@@ -33,13 +33,18 @@ def require_own_folder(out: Path) -> None:
             )
 
 
+def is_stream(path: Path) -> bool:
+    """/dev/null, a named pipe, a shell's >(command): written to, never replaced by a file."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Give a temporary name beside `path`, renamed to it on success and removed on any error.
 
     Raises: UserError where `path` is a device or a pipe: to root the rename would succeed, and /dev/null be a file.
     """
-    if path.exists() and not path.is_file() and not path.is_dir():
+    if is_stream(path):
         raise UserError(f"{path}: a device or a pipe, no file that can be written anew")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")

@@ -18,4 +18,4 @@ def keep_freed() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(M_TRIM_THRESHOLD, LARGEST)
         if not mallopt(M_MMAP_THRESHOLD, LARGEST):
-            mallopt(M_MMAP_MAX, 0)  # older ones take no threshold above 32 MiB, and say so by 0
+            mallopt(M_MMAP_MAX, 0)  # an older one may refuse so high a threshold, and says so by 0
