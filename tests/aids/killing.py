@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -119,7 +120,7 @@ def _kill(process: subprocess.Popen[str], moment: Moment) -> str:
     """Returns what was killed, which is dvc where the stage has ended meanwhile."""
     dvc = psutil.Process(process.pid)
     below = dvc.children(recursive=True)
-    stage = next((one for one in below if " stages." in _words(one)), None)
+    stage = next((one for one in below if _is_stage(one)), None)
     workers = [one for one in _children(stage) if "resource_tracker" not in _words(one)]
     if moment.victim == "everything":
         os.killpg(process.pid, signal.SIGKILL)
@@ -141,11 +142,21 @@ def _kill(process: subprocess.Popen[str], moment: Moment) -> str:
     return what
 
 
+def _is_stage(process: psutil.Process) -> bool:
+    """Not the shell that dvc starts it by: some shells stay, and the stage would be taken for its own worker."""
+    words = _arguments(process)
+    return any(flag == "-m" and module.startswith("stages.") for flag, module in pairwise(words))
+
+
 def _words(process: psutil.Process) -> str:
+    return " ".join(_arguments(process))
+
+
+def _arguments(process: psutil.Process) -> list[str]:
     try:
-        return " ".join(process.cmdline())
+        return process.cmdline()
     except psutil.Error:
-        return ""
+        return []
 
 
 def _children(process: psutil.Process | None) -> list[psutil.Process]:

@@ -1,6 +1,7 @@
 """The real graph, killed with SIGKILL at moments that chance has drawn: it ends as it does undisturbed."""
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -51,6 +52,33 @@ def test_killed_at_a_few_moments_it_leaves_the_same(finished: Finished) -> None:
         assert len(killing.disturbed(finished.folder, [moment], finished.seconds, again)) == 1
     same(before, killing.outs(finished.folder))
     nothing_is_left(finished.folder)
+
+
+STAGE = """
+import pathlib, sys, time
+pathlib.Path(sys.argv[1]).touch()
+time.sleep(60)
+"""
+DVC = """
+import pathlib, subprocess, sys, time
+up = pathlib.Path("up")
+if not up.exists():
+    shell = subprocess.Popen(["/bin/sh", "-c", f"'{sys.executable}' -m stages.toy up; exit $?"])
+    while not up.exists():
+        time.sleep(0.01)
+    print("Running stage 'toy':", flush=True)
+    sys.exit(shell.wait())
+"""
+
+
+def test_a_stage_is_not_taken_for_the_worker_of_the_shell_that_started_it(tmp_path: Path) -> None:
+    """Some shells replace themselves by the last command, some stay above it (dash, where SHELL is not set)."""
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "stages/toy.py").write_text(STAGE)
+    (tmp_path / "dvc.py").write_text(DVC)
+    moment = killing.Moment("toy", 0, "worker")
+    told = killing.disturbed(tmp_path, [moment], {"toy": 0}, (sys.executable, "dvc.py"))
+    assert told == ["toy at 0%: stage"]
 
 
 def same(whole: Mapping[str, str], killed: Mapping[str, str]) -> None:
