@@ -26,7 +26,7 @@ def main(arguments: argparse.Namespace) -> str:
 
 
 def _told(quality: str, result: dict[str, Any]) -> str:
-    from pipeline.evaluation.metrics import without_auc
+    from pipeline.evaluation.summary import without_auc
 
     auc = result["frame"]["auc"]
     why = without_auc(result)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+VIDEO = ["set", "video"]  # the columns that name one: manipulations share ids
 UNITS = ("video", "person")  # what is drawn
 
 
@@ -20,23 +21,25 @@ class Draws:
     counts: NDArray[np.float64]
 
     @classmethod
-    def of(cls, frames: pd.DataFrame, unit: str, resamples: int, seed: int) -> "Draws":
+    def of(cls, frames: pd.DataFrame, unit: str, resamples: int, seed: int, by_class: bool = False) -> "Draws":
         """Draw the videos of a table (set, video, person) with a row a frame or a video.
 
         unit: `video` draws videos, those of each set among themselves; `person` draws people, each with all of their
-        videos, reals and fakes.
+        videos, reals and fakes. by_class (then with label): reals are drawn among all reals, fakes among all fakes, and
+        people among those who have the same classes, so that every resample has the classes of the table.
         """
-        videos = frames[["set", "video", "person"]].drop_duplicates(["set", "video"])
-        videos = videos.sort_values(["set", "video"], ignore_index=True)
-        if unit == "person":
-            counts = draw(None, videos["person"], resamples, seed)
-        else:
-            counts = draw(videos["set"], videos["set"] + "/" + videos["video"], resamples, seed)
-        return cls(pd.MultiIndex.from_frame(videos[["set", "video"]]), counts)
+        videos = frames.drop_duplicates(VIDEO).sort_values(VIDEO, ignore_index=True)
+        clusters = videos["person"] if unit == "person" else pd.Series(range(len(videos)))
+        strata = None if unit == "person" else videos["set"]
+        if by_class:
+            labels = videos["label"].groupby(clusters)
+            lowest, highest = labels.transform("min"), labels.transform("max")
+            strata = lowest.where(lowest == highest, -1)  # -1: whoever has both classes
+        return cls(pd.MultiIndex.from_frame(videos[VIDEO]), draw(strata, clusters, resamples, seed))
 
     def at(self, rows: pd.DataFrame) -> NDArray[np.float64]:
         """How often the video of each row (set, video, ...) was drawn: (1 + R, N). Raises: KeyError for another."""
-        wanted = pd.MultiIndex.from_frame(rows[["set", "video"]])
+        wanted = pd.MultiIndex.from_frame(rows[VIDEO])
         places = pd.Series(np.arange(len(self.videos)), self.videos).loc[wanted]
         return self.counts[:, places.to_numpy()]
 
@@ -49,10 +52,10 @@ def draw(strata: pd.Series | None, clusters: pd.Series, resamples: int, seed: in
     """
     random = np.random.default_rng(seed)
     counts = np.ones((resamples + 1, len(clusters)))
-    groups = np.zeros(len(clusters), int) if strata is None else np.unique(strata.to_numpy(str), return_inverse=True)[1]
+    groups = np.zeros(len(clusters), int) if strata is None else pd.factorize(strata, sort=True)[0]
     for group in np.unique(groups):
         rows = np.flatnonzero(groups == group)
-        names, number = np.unique(clusters.to_numpy(str)[rows], return_inverse=True)
+        number, names = pd.factorize(clusters.iloc[rows], sort=True)
         drawn = random.multinomial(len(names), np.full(len(names), 1 / len(names)), resamples)
         counts[1:, rows] = drawn[:, number]
     return counts

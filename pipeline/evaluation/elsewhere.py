@@ -19,9 +19,9 @@ from pipeline.detectors.device import device
 from pipeline.detectors.scoring import score
 from pipeline.evaluation import metrics
 from pipeline.evaluation.draws import Draws
-from pipeline.evaluation.evaluation import finite
 from pipeline.evaluation.frames import frames_of
 from pipeline.evaluation.statistics import Floats, Scored, interval
+from pipeline.evaluation.summary import KINDS, finite
 from pipeline.loading.crops import META
 from pipeline.params.cells import RAW, Cell, expected, tested_on
 from pipeline.params.schema import Params
@@ -30,7 +30,6 @@ from pipeline.work.files import whole
 from pipeline.work.progress import progress
 
 ALL = "all"  # in place of a manipulation: the fakes of every one, against the originals
-KINDS = {"interval": "video", "interval_persons": "person"}  # what is drawn for which intervals
 INTERVALS = {"auc": Scored.auc, "acc": Scored.acc}
 
 

@@ -1,7 +1,6 @@
-"""Test frames through trained models, once: the scores of every frame, and the measures and thresholds from them."""
+"""Test frames through a cell's trained models, once: the scores of every frame, and a summary of them."""
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,13 +14,12 @@ from pipeline.evaluation import metrics
 from pipeline.evaluation.calibration import TEST, VALIDATION
 from pipeline.evaluation.frames import frames_of
 from pipeline.evaluation.neighbours import knn_recall
+from pipeline.evaluation.summary import finite, summarise
 from pipeline.evaluation.thresholds import carried
 from pipeline.params.cells import tested_on
 from pipeline.params.sections import Evaluation, Loader
 from pipeline.work.errors import UserError
 from pipeline.work.files import whole
-
-UNITS = {"video": ["set", "video"], "person": ["person"]}  # what the bootstraps draw
 
 
 def evaluate(
@@ -49,7 +47,7 @@ def evaluate(
     )
     results = {}
     for quality in qualities:
-        results[quality] = summarise(tested[quality], settings) | _by_manipulation(tested[quality], card, settings)
+        results[quality] = summarise(tested[quality], card.pooled, settings)
         recalls, counts = zip(*(one.recalls[quality] for one in found), strict=True)
         pooled = sum(recall * count for recall, count in zip(recalls, counts, strict=True)) / sum(counts)
         results[quality]["frame"]["knn_r1"] = pooled
@@ -97,47 +95,6 @@ def _fold(
     return _Fold(card, training, pd.concat(tables, ignore_index=True), recalls)
 
 
-def summarise(frames: pd.DataFrame, settings: Evaluation) -> dict[str, Any]:
-    """Measures per frame and per video, with intervals over videos and over people; per fold; per person."""
-    levels = {"frame": frames, "video": metrics.by_video(frames)}
-    draws = (settings.bootstrap, settings.seed)
-    return {
-        **{level: metrics.measure(table) for level, table in levels.items()},
-        "interval": {level: metrics.intervals(t, UNITS["video"], *draws) for level, t in levels.items()},
-        "interval_persons": {level: metrics.intervals(t, UNITS["person"], *draws) for level, t in levels.items()},
-        "per_fold": {str(fold): metrics.measure(table) for fold, table in frames.groupby("fold")},
-        "persons": {
-            str(person): {
-                "frames": len(table),
-                "videos": len(metrics.by_video(table)),
-                **{name: value for name, value in metrics.measure(table).items() if name in ("acc", "auc")},
-            }
-            for person, table in frames.groupby("person")
-        },
-    }
-
-
-def _by_manipulation(frames: pd.DataFrame, card: Card, settings: Evaluation) -> dict[str, Any]:
-    """A pooled task's detector on the fakes of each manipulation, against all reals."""
-    if not card.pooled:
-        return {}
-    parts = {name: frames[frames["set"].isin(["original", name])] for name in card.pooled}
-    draws = (settings.bootstrap, settings.seed)
-    return {
-        "manipulations": {
-            name: {
-                level: {
-                    **metrics.measure(table),
-                    "interval": metrics.intervals(table, UNITS["video"], *draws),
-                    "interval_persons": metrics.intervals(table, UNITS["person"], *draws),
-                }
-                for level, table in (("frame", part), ("video", metrics.by_video(part)))
-            }
-            for name, part in parts.items()
-        }
-    }
-
-
 def _scores(
     detector: Any, card: Card, role: str, quality: str, shards: Path, settings: Evaluation, loading: Loader
 ) -> Scores:
@@ -160,12 +117,3 @@ def _write(frames: pd.DataFrame, summary: dict[str, Any], out: Path) -> None:
         frames[columns].to_parquet(part, index=False)
     with whole(out.with_name(out.name + ".json")) as part:
         part.write_text(json.dumps(finite(summary), indent=1) + "\n")
-
-
-def finite(value: Any) -> Any:
-    """JSON has no nan: a measure that does not exist is null."""
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,11 +1,10 @@
-"""What is measured on frames and on videos, with bootstrap intervals.
+"""What is measured on frames and on videos.
 
-Plain numpy: the bootstrap weighs every frame by how often its video was drawn, so each measure takes weights of shape
+Plain numpy: a bootstrap weighs every frame by how often its video was drawn, so each measure takes weights of shape
 (R, N), one row a resample, and R resamples cost one pass. tests/evaluation/test_metrics.py holds each to scikit-learn.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -144,65 +143,15 @@ NEEDS = {
 
 def measure(frames: pd.DataFrame) -> dict[str, float]:
     """Every measure of a table with `label` and `score`; those that need a class that is not there are nan."""
-    labels, scores, ones = _arrays(frames)
-    return {name: float(values[0]) for name, values in _measured(labels, scores, ones).items()}
+    return {name: float(values[0]) for name, values in weighed(frames, np.ones((1, len(frames)))).items()}
 
 
-def by_video(frames: pd.DataFrame) -> pd.DataFrame:
-    """One row a video, its score the mean over its frames. A video is (set, video): manipulations share ids."""
-    keys = ["set", "video", "person", "label"]
-    return frames.groupby(keys, sort=True)["score"].mean().reset_index()
+def weighed(frames: pd.DataFrame, weights: Array) -> dict[str, Array]:
+    """Every measure of a table with `label` and `score` under each row of weights (R, N): (R,) each.
 
-
-def intervals(
-    frames: pd.DataFrame, unit: list[str], resamples: int, seed: int, level: float = 0.95
-) -> dict[str, tuple[float, float]]:
-    """Percentile bootstrap intervals of each measure; whole units are drawn, of reals and of fakes apart.
-
-    unit: the columns that name what is drawn: ["set", "video"] or ["person"]. Drawing per class keeps both classes in
-    every resample; people are drawn across classes, since each has both.
+    nan, and not computed, where the labels lack a class that the measure needs.
     """
-    labels, scores, _ = _arrays(frames)
-    weights = resample(frames, unit, resamples, seed)
-    edges = [(1 - level) / 2, (1 + level) / 2]
-    values = {name: value[~np.isnan(value)] for name, value in _measured(labels, scores, weights).items()}
-    none = (float("nan"), float("nan"))
-    return {name: tuple(np.quantile(v, edges).tolist()) if len(v) else none for name, v in values.items()}
-
-
-def without_auc(result: Mapping[str, Any]) -> str:
-    """Why AUCs are missing from a cell's result at one quality (see evaluation.summarise), in words; else empty.
-
-    An AUC needs both classes. That of all folds may exist although one fold tested a single class.
-    """
-    parts = {"all folds": result["frame"], **{f"fold {fold}": found for fold, found in result["per_fold"].items()}}
-    lacking = {name: found for name, found in parts.items() if not _known(found["auc"])}
-    if "all folds" in lacking:
-        lacking = {"all folds": lacking["all folds"]}
-    return ", ".join(
-        f"{name} tested {'fakes' if _known(found['fake_recall']) else 'reals'} alone" for name, found in lacking.items()
-    )
-
-
-def _known(value: float | None) -> bool:
-    return value is not None and value == value
-
-
-def resample(frames: pd.DataFrame, unit: list[str], resamples: int, seed: int) -> Array:
-    """Bootstrap weights (resamples, len(frames)): how often each row's unit was drawn."""
-    random = np.random.default_rng(seed)
-    units = frames.groupby(unit, sort=True).ngroup().to_numpy()
-    classes = frames.groupby(units)["label"].agg(["min", "max"])
-    strata = np.where(classes["min"] == classes["max"], classes["min"], -1)  # -1: units with both classes
-    counts = np.zeros((resamples, len(strata)))
-    for stratum in np.unique(strata):
-        members = np.flatnonzero(strata == stratum)
-        counts[:, members] = random.multinomial(len(members), np.full(len(members), 1 / len(members)), resamples)
-    return counts[:, units]
-
-
-def _measured(labels: Array, scores: Array, weights: Array) -> dict[str, Array]:
-    """Each measure under each row of weights (R, N); nan, and not computed, where the labels lack a class for it."""
+    labels, scores = frames["label"].to_numpy(dtype=float), frames["score"].to_numpy(dtype=float)
     there = set(labels.astype(int).tolist())
     undefined = np.full(len(weights), np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):  # a resample may lack a class that the sample has
@@ -212,6 +161,7 @@ def _measured(labels: Array, scores: Array, weights: Array) -> dict[str, Array]:
         }
 
 
-def _arrays(frames: pd.DataFrame) -> tuple[Array, Array, Array]:
-    labels = frames["label"].to_numpy(dtype=float)
-    return labels, frames["score"].to_numpy(dtype=float), np.ones((1, len(frames)))
+def by_video(frames: pd.DataFrame) -> pd.DataFrame:
+    """One row a video, its score the mean over its frames. A video is (set, video): manipulations share ids."""
+    keys = ["set", "video", "person", "label"]
+    return frames.groupby(keys, sort=True)["score"].mean().reset_index()

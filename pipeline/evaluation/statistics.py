@@ -2,7 +2,7 @@
 
 A resample is a vector c of how often each video was drawn. The AUC under it is a quadratic form, c M c over the number
 of frame pairs, where M counts the pairs that are in the right order. So a thousand resamples cost one matrix product of
-the size of the videos. metrics.intervals weighs every frame instead, which takes minutes for the paper's grid, not
+the size of the videos. summary.intervals weighs every frame instead, which takes minutes for the paper's grid, not
 seconds; the tests hold one to the other.
 """
 

@@ -16,8 +16,8 @@ from pipeline.crops.shards import ENCODING
 from pipeline.evaluation import metrics
 from pipeline.evaluation.degraded import at, comparable, degraded_frames, points_of, scores
 from pipeline.evaluation.draws import UNITS, Draws
-from pipeline.evaluation.evaluation import finite
 from pipeline.evaluation.statistics import DRAWS, SUMMARY, Floats, Scored, interval
+from pipeline.evaluation.summary import finite
 from pipeline.evaluation.thresholds import carried
 from pipeline.params.cells import RAW, Cell, expected, pooled
 from pipeline.params.schema import Params

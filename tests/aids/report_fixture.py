@@ -16,6 +16,7 @@ from PIL import Image
 
 from pipeline.crops.shards import ShardWriter
 from pipeline.evaluation import metrics
+from pipeline.evaluation.summary import KINDS, intervals
 from pipeline.params.cells import ADD, TEACHER, Cell, expected, pooled, tested_on
 from pipeline.params.schema import Params, load
 from tests.aids.parsed import PARSED
@@ -24,7 +25,6 @@ ROOT = Path(__file__).parents[2]
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 PEOPLE = [f"person_{letter}" for letter in "abcdefghi"]
 STRENGTH = {"raw": 4.0, "c23": 1.9, "c40": 0.8}  # how far a teacher's logits of fakes lie above those of reals
-UNITS = {"interval": ["set", "video"], "interval_persons": ["person"]}
 GAIN = {TEACHER: 0.0, "mobilenet_v2": 0.4, "warm_start": 0.6, ADD: 1.6}
 
 
@@ -78,6 +78,7 @@ def write_pooled(folder: Path, params: Params) -> None:
     """The same for the cells of pooled tasks, with what evaluate leaves of each manipulation."""
     for cell in pooled(params):
         members = params.pool(cell.manipulation)
+        few = params.evaluation.model_copy(update={"bootstrap": 100})
         write_cell(folder, cell, params, members)
         file = folder / f"{cell.name}.json"
         summary, table = json.loads(file.read_text()), pd.read_parquet(file.with_suffix(".parquet"))
@@ -86,8 +87,7 @@ def write_pooled(folder: Path, params: Params) -> None:
             parts = {name: at[at["set"].isin(["original", name])] for name in members}
             found["manipulations"] = {
                 name: {
-                    level: metrics.measure(rows)
-                    | {key: metrics.intervals(rows, unit, 100, 0) for key, unit in UNITS.items()}
+                    level: metrics.measure(rows) | {kind: intervals(rows, unit, few) for kind, unit in KINDS.items()}
                     for level, rows in (("frame", part), ("video", metrics.by_video(part)))
                 }
                 for name, part in parts.items()

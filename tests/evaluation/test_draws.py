@@ -42,3 +42,19 @@ def test_each_row_of_a_table_gets_the_draws_of_its_own_video(unit: str) -> None:
     assert together == (unit == "person") and (unit == "video" or (people.sum(1) == len(made_up.PEOPLE)).all())
     with pytest.raises(KeyError):
         draws.at(frames.assign(video="another"))
+
+
+def test_by_class_each_class_is_in_every_resample() -> None:
+    """Fakes of several sets are drawn together; people with both classes apart from those with one."""
+    rows = [("original", "a", "p", 0), ("original", "b", "q", 0), ("original", "c", "r", 0), ("one", "a", "p", 1)]
+    rows += [("two", "a", "p", 1), ("one", "b", "q", 1), ("one", "d", "s", 1), ("two", "e", "t", 1)]
+    frames = pd.DataFrame(rows, columns=["set", "video", "person", "label"])
+    fake = frames["label"].to_numpy() == 1
+    found = Draws.of(frames, "video", 100, seed=0, by_class=True).at(frames)
+    assert (found[:, fake].sum(1) == 5).all() and (found[:, ~fake].sum(1) == 3).all()
+    assert len(set(found[:, frames["set"] == "two"].sum(1))) > 1
+    found = Draws.of(frames, "person", 100, seed=0, by_class=True).at(frames)
+    of = {person: found[:, rows[0]] for person, rows in frames.groupby("person").indices.items()}
+    assert all((found[:, place] == of[person]).all() for place, person in enumerate(frames["person"]))
+    assert (of["p"] + of["q"] == 2).all() and (of["r"] == 1).all() and (of["s"] + of["t"] == 2).all()
+    assert set(of["p"]) == {0, 1, 2}

@@ -22,6 +22,7 @@ from pipeline.detectors import card
 from pipeline.detectors.backbones.features import Features
 from pipeline.evaluation import metrics, thresholds
 from pipeline.evaluation.evaluation import evaluate
+from pipeline.evaluation.summary import intervals
 from pipeline.params.schema import Params, load
 from tests.aids import coded
 from tests.aids.coded import Seen, Watching
@@ -186,13 +187,12 @@ def test_measures_are_of_the_test_people_at_their_quality(teacher: Any) -> None:
 
 def test_intervals_are_over_videos_and_over_people(teacher: Any) -> None:
     params, found, scores, _ = teacher
-    draws = (params.evaluation.bootstrap, params.evaluation.seed)
     for quality, result in found["results"].items():
         table = scores[(scores["quality"] == quality) & (scores["role"] == "test")]
         levels = {"frame": table, "video": metrics.by_video(table)}
         for level, rows in levels.items():
-            for key, unit in (("interval", ["set", "video"]), ("interval_persons", ["person"])):
-                wanted = metrics.intervals(rows, unit, *draws)
+            for key, unit in (("interval", "video"), ("interval_persons", "person")):
+                wanted = intervals(rows, unit, params.evaluation)
                 for name, ends in wanted.items():
                     assert result[key][level][name] == pytest.approx(ends, nan_ok=True), (quality, level, key, name)
         assert result["interval"]["frame"]["auc"] != result["interval_persons"]["frame"]["auc"]
@@ -255,7 +255,7 @@ def test_a_pooled_model_is_measured_on_each_manipulation_against_all_reals(shard
         assert told["video"]["auc"] == pytest.approx(oracle.roc_auc_score(videos["label"], videos["score"]))
         tested = scores[scores["set"].isin(["original", name])]
         for level, rows in {"frame": tested, "video": metrics.by_video(tested)}.items():
-            for key, unit in (("interval", ["set", "video"]), ("interval_persons", ["person"])):
-                wanted = metrics.intervals(rows, unit, params.evaluation.bootstrap, params.evaluation.seed)
+            for key, unit in (("interval", "video"), ("interval_persons", "person")):
+                wanted = intervals(rows, unit, params.evaluation)
                 assert told[level][key]["auc"] == pytest.approx(wanted["auc"]), (name, level, key)
         assert told["frame"]["interval"]["auc"] != told["frame"]["interval_persons"]["auc"]

@@ -1,4 +1,4 @@
-"""Every measure against scikit-learn or a direct computation, and the bootstrap's units."""
+"""Every measure against scikit-learn or a direct computation."""
 
 import numpy as np
 import pandas as pd
@@ -6,8 +6,6 @@ import pytest
 from sklearn import metrics as oracle
 
 from pipeline.evaluation import metrics
-from pipeline.evaluation.evaluation import summarise
-from pipeline.params.sections import Evaluation
 
 
 @pytest.fixture(params=[0, 1, 2])
@@ -72,9 +70,9 @@ def test_what_one_class_does_not_define_is_not_computed(frames: pd.DataFrame, la
     """Nor warned of, by however many numpy functions."""
     one = frames[frames["label"] == label].reset_index(drop=True)
     found = metrics.measure(one)
-    edges = metrics.intervals(one, ["set", "video"], 100, 0)
+    drawn = metrics.weighed(one, np.random.default_rng(0).integers(0, 3, (20, len(one))).astype(float))
     assert {name for name, value in found.items() if np.isfinite(value)} == known
-    assert {name for name, pair in edges.items() if np.isfinite(pair).all()} == known
+    assert {name for name, values in drawn.items() if np.isfinite(values).all()} == known
 
 
 def test_weights_are_repeats(frames: pd.DataFrame) -> None:
@@ -84,26 +82,6 @@ def test_weights_are_repeats(frames: pd.DataFrame) -> None:
     for name, function in metrics.MEASURES.items():
         weighted = function(label, score, times[None].astype(float))[0]
         assert weighted == pytest.approx(metrics.measure(repeated)[name]), name
-
-
-def test_bootstrap_draws_whole_videos(frames: pd.DataFrame) -> None:
-    weights = metrics.resample(frames, ["set", "video"], 50, seed=0)
-    for _, rows in frames.groupby(["set", "video"]):
-        assert (weights[:, rows.index] == weights[:, rows.index[:1]]).all()
-    videos = frames.groupby(["set", "video"]).ngroup()
-    first = videos.drop_duplicates().index
-    for label in (0, 1):  # as many videos of each class as there are
-        mine = first[frames.loc[first, "label"] == label]
-        assert (weights[:, mine].sum(1) == len(mine)).all()
-    assert (weights == metrics.resample(frames, ["set", "video"], 50, seed=0)).all()
-
-
-def test_intervals_hold_the_estimate_and_shrink_with_videos(frames: pd.DataFrame) -> None:
-    many = metrics.intervals(frames.assign(video=range(len(frames))), ["set", "video"], 300, seed=0)
-    few = metrics.intervals(frames, ["set", "video"], 300, seed=0)
-    low, high = many["auc"]
-    assert low < metrics.measure(frames)["auc"] < high
-    assert high - low < 2 * (few["auc"][1] - few["auc"][0])
 
 
 def test_videos_of_two_sets_do_not_merge() -> None:
@@ -117,18 +95,3 @@ def test_videos_of_two_sets_do_not_merge() -> None:
         }
     )
     assert metrics.by_video(frames)["score"].tolist() == pytest.approx([0.2, 0.9])
-
-
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize(("label", "word"), [(0, "reals"), (1, "fakes")])
-def test_an_auc_of_one_class_is_said_and_not_warned_of(label: int, word: str) -> None:
-    rows = {"set": "original", "video": ["a", "a", "b", "b"], "person": ["p", "p", "q", "q"], "fold": [0, 0, 1, 1]}
-    frames = pd.DataFrame(rows | {"label": label, "score": [0.1, 0.4, 0.6, 0.9]})
-    result = summarise(frames, Evaluation(batch_size=1, bootstrap=100, seed=0))
-    assert np.isnan(result["frame"]["auc"]) and np.isnan(result["interval"]["frame"]["auc"]).all()
-    assert 0 <= result["interval"]["frame"]["acc"][0] <= result["interval"]["frame"]["acc"][1] <= 1
-    assert metrics.without_auc(result) == f"all folds tested {word} alone"
-    mixed = pd.concat([frames, frames[:2].assign(label=1 - label, set="faceswap")], ignore_index=True)
-    assert metrics.without_auc(summarise(mixed, Evaluation(batch_size=1, bootstrap=100, seed=0))) == (
-        f"fold 1 tested {word} alone"
-    )

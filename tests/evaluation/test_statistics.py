@@ -9,6 +9,8 @@ from sklearn.metrics import roc_auc_score
 from pipeline.evaluation import metrics
 from pipeline.evaluation.draws import draw
 from pipeline.evaluation.statistics import Scored, holm, interval, paired, within
+from pipeline.evaluation.summary import intervals
+from pipeline.params.sections import Evaluation
 from tests.aids import report_fixture as made_up
 
 SHARE = 0.7  # of frames on the right side, in the world that test sets are drawn from
@@ -75,7 +77,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(kind: str, monkeypatch: 
     for number in range(sets):
         table = frames(random, videos=40, count=6)
         if kind == "of evaluate":
-            low, high = metrics.intervals(table, ["set", "video"], 200, number)["acc"]
+            low, high = intervals(table, "video", Evaluation(batch_size=1, bootstrap=200, seed=number))["acc"]
         else:
             scored = Scored.of([table])
             videos = scored.videos
@@ -84,13 +86,12 @@ def test_intervals_cover_the_truth_as_often_as_they_say(kind: str, monkeypatch: 
     assert 0.90 <= held / sets <= 0.98
 
 
-@pytest.mark.parametrize(("level", "edges"), [(0.95, (0.025, 0.975)), (0.8, (0.1, 0.9))])
-def test_intervals_of_single_frames_are_the_binomials(level: float, edges: tuple[float, float]) -> None:
+def test_intervals_of_single_frames_are_the_binomials() -> None:
     count = 200
     score = np.where(np.arange(count) < SHARE * count, 0.1, 0.9)
     table = pd.DataFrame({"set": "original", "video": np.arange(count), "person": "p", "label": 0, "score": score})
-    found = metrics.intervals(table, ["set", "video"], 4000, 0, **({} if level == 0.95 else {"level": level}))["acc"]
-    assert found == pytest.approx(binom.ppf(edges, count, SHARE) / count, abs=1.01 / count)
+    found = intervals(table, "video", Evaluation(batch_size=1, bootstrap=4000, seed=0))["acc"]
+    assert found == pytest.approx(binom.ppf((0.025, 0.975), count, SHARE) / count, abs=1.01 / count)
 
 
 @pytest.mark.parametrize("name", ["a_fake", "z_fake"])  # before the originals by its name, and behind them

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from pipeline.evaluation.calibration import TEST
-from pipeline.evaluation.metrics import without_auc
 from pipeline.evaluation.statistics import LEVEL, within
+from pipeline.evaluation.summary import without_auc
 from pipeline.params.cells import ADD
 from pipeline.params.schema import Params
 from pipeline.reporting.comparison import MEAN, Comparison, Comparisons
