@@ -12,7 +12,6 @@ from pipeline.reporting.comparison import Comparisons
 from pipeline.reporting.figures import crops, curves, overview, reliability
 from pipeline.reporting.figures import cross as cross_figures
 from pipeline.reporting.figures import stress as stress_figures
-from pipeline.reporting.figures import verdicts as verdict_figures
 from pipeline.reporting.page.failing import moved
 from pipeline.reporting.page.page import Note, Section
 from pipeline.reporting.results import Results
@@ -99,7 +98,7 @@ def of_cross(found: Sequence[crossing.Crossed], results: Results) -> list[Sectio
 
 def of_probabilities(results: Results, stressed: robustness.Stressed | None, params: Params) -> Section:
     """Scores as probabilities, and at thresholds that were chosen elsewhere."""
-    diagram = reliability.reliability(results)
+    diagram = reliability.of_scores(results)
     return Section(
         "Scores and thresholds", [*([diagram] if diagram else []), operating.table(results, stressed, params)]
     )
@@ -110,7 +109,7 @@ def of_verdicts(judged: Sequence[verdicts.Judged], params: Params) -> list[Secti
     if not judged:
         text = "Verdicts cannot be judged here: there are neither validation people nor several folds to fit them on."
         return [Section("Verdicts", [Note(text)])]
-    return [Section("Verdicts", [verdict_tables.table(judged, params.verdict), verdict_figures.figure(judged)])]
+    return [Section("Verdicts", [verdict_tables.table(judged, params.verdict), reliability.of_verdicts(judged)])]
 
 
 def of_paper(results: Results, params: Params) -> Section:
