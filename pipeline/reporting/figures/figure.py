@@ -53,6 +53,9 @@ def hide_from(axes: Any, count: int) -> None:
 
 
 def legend_below(drawing: Drawing, axes: Any, columns: int) -> None:
-    """One legend for all panels, below them, with each label once."""
-    handles = {handle.get_label(): handle for ax in axes.flat for handle in ax.get_legend_handles_labels()[0]}
+    """One legend for all panels, below them, with each label once, as it is first drawn."""
+    handles: dict[str, Any] = {}
+    for ax in axes.flat:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
     drawing.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns)

@@ -1,21 +1,16 @@
 """Curves of trained models on degraded crops: over H.264's rate factor, over bits a pixel, over everything else."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import matplotlib as mpl
 from matplotlib import ticker
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Drawing
 
-from pipeline.params.cells import ADD, RAW, TEACHER
+from pipeline.params.cells import RAW
 from pipeline.params.degradations import PIXELS
-from pipeline.reporting.figures.figure import COLOURS, STYLE, Figure, styled
+from pipeline.reporting.figures.figure import COLOURS, STYLE, Figure, legend_below, styled
+from pipeline.reporting.figures.stress_lines import by_backbone, curve, failing_level, looks, one_scale, strongest
 from pipeline.reporting.robustness import Line, Stressed, is_codec, kind
 
-FIXED = {ADD: COLOURS[1], TEACHER: "#333333"}
-REST = (COLOURS[0], *COLOURS[2:6])
-DASHES = ("-", "--", ":")  # by what a line was trained on
 MARKS = ("o", "s", "^", "D")
 NAMES = {"auc": "AUC per frame", "tpr_at_5": "TPR at 5 % false alarms"}
 AXES = {
@@ -27,30 +22,8 @@ CODECS = {"h264": "H.264", "h265": "H.265", "vp9": "VP9", "av1": "AV1"}
 
 def figures(stressed: Stressed) -> list[Figure]:
     """The rate factor's curve for each backbone, and the other figures where their points were measured."""
-    found = [_rate_factor(stressed, name, lines) for name, lines in _backbones(stressed).items()]
+    found = [_rate_factor(stressed, name, lines) for name, lines in by_backbone(stressed).items()]
     return [figure for figure in [*found, _codecs(stressed), _others(stressed)] if figure is not None]
-
-
-def _backbones(stressed: Stressed) -> dict[str, list[Line]]:
-    """Lines by backbone; detectors with a network of their own stand beside the first ADD's."""
-    own = list(dict.fromkeys(line.backbone for line in stressed.lines if line.method != line.backbone))
-    first = own[0] if own else stressed.lines[0].backbone
-    groups: dict[str, list[Line]] = {}
-    for line in stressed.lines:
-        groups.setdefault(line.backbone if line.backbone in own else first, []).append(line)
-    return groups
-
-
-def _look(lines: Sequence[Line]) -> dict[Line, dict[str, str]]:
-    """Colour by method, dashes by what it was trained on, the strongest compression drawn through."""
-    methods = [name for name in dict.fromkeys(line.method for line in lines) if name not in FIXED]
-    colours = FIXED | {name: REST[place % len(REST)] for place, name in enumerate(methods)}
-    trained = sorted({line.compression for line in lines if line.method != TEACHER}, reverse=True)
-    return {
-        line: {"color": colours[line.method],
-               "linestyle": "-." if line.method == TEACHER else DASHES[trained.index(line.compression) % len(DASHES)]}
-        for line in lines
-    }  # fmt: skip
 
 
 def _rate_factor(stressed: Stressed, backbone: str, lines: Sequence[Line]) -> Figure | None:
@@ -62,23 +35,23 @@ def _rate_factor(stressed: Stressed, backbone: str, lines: Sequence[Line]) -> Fi
     encoded = [crf for crf in points.values() if crf]
     left = min(encoded) - 6  # where raw stands: 0 would leave the first half of the axis empty
     places = {point: crf or left for point, crf in points.items()}
-    look = _look(lines)
+    look = looks(stressed, lines)
     with mpl.rc_context(STYLE):
         for row, measure in enumerate(NAMES):
             for column, task in enumerate(tasks):
                 ax = axes[row, column]
                 for number, line in enumerate(lines):
                     shift = 0.35 * (number - (len(lines) - 1) / 2)
-                    _curve(ax, stressed, line, task, measure, {p: x + shift for p, x in places.items()}, look[line])
+                    curve(ax, stressed, line, task, measure, {p: x + shift for p, x in places.items()}, look[line])
                 if measure == "auc":
-                    _level(ax, stressed)
+                    failing_level(ax, stressed)
                     ax.set_title(task, loc="left", fontsize=11)
                 else:
                     ax.set_xlabel("H.264 constant rate factor")
                 ax.set_xticks([left, *encoded], [RAW, *map(str, encoded)])
             axes[row, 0].set_ylabel(NAMES[measure])
-        _limits(axes[0])
-        _legend(drawing, axes.flat)
+        one_scale(axes[0])
+        legend_below(drawing, axes, 2)
     return Figure(
         f"stress-{backbone}",
         f"How detection dies as compression grows ({backbone})",
@@ -97,7 +70,7 @@ def _codecs(stressed: Stressed) -> Figure | None:
     by_codec = {codec: names for codec, names in by_codec.items() if len(names) > 1}
     if len(by_codec) < 2:
         return None
-    lines, tasks = _strongest(stressed), stressed.tasks
+    lines, tasks = strongest(stressed), stressed.tasks
     drawing, axes = styled(
         len(tasks), len(lines), 3.3 * len(lines) + 0.6, 2.9 * len(tasks) + 0.8, sharex=True, sharey="row"
     )
@@ -108,20 +81,20 @@ def _codecs(stressed: Stressed) -> Figure | None:
                 for number, (codec, names) in enumerate(by_codec.items()):
                     places = {p: bits for p in names if (bits := stressed.bits(task, p)) is not None}
                     look = {"color": COLOURS[number], "linestyle": "-", "marker": MARKS[number]}
-                    _curve(ax, stressed, line, task, "auc", places, look, CODECS[codec])
+                    curve(ax, stressed, line, task, "auc", places, look, CODECS[codec])
                 ax.set_xscale("log")
-                _level(ax, stressed)
+                failing_level(ax, stressed)
                 if row == 0:
                     ax.set_title(stressed.label(line), loc="left", fontsize=10)
                 if row == len(tasks) - 1:
                     ax.set_xlabel("bits a pixel")
             axes[row, 0].set_ylabel(f"{task}\nAUC per frame")
-        _limits(axes.flat)
+        one_scale(axes.flat)
         for ax in axes.flat:
             ax.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
             ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
             ax.xaxis.set_minor_formatter(ticker.NullFormatter())
-        _legend(drawing, axes.flat)
+        legend_below(drawing, axes, 2)
     return Figure(
         "stress-codecs",
         "The same at equal cost: codecs against bits a pixel",
@@ -142,8 +115,8 @@ def _others(stressed: Stressed) -> Figure | None:
     columns = [*several, *(["chains"] if chains else [])]
     if not columns:
         return None
-    lines, tasks = _strongest(stressed), stressed.tasks
-    look = _look(lines)
+    lines, tasks = strongest(stressed), stressed.tasks
+    look = looks(stressed, lines)
     drawing, axes = styled(len(tasks), len(columns), 3.2 * len(columns) + 0.8, 3.0 * len(tasks) + 0.7,
                            sharex="col", sharey=True)  # fmt: skip
     with mpl.rc_context(STYLE):
@@ -158,8 +131,8 @@ def _others(stressed: Stressed) -> Figure | None:
                         style = look[line] | {"linestyle": "none"}
                     else:
                         places, style = {p: float(p.partition("-")[2]) for p in points}, look[line]
-                    _curve(ax, stressed, line, task, "auc", places, style)
-                _level(ax, stressed)
+                    curve(ax, stressed, line, task, "auc", places, style)
+                failing_level(ax, stressed)
                 if row == 0:
                     ax.set_title("chains, single steps" if name == "chains" else name, loc="left", fontsize=10)
                 if name == "chains":
@@ -168,11 +141,11 @@ def _others(stressed: Stressed) -> Figure | None:
                 elif row == len(tasks) - 1:
                     ax.set_xlabel(AXES[name])
             axes[row, 0].set_ylabel(f"{task}\nAUC per frame")
-        _limits(axes.flat)
+        one_scale(axes.flat)
         for column, name in enumerate(columns):
             if name in ("jpeg", "scale"):  # worse to the right, as everywhere
                 axes[0, column].invert_xaxis()
-        _legend(drawing, axes.flat)
+        legend_below(drawing, axes, 2)
     return Figure(
         "stress-others",
         "Beyond video compression",
@@ -181,43 +154,3 @@ def _others(stressed: Stressed) -> Figure | None:
         drawing,
         wide=len(columns) > 3,
     )
-
-
-def _strongest(stressed: Stressed) -> list[Line]:
-    """The first backbone's teacher and lines that were trained on the strongest compression."""
-    lines = next(iter(_backbones(stressed).values()))
-    trained = {line.compression for line in lines if line.method != TEACHER}
-    last = max(trained, key=lambda name: stressed.crf.get(name, -1), default=RAW)
-    return [line for line in lines if line.compression in (last, RAW)]
-
-
-def _curve(
-    ax: Axes, stressed: Stressed, line: Line, task: str, measure: str, places: dict[str, float], look: dict[str, str],
-    label: str = "",
-) -> None:  # fmt: skip
-    found = [(x, value) for p, x in places.items() if (value := stressed.value(line, task, p, measure)) is not None]
-    found.sort(key=lambda one: one[0])
-    if not found:
-        return
-    x, (y, low, high) = [place for place, _ in found], zip(*(value for _, value in found), strict=True)
-    ax.vlines(x, low, high, color=look["color"], linewidth=1.1, alpha=0.45)
-    ax.plot(x, y, label=label or stressed.label(line), markersize=4.5, linewidth=1.6, **({"marker": "o"} | look))  # type: ignore[arg-type]
-
-
-def _level(ax: Axes, stressed: Stressed) -> None:
-    ax.axhline(stressed.fails_below, color="#888888", linestyle=(0, (4, 3)), linewidth=1)
-
-
-def _limits(axes: Any) -> None:
-    """AUCs on one scale from chance to perfect, lower only where something is."""
-    axes = list(axes)
-    low = min([0.46, *(ax.dataLim.y0 for ax in axes if ax.dataLim.height > 0)]) - 0.01
-    for ax in axes:
-        ax.set_ylim(low, 1.02)
-
-
-def _legend(drawing: Drawing, axes: Any) -> None:
-    found = [handle for ax in axes for handle in ax.get_legend_handles_labels()[0]]
-    handles = {handle.get_label(): handle for handle in reversed(found)}  # the first of each: it has its dashes
-    handles = dict(reversed(handles.items()))
-    drawing.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(len(handles), 2))
