@@ -18,6 +18,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import LeaveOneGroupOut
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from pipeline.params.cells import RAW
 from pipeline.reporting.figures.crops import read_crops
@@ -69,6 +70,8 @@ def measure(raw: Path, compressed: Path, index: pd.DataFrame, qualities: Sequenc
     return pd.DataFrame(found, columns=FOUND)
 
 
+# Thousands of products of small matrices: OpenBLAS's threads would wait for each other and do nothing else.
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def told(real: Array, fake: Array, people: NDArray[Any], seed: int) -> tuple[float, float, float]:
     """AUC over all videos, share of the N pairs whose fake scores higher (a tie counts one half), and its p.
 
