@@ -87,7 +87,7 @@ def _checked(clip: Clip, info: VideoInfo | None, folder: Path) -> dict[str, obje
     }
 
 
-def spread(stretches: Sequence[int], frames: int, clips: int) -> list[tuple[int, int, int]]:
+def place_clips(stretches: Sequence[int], frames: int, clips: int) -> list[tuple[int, int, int]]:
     """Choose at most `clips` clips of at most `frames` frames, far apart and without overlap, in stretches of frames.
 
     Each goes where most room is left; a stretch that is shorter than a clip gives one, of its own length.

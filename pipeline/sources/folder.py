@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from pipeline.params.schema import Params
 from pipeline.sources.buckets import assign
-from pipeline.sources.clips import Clip, Refused, spread
+from pipeline.sources.clips import Clip, Refused, place_clips
 from pipeline.sources.folder_fakes import Fake, read_fakes, usable_fakes
 from pipeline.sources.folder_reals import Real, usable_reals
 from pipeline.sources.names import readable
@@ -85,7 +85,7 @@ class FolderSource:
         """(first frame, number of frames) of each clip of a video."""
         if self.options.clip_frames is None:
             return [(0, info.frames)]
-        chosen = spread([info.frames], self.options.clip_frames, self.options.clips_per_video)
+        chosen = place_clips([info.frames], self.options.clip_frames, self.options.clips_per_video)
         return [(first, frames) for _, first, frames in chosen]
 
     def _suffix(self, k: int) -> str:

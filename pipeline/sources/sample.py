@@ -14,7 +14,7 @@ from pipeline.fetching.archives import Archive, Member
 from pipeline.fetching.cache import cache_dir, fetch_members
 from pipeline.params.schema import Params
 from pipeline.sources.buckets import assign
-from pipeline.sources.clips import Clip, Refused, spread
+from pipeline.sources.clips import Clip, Refused, place_clips
 from pipeline.videos.cutting import Excerpt
 
 FPS = Fraction(25)
@@ -60,7 +60,7 @@ class SampleSource:
     def _cuts(self, stretches: list[Row]) -> list[tuple[Row, float, int]]:
         """(stretch, start in seconds, number of frames) of each clip of a person."""
         lengths = [round((float(row["end"]) - float(row["start"])) * FPS) for row in stretches]
-        chosen = spread(lengths, self.options.clip_frames, self.options.clips_per_person)
+        chosen = place_clips(lengths, self.options.clip_frames, self.options.clips_per_person)
         return [
             (stretches[i], round(float(stretches[i]["start"]) + float(first / FPS), 3), n) for i, first, n in chosen
         ]

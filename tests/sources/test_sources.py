@@ -12,7 +12,7 @@ import pytest
 from pipeline.params import schema as params
 from pipeline.sources import registry as sources
 from pipeline.sources import sample
-from pipeline.sources.clips import spread
+from pipeline.sources.clips import place_clips
 from pipeline.sources.looking import look
 from pipeline.videos.manifests import read_manifest, read_rejected
 from pipeline.videos.reading import probe, read_frames
@@ -261,7 +261,7 @@ def cuts(scratch: Path) -> int:
     ],
 )
 def test_clips_lie_apart(lengths: list[int], frames: int, clips: int, expected: list[tuple[int, int, int]]) -> None:
-    assert spread(lengths, frames, clips) == expected
+    assert place_clips(lengths, frames, clips) == expected
 
 
 def test_the_samples_tables_fit_together() -> None:
