@@ -20,7 +20,8 @@ class Roles(NamedTuple):
     test: tuple[str, ...]
 
 
-# Manipulations of the forge that need another person to lend the face; the others need another clip.
+# The forge's manipulations whose donor must be another person; for the others another clip will do. They stand here
+# and not with the forge, since `unforgeable` tells of too few people before anything is forged.
 SWAPS = ("faceswap",)
 DOES = {"train": "trains on", "val": "validates on", "test": "tests"}
 

@@ -9,7 +9,6 @@ from pipeline.forging.warping import BROWS, EYES, JAW, Patches, part_lips, trian
 
 Floats = NDArray[np.float64]
 
-OTHER_PERSON = True
 LIFT = 0.5  # brows are doubled this much of their distance to the eyes higher, so that the swap takes them in
 ERODE, FEATHER = 0.06, 0.05  # of the face's width: the mask ends inside the face, softly
 

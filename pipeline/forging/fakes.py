@@ -112,7 +112,7 @@ def make(job: Job, videos: Path, landmarks: Path, out: Path) -> dict[str, object
     if job.donor.mirrored:
         donor = donor.mirrored()
     rng = generator(job.seed, job.manipulation, job.target, job.donor.video)
-    faces, masks = MANIPULATIONS[job.manipulation].forge(target, donor, rng)
+    faces, masks = MANIPULATIONS[job.manipulation](target, donor, rng)
     place = {int(frame): position for position, frame in enumerate(ours.usable)}
 
     def frames() -> Iterator[Image]:

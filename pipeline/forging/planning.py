@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from pipeline.crops.folds import SWAPS
 from pipeline.faces.tracks import Track
 from pipeline.forging.donors import Clip, Donor, choose, generator, pose
 from pipeline.forging.registry import MANIPULATIONS
@@ -54,7 +55,7 @@ def plan(
             yaw = float(pose(track.points[track.usable])[:, 0].mean())
             clips.append(Clip(video, str(row["person"]), str(row["bucket"]), yaw))
     jobs = []
-    other_person = MANIPULATIONS[manipulation].other_person
+    other_person = manipulation in SWAPS
     for clip in clips:
         rng = generator(seed, manipulation, clip.video)
         donors = choose(clip, clips, per_target, other_person, rng)

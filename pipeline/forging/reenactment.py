@@ -15,7 +15,6 @@ from pipeline.forging.warping import JAW, MOUTH, Patches, face_width, fit_affine
 Floats = NDArray[np.float64]
 Image = NDArray[np.uint8]
 
-OTHER_PERSON = False
 # Eyes, nose and upper jaw: what speech does not move tells the head's pose.
 RIGID = [0, 1, 2, 14, 15, 16, *range(27, 36), *range(36, 48)]
 REST = 0.25  # share of the frames, those with the mouth most closed, whose mean is the face at rest

@@ -12,9 +12,8 @@ import pandas as pd
 import pytest
 
 from pipeline.crops.cropping import lacking
-from pipeline.crops.folds import SWAPS
 from pipeline.crops.shards import ShardWriter
-from pipeline.forging.fakes import MANIPULATIONS, forge_set
+from pipeline.forging.fakes import forge_set
 from pipeline.params.cells import Cell
 from pipeline.params.schema import Params, load
 from pipeline.sources import registry
@@ -126,10 +125,6 @@ def test_a_video_refused_when_it_is_cut_moves_nobody(
     monkeypatch.setattr(registry, "store", none_of_b1)
     said = registry.download(params, "original", tmp_path / "without")
     assert f"no original video in bucket b1 ({', '.join(sorted(everyone))}), which fold 1 tests: add people" in said
-
-
-def test_the_forge_and_the_params_agree_on_who_needs_another_person() -> None:
-    assert {name for name, one in MANIPULATIONS.items() if one.other_person} == set(SWAPS)
 
 
 def test_a_person_without_a_face_is_told_before_the_forge_begins(
