@@ -12,7 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import cv2
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from pipeline.work.errors import UserError
 from pipeline.work.files import read_parquet, whole
@@ -122,3 +125,22 @@ def read_sample(path: str, offset: int, size: int, key: str = "") -> dict[str, b
     except (OSError, tarfile.TarError) as error:
         raise UserError(f"{path}: cannot be read ({error}); run the crop stage again") from None
     return {m.name.partition(".")[2]: data[m.offset_data : m.offset_data + m.size] for m in members}
+
+
+def read_crops(row: Mapping[Any, Any] | pd.Series, qualities: Iterable[str]) -> dict[str, NDArray[np.uint8]]:
+    """quality -> crop (S, S, 3) RGB, of a row that read_index gives.
+
+    Raises: UserError naming the shard where it lacks a quality, or holds what is no image.
+    """
+    path, key = row["path"], row["key"]
+    files = read_sample(path, row["offset"], row["bytes"], key)
+    crops = {}
+    for quality in qualities:
+        if f"{quality}.png" not in files:
+            raise UserError(f"{path}: no {quality} crops; add {quality} to params `compressions` and run again")
+        data = np.frombuffer(files[f"{quality}.png"], np.uint8)
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+        if image is None:
+            raise UserError(f"{path}: {key} is no image; run the crop stage again")
+        crops[quality] = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    return crops

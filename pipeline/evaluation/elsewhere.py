@@ -9,11 +9,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import cv2
-import numpy as np
 import pandas as pd
 
-from pipeline.crops.shards import INDEX, read_index, read_sample
+from pipeline.crops.shards import INDEX, read_crops, read_index, read_sample
 from pipeline.detectors.card import load
 from pipeline.detectors.device import device
 from pipeline.detectors.scoring import score
@@ -91,15 +89,14 @@ def _check(shards: Path, index: pd.DataFrame, own: Path, qualities: Sequence[str
             f"{shards}: {len(common)} of its people are this run's as well ({', '.join(common[:3])}): the models may "
             "have seen them; where they only share a name, rename them there (folder.people)"
         )
-    for row in index.drop_duplicates("set").to_dict("records"):
-        files = read_sample(str(row["path"]), int(row["offset"]), int(row["bytes"]))
+    for _, row in index.drop_duplicates("set").iterrows():
+        files = read_sample(row["path"], row["offset"], row["bytes"])
         if lacking := [quality for quality in qualities if f"{quality}.png" not in files]:
             raise UserError(
                 f"{shards / str(row['set'])}: has no {lacking[0]} crops, which models of this run are tested on; add "
                 f"{lacking[0]} to `compressions` in the params.yaml there, and run `dvc repro crop` there"
             )
-        stored = cv2.imdecode(np.frombuffer(files[f"{RAW}.png"], np.uint8), cv2.IMREAD_COLOR)
-        if stored is None or len(stored) != size:
+        if len(read_crops(row, [RAW])[RAW]) != size:
             raise UserError(
                 f"{shards / str(row['set'])}: its crops are not {size} px wide as those of this run, so faces would "
                 f"be of another size; set crop.size to {size} in the params.yaml there, and run `dvc repro crop` there"

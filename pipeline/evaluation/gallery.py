@@ -3,20 +3,17 @@
 They are left as numbers, so that the report draws them without loading torch.
 """
 
-import io
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image
 
-from pipeline.crops.shards import read_index, read_sample
+from pipeline.crops.shards import read_crops, read_index
 from pipeline.detectors.card import Card, load
 from pipeline.evaluation.gradcam import grad_cam
 from pipeline.params.cells import ADD, RAW, TEACHER, Cell
 from pipeline.params.schema import Params
-from pipeline.work.errors import UserError
 from pipeline.work.files import whole
 
 PEOPLE = 4
@@ -38,11 +35,8 @@ def build(models: Path, shards: Path, manipulation: str, compression: str, out: 
     card = detectors[0][1]
     role = "val" if card.buckets["val"] else "train"
     rows = _rows(read_index([shards / manipulation], card.buckets[role]))
-    samples = [read_sample(row["path"], row["offset"], row["bytes"]) for _, row in rows.iterrows()]
-    try:
-        images = {q: np.stack([_window(sample[f"{q}.png"], card) for sample in samples]) for q in (RAW, compression)}
-    except (OSError, KeyError) as error:
-        raise UserError(f"{shards / manipulation}: no crop ({error}); run the crop stage again") from None
+    samples = [read_crops(row, (RAW, compression)) for _, row in rows.iterrows()]
+    images = {q: np.stack([_window(sample[q], card) for sample in samples]) for q in (RAW, compression)}
     maps, scores = [], []
     for cell, (model, own) in zip(cells, detectors, strict=True):
         pixels = torch.from_numpy(images[cell.compression]).permute(0, 3, 1, 2) / 255  # (N, 3, S, S)
@@ -70,8 +64,7 @@ def _rows(index: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame([block.iloc[len(block) // 2] for _, block in ordered.groupby("person")][:PEOPLE])
 
 
-def _window(png: bytes, card: Card) -> np.ndarray:
-    """The middle image_size square of a crop, which is what evaluation sees."""
-    image = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
-    start = (len(image) - card.image_size) // 2
-    return image[start : start + card.image_size, start : start + card.image_size]
+def _window(crop: np.ndarray, card: Card) -> np.ndarray:
+    """The middle image_size square of a crop (S, S, 3), which is what evaluation sees."""
+    start = (len(crop) - card.image_size) // 2
+    return crop[start : start + card.image_size, start : start + card.image_size]

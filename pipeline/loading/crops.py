@@ -4,12 +4,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.crops.shards import read_index, read_sample
+from pipeline.crops.shards import read_crops, read_index
 from pipeline.work.errors import UserError
 
 META = ["key", "set", "video", "person", "bucket", "target", "donor", "frame", "label"]
@@ -29,8 +28,7 @@ class Crops:
         self.qualities, self.image_size = list(qualities), image_size
         self.labels = torch.tensor(self.table["label"].to_numpy(np.int64, copy=True))
         self.meta: list[dict[str, Any]] = [dict(row) for row in self.table[META].to_dict("records")]  # type: ignore[arg-type]
-        places = (self.table[column] for column in ("path", "offset", "bytes", "key"))
-        self._places = list(zip(*places, strict=True))
+        self._places = self.table[["path", "offset", "bytes", "key"]].to_dict("records")
         self.stored = 0  # px of the crops: those of the first one
         self.stored = len(self._decode(0)[0])
         if self.stored < image_size:
@@ -65,22 +63,14 @@ class Crops:
     def _decode(self, row: int) -> list[Pixels]:
         """The crops of a row, one a quality, each (stored, stored, 3) RGB.
 
-        Raises: UserError where the shard lacks a quality, or holds what is no image.
+        Raises: UserError as read_crops, and where their sizes differ.
         """
-        path = self._places[row][0]
-        files = read_sample(*self._places[row])
-        images: list[Pixels] = []
-        for quality in self.qualities:
-            if f"{quality}.png" not in files:
-                raise UserError(f"{path}: no {quality} crops; add {quality} to params `compressions` and run again")
-            data = np.frombuffer(files[f"{quality}.png"], np.uint8)
-            image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-            if image is None:
-                raise UserError(f"{path}: {self.meta[row]['key']} is no image; run the crop stage again")
-            if (images and image.shape != images[0].shape) or self.stored not in (0, len(image)):
+        place = self._places[row]
+        images = list(read_crops(place, self.qualities).values())
+        for image in images:
+            if image.shape != images[0].shape or self.stored not in (0, len(image)):
                 size = f"{image.shape[1]}x{image.shape[0]}"
                 raise UserError(
-                    f"{path}: {self.meta[row]['key']} has {size} px unlike others; run the crop stage again"
+                    f"{place['path']}: {place['key']} has {size} px unlike others; run the crop stage again"
                 )
-            images.append(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8))
         return images

@@ -20,8 +20,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from pipeline.crops.shards import read_crops
 from pipeline.params.cells import RAW
-from pipeline.reporting.figures.crops import read_crops
 from pipeline.reporting.tables import encodings
 from pipeline.videos.sampling import thin
 

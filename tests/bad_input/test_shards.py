@@ -8,7 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.crops.shards import INDEX, ShardWriter
+from pipeline.crops.shards import INDEX, ShardWriter, read_index
+from pipeline.reporting.figures.crops import spectra
+from pipeline.serving.export import exporting
+from pipeline.work.errors import UserError
 from tests.aids.refusing import refusal, write
 from tests.aids.report_fixture import write_params
 
@@ -122,3 +125,14 @@ def test_damaged_shards_are_refused_in_one_line(what: str, tmp_path: Path) -> No
     line = refusal(tmp_path, "classifier", "--method", "baseline", *cell, "--compression", "c40",
                    "--shards", "data/shards", "--out", "models/baseline/fold0")  # fmt: skip
     assert says in line and "data/shards" in line, line
+
+
+@pytest.mark.parametrize("what", ["no crop of a quality", "a crop that is no image", "a crop without bytes"])
+def test_crops_that_are_looked_at_are_refused_like_those_that_are_trained_on(what: str, tmp_path: Path) -> None:
+    """By the report's figures, and by an export, which takes a few to compare its networks."""
+    spoil, says = TABLE[what]
+    spoil(tmp_path)
+    index = read_index([tmp_path / PLACE])
+    for look in (lambda: spectra(index, ["original"], "c40"), lambda: exporting._crops(index, "c40")):
+        with pytest.raises(UserError, match=f"{PLACE}/b0-000000.tar: .*{says}"):
+            look()

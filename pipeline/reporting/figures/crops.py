@@ -1,37 +1,20 @@
 """Pictures made of crops: contact sheets, and what compression removes from them by frequency (Fig. 1)."""
 
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from PIL import Image
 
-from pipeline.crops.shards import read_sample
+from pipeline.crops.shards import read_crops
 from pipeline.params.cells import RAW, TEACHER
 from pipeline.reporting.figures.figure import COLOURS, STYLE, Figure, hide_from, styled
 from pipeline.reporting.figures.spectrum import SpectrumDifference, spectrum_difference
-from pipeline.work.errors import UserError
 
-Crop = NDArray[np.uint8]
 PAIRS = 3
 FRAMES = 256  # of each class behind the spectrum: more changes nothing that can be seen
 SIZE = 256  # px: about a crop's side on a sheet; at least twice its own
-
-
-def read_crops(row: pd.Series, qualities: Sequence[str]) -> dict[str, Crop]:
-    """The crops of one row of the index by quality, each (S, S, 3) RGB.
-
-    Raises UserError naming the shard where a crop is missing or damaged.
-    """
-    try:
-        sample = read_sample(row["path"], row["offset"], row["bytes"])
-        return {q: np.asarray(Image.open(io.BytesIO(sample[f"{q}.png"])).convert("RGB")) for q in qualities}
-    except (OSError, KeyError) as error:
-        raise UserError(f"{row['path']}: {row['key']}: no crop ({error}); run the crop stage again") from None
 
 
 def sheet(index: pd.DataFrame, manipulation: str, qualities: Sequence[str]) -> Figure | None:
@@ -81,8 +64,8 @@ def spectra(index: pd.DataFrame, sets: Sequence[str], compression: str) -> Figur
     for name in sets:
         mine = index[index["set"] == name].sort_values("key", ignore_index=True)
         chosen = mine.iloc[np.unique(np.linspace(0, len(mine) - 1, min(len(mine), FRAMES)).astype(int))]
-        crops = (read_crops(row, ("raw", compression)) for _, row in chosen.iterrows())
-        found[name] = spectrum_difference((pair["raw"], pair[compression]) for pair in crops)
+        crops = (read_crops(row, (RAW, compression)) for _, row in chosen.iterrows())
+        found[name] = spectrum_difference((pair[RAW], pair[compression]) for pair in crops)
     columns = min(len(found) + 1, 4)
     rows = -(-(len(found) + 1) // columns)
     drawing, axes = styled(rows, columns, 3.0 * columns, 3.0 * rows)

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 
-from pipeline.crops.shards import read_index, read_sample
+from pipeline.crops.shards import read_crops, read_index
 from pipeline.crops.sharpness import sharpness
 from pipeline.detectors import card as cards
 from pipeline.evaluation.calibration import VALIDATION, fit, held_out
@@ -114,11 +113,7 @@ def _read(cell: Path) -> tuple[dict[str, Any], pd.DataFrame]:
 def _crops(index: pd.DataFrame, quality: str) -> np.ndarray:
     """Some crops of the index, evenly spread: (N, size, size, 3) RGB."""
     rows = index.iloc[np.linspace(0, len(index) - 1, min(CROPS, len(index))).astype(int)]
-    images = []
-    for path, offset, size in zip(rows["path"], rows["offset"], rows["bytes"], strict=True):
-        png = np.frombuffer(read_sample(path, int(offset), int(size))[f"{quality}.png"], np.uint8)
-        images.append(cv2.cvtColor(np.asarray(cv2.imdecode(png, cv2.IMREAD_COLOR)), cv2.COLOR_BGR2RGB))
-    return np.stack(images)
+    return np.stack([read_crops(row, [quality])[quality] for _, row in rows.iterrows()])
 
 
 def _ends(values: Sequence[float] | pd.Series) -> tuple[float, float]:
