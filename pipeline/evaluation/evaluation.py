@@ -49,8 +49,8 @@ def evaluate(
     for quality in qualities:
         results[quality] = summarise(tested[quality], card.pooled, settings)
         recalls, counts = zip(*(one.recalls[quality] for one in found), strict=True)
-        pooled = sum(recall * count for recall, count in zip(recalls, counts, strict=True)) / sum(counts)
-        results[quality]["frame"]["knn_r1"] = pooled
+        right = sum(recall * count for recall, count in zip(recalls, counts, strict=True))
+        results[quality]["frame"]["knn_r1"] = right / sum(counts)
     one = tested[qualities[0]]
     summary = {
         "method": card.method,

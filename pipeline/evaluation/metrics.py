@@ -14,7 +14,8 @@ Array = NDArray[np.float64]
 Measure = Callable[[Array, Array, Array], Array]  # labels (N,), scores (N,), weights (R, N) -> (R,)
 THRESHOLD = 0.5
 BINS = 15  # of the calibration error
-CERTAIN = 1e-7
+CERTAIN = 1e-7  # how near a score comes to 0 and 1 in the log loss: as near as float32 tells them apart
+ALARMS = {"tpr_at_1": 0.01, "tpr_at_5": 0.05}  # accepted rates of false alarms
 
 
 def accuracy(labels: Array, scores: Array, weights: Array) -> Array:
@@ -101,7 +102,7 @@ def brier(labels: Array, scores: Array, weights: Array) -> Array:
 
 
 def log_loss(labels: Array, scores: Array, weights: Array) -> Array:
-    """Mean negative log likelihood, in nats; scores are kept 1e-7 from 0 and 1, as near as float32 tells them apart."""
+    """Mean negative log likelihood, in nats."""
     return weights @ log_losses(labels, scores) / weights.sum(1)
 
 
@@ -124,8 +125,7 @@ MEASURES: dict[str, Measure] = {
     "eer": equal_error_rate,
     "ece": calibration_error,
     "fake_recall": fake_recall,
-    "tpr_at_1": recall_at(0.01),
-    "tpr_at_5": recall_at(0.05),
+    **{name: recall_at(alarms) for name, alarms in ALARMS.items()},
     "brier": brier,
     "log_loss": log_loss,
 }
@@ -136,8 +136,7 @@ NEEDS = {
     "average_precision": {1},
     "eer": {0, 1},
     "fake_recall": {1},
-    "tpr_at_1": {0, 1},
-    "tpr_at_5": {0, 1},
+    **{name: {0, 1} for name in ALARMS},
 }
 
 

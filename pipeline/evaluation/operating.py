@@ -10,10 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.evaluation.metrics import THRESHOLD, log_losses, squared_errors
+from pipeline.evaluation.metrics import ALARMS, THRESHOLD, log_losses, squared_errors
 from pipeline.evaluation.statistics import Floats
-
-ALARMS = {"tpr_at_1": 0.01, "tpr_at_5": 0.05}
 
 
 def under(frames: pd.DataFrame, draws: Floats) -> dict[str, Floats]:

@@ -22,7 +22,7 @@ from pipeline.evaluation.thresholds import carried
 from pipeline.params.cells import RAW, Cell, expected, pooled
 from pipeline.params.schema import Params
 from pipeline.work.errors import UserError
-from pipeline.work.files import whole_folder
+from pipeline.work.files import read_parquet, whole_folder
 from pipeline.work.progress import progress
 
 BLOCK = 100  # draws at a time: the weights of all frames under all draws may be large
@@ -124,6 +124,7 @@ def _made(stressed: Path, params: Params) -> dict[str, list[dict[str, Any]]]:
             if len(table):
                 pixels = (table["frames"] * table["width"] * table["height"]).sum()
                 bits.append(about | {"bits_per_pixel": float(8 * table["bytes"].sum() / pixels)})
-            causes = pd.read_parquet(folder / "rejected.parquet").query("stage == 'degrade'").groupby("cause").size()
+            rejected = read_parquet(folder / "rejected.parquet", ("stage", "cause"))
+            causes = rejected.query("stage == 'degrade'").groupby("cause").size()
             lost += [about | {"cause": str(cause), "videos": int(count)} for cause, count in causes.items()]
     return {"encodings": bits, "left_out": lost}

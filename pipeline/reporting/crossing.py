@@ -10,7 +10,7 @@ from pipeline.evaluation.draws import Draws
 from pipeline.evaluation.statistics import FEW_PEOPLE, Scored, interval
 from pipeline.params.schema import Params
 from pipeline.reporting.results import Model, Results
-from pipeline.work.errors import UserError
+from pipeline.work.files import read_parquet
 
 ALL = "all fakes"
 KEYS = ["set", "video", "person", "frame", "label", "score"]
@@ -53,15 +53,9 @@ def read(cells: Path, found: Sequence[Results], params: Params) -> list[Crossed]
 
 def _tables(cells: Path, params: Params) -> dict[str, pd.DataFrame]:
     """What the cross stage left of each method, as far as it was run."""
-    tables = {}
-    for method in params.cross.methods if len(params.manipulations) > 1 else ():
-        path = cells / f"cross-{method}.parquet"
-        if path.exists():
-            try:
-                tables[method] = pd.read_parquet(path)
-            except (OSError, ValueError) as error:
-                raise UserError(f"{path}: cannot be read ({error}); run `dvc repro`") from None
-    return tables
+    methods = params.cross.methods if len(params.manipulations) > 1 else ()
+    paths = {method: cells / f"cross-{method}.parquet" for method in methods}
+    return {method: read_parquet(path, ["cell", "quality", *KEYS]) for method, path in paths.items() if path.exists()}
 
 
 def _runs(

@@ -18,6 +18,7 @@ from pipeline.params.degradations import CODECS
 from pipeline.params.schema import Params
 from pipeline.reporting.failing import Failing, fails_from
 from pipeline.work.errors import UserError
+from pipeline.work.files import read_parquet
 
 H264 = re.compile(r"h264-(\d+)")
 KEYS = ["manipulation", "method", "backbone", "compression"]
@@ -115,12 +116,9 @@ class Stressed:
 
     def scores(self, cell: Cell, point: str) -> pd.DataFrame:
         """The test frames of a cell at one point: set, video, person, fold, label, score."""
-        path = self.folders[cell.family] / f"{cell.name}.parquet"
-        try:
-            table = pd.read_parquet(path, columns=["set", "video", "person", "fold", "label", point])
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path}: cannot be read ({error}); run `dvc repro`") from None
-        return table.rename(columns={point: "score"})
+        columns = ["set", "video", "person", "fold", "label", point]
+        table = read_parquet(self.folders[cell.family] / f"{cell.name}.parquet", columns)
+        return table[columns].rename(columns={point: "score"})
 
     def fails(self, line: Line, manipulations: Sequence[str]) -> Failing | None:
         """Where the line's AUC, a mean over manipulations, falls below the level.

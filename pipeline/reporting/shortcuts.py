@@ -24,6 +24,7 @@ from pipeline.crops.shards import read_crops
 from pipeline.params.cells import RAW
 from pipeline.reporting.tables import encodings
 from pipeline.videos.sampling import thin
+from pipeline.work.errors import UserError
 
 Array = NDArray[np.float64]
 CONTAINER = "container"  # what is not pictures in a file; a fake's says in words that it is synthetic
@@ -103,10 +104,15 @@ def _features(real: pd.DataFrame, fake: pd.DataFrame) -> dict[str, Array]:
 
 
 def _side(name: str, videos: pd.Series, raw: Path, compressed: Path, index: pd.DataFrame, quality: str) -> pd.DataFrame:
-    """A row of features a video, in their order."""
+    """A row of features a video, in their order. Raises: UserError where one of the videos is gone since crop."""
     folder = raw / name if quality == RAW else compressed / name / quality
-    about = encodings.every(raw / name, None if quality == RAW else folder).set_index("video").loc[videos]
+    about = encodings.every(raw / name, None if quality == RAW else folder).set_index("video")
     files = [folder / f"{video}.mp4" for video in videos]
+    if gone := [path.name for path in files if path.stem not in about.index or not path.is_file()]:
+        raise UserError(
+            f"{folder}: {gone[0]} was cropped and is not there, or not in the table beside it; run `dvc repro`"
+        )
+    about = about.loc[videos]
     whole = np.array([path.stat().st_size for path in files], float)
     pictures = np.array([picture_bytes(path) for path in files], float)
     sizes = about[["frames", "fps", "width", "height"]].astype(float).reset_index(drop=True)

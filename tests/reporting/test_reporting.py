@@ -22,7 +22,7 @@ from pipeline.reporting.build import build
 from pipeline.reporting.comparison import Comparisons
 from pipeline.reporting.page.provenance import shown_params
 from pipeline.reporting.results import Model, Task, read
-from pipeline.reporting.tables import agnostic, encodings
+from pipeline.reporting.tables import agnostic, data, encodings
 from pipeline.reporting.tables import results as result_tables
 from pipeline.reporting.tables import table as tables
 from pipeline.work.errors import UserError
@@ -283,3 +283,12 @@ def test_stage_repeats_the_same_bytes_and_loads_no_torch(
     files = [path for path in report.rglob("*") if path.is_file() and not path.name.startswith("report.")]
     assert len(files) > 20
     assert [p.name for p in files if p.read_bytes() != (tmp_path / p.relative_to(report)).read_bytes()] == []
+
+
+def test_a_damaged_table_of_rejects_is_named(tmp_path: Path) -> None:
+    (tmp_path / "faceswap").mkdir()
+    with pytest.raises(UserError, match=r"faceswap/rejected\.parquet: not found; run `dvc repro`"):
+        data.read_rejected([tmp_path / "faceswap"])
+    (tmp_path / "faceswap/rejected.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError, match=r"faceswap/rejected\.parquet: not a readable table .*; delete it and run"):
+        data.read_rejected([tmp_path / "faceswap"])

@@ -17,6 +17,7 @@ from pipeline.crops.shards import read_index
 from pipeline.params.schema import Params, load
 from pipeline.reporting import shortcuts
 from pipeline.reporting.tables import shortcuts as tables
+from pipeline.work.errors import UserError
 from tests.aids import report_fixture as made_up
 
 PEOPLE = np.repeat([f"p{number}" for number in range(10)], 3)
@@ -139,3 +140,16 @@ def test_pictures_are_told_from_the_container(tmp_path: Path) -> None:
     assert shortcuts.picture_bytes(file) == 300
     file.write_bytes(b"RIFF" + bytes(200))  # another kind of file
     assert shortcuts.picture_bytes(file) == 204
+
+
+@pytest.mark.parametrize("gone", ["its file", "its line"])
+def test_a_video_that_was_cropped_and_is_gone_is_named(run: tuple[Path, Params], gone: str) -> None:
+    folder = run[0] / "compressed/faceswap/c40"
+    video = sorted(folder.glob("*.mp4"))[0]
+    if gone == "its file":
+        video.unlink()
+    else:
+        table = pd.read_csv(folder / "encoding.csv")
+        table[table["video"] != video.stem].to_csv(folder / "encoding.csv", index=False)
+    with pytest.raises(UserError, match=rf"faceswap/c40: {video.stem}\.mp4 was cropped and is not there"):
+        measured(run, ("original", "faceswap"), ["c40"])

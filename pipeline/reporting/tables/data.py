@@ -10,6 +10,7 @@ from pipeline.params.cells import ADD
 from pipeline.reporting.results import Results, spread
 from pipeline.reporting.tables.table import NOTHING, Entry, Table, decimal, signed
 from pipeline.work.errors import UserError
+from pipeline.work.files import read_parquet
 
 PEOPLE = 40  # more would make a table that nobody reads; the CSV holds all
 CAUSES = 25
@@ -18,13 +19,9 @@ CAUSES = 25
 def read_rejected(folders: Sequence[Path]) -> pd.DataFrame:
     """The rejected.parquet of every folder of shards, one under the other.
 
-    Raises UserError naming the file that is missing.
+    Raises: UserError naming the one that is missing or damaged.
     """
-    paths = [folder / "rejected.parquet" for folder in folders]
-    for path in paths:
-        if not path.exists():
-            raise UserError(f"{path}: not found; run the crop stage again")
-    tables = [pd.read_parquet(path) for path in paths]
+    tables = [read_parquet(folder / "rejected.parquet", ("set", "frame", "stage", "cause")) for folder in folders]
     return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
 
 
