@@ -119,7 +119,8 @@ def _said(command: list[str]) -> str:
     result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if result.returncode:
         what = " ".join(command[:2] if command[0] == "git" else command[2:5])
-        raise UserError(f"{what} failed: {result.stderr.strip().splitlines()[-1]}")
+        said = result.stderr.strip() or result.stdout.strip() or f"exit status {result.returncode}"
+        raise UserError(f"{what} failed: {said.splitlines()[-1]}")
     return result.stdout
 
 

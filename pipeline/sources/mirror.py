@@ -127,15 +127,17 @@ def _page(path: Path) -> str:
 
 def _listed(root: Path, file: str, rows: dict[str, Row]) -> bool:
     path = root / file
-    return file in rows and path.is_file() and path.stat().st_size == int(rows[file]["bytes"])
+    return file in rows and path.is_file() and str(path.stat().st_size) == rows[file]["bytes"]
 
 
 def _read(path: Path) -> dict[str, Row]:
+    """The rows by their files. What is no whole row is forgotten, and its file looked into once more: a run that was
+    killed may leave half a line, and a spreadsheet that saves the table another form of it."""
     if not path.is_file():
         return {}
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    whole_lines = (line for line in lines if line.endswith("\n"))  # a run that was killed may leave half a line
-    return {row["path"]: row for row in csv.DictReader(whole_lines)}
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    rows = csv.DictReader(line for line in lines if line.endswith("\n"))
+    return {row["path"]: row for row in rows if tuple(row) == COLUMNS and None not in row.values()}
 
 
 def _write(path: Path, rows: dict[str, Row]) -> None:

@@ -16,6 +16,7 @@ from pipeline.work.files import located, whole
 from pipeline.work.parallel import Rejected
 
 MISSING = "missing.csv"
+MISSING_COLUMNS = ["path", "cause"]
 
 
 @dataclass(frozen=True)
@@ -167,13 +168,14 @@ def _fitting(one: Listed) -> Listed:
 
 
 def _write_missing(path: Path, causes: Mapping[str, str], asked: Sequence[str]) -> None:
-    """Replace what the table says about the files asked for; what it says about others stays."""
+    """Replace what the table says about the files asked for; what it says about others stays, as far as it is still a
+    table of ours: people open it, and a spreadsheet saves it in another form."""
     rows = dict(causes)
     if path.is_file():
-        with path.open(newline="", encoding="utf-8") as file:
-            known = {row["path"]: row["cause"] for row in csv.DictReader(file)}
-        rows = {key: cause for key, cause in known.items() if key not in set(asked)} | rows
+        with path.open(newline="", encoding="utf-8", errors="replace") as file:
+            found = [row for row in csv.DictReader(file) if [*row] == MISSING_COLUMNS and row["cause"] is not None]
+        rows = {row["path"]: row["cause"] for row in found if row["path"] not in set(asked)} | rows
     if not rows and not path.exists():
         return
     with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([("path", "cause"), *sorted(rows.items())])
+        csv.writer(file, lineterminator="\n").writerows([MISSING_COLUMNS, *sorted(rows.items())])

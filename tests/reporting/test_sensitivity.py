@@ -1,12 +1,14 @@
 """ACC against alpha and beta, from what `dvc exp show` tells."""
 
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.reporting import sensitivity
+from pipeline.work.errors import UserError
 
 
 def test_sensitivity_asks_for_the_commits_that_can_hold_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,3 +66,12 @@ def test_sensitivity_reads_the_runs_that_differ_in_alpha_and_beta_alone() -> Non
     assert left.lines[0].get_xydata().tolist() == [[1, 75], [2, 70]] and left.get_xlabel() == "alpha (beta = 16)"
     assert right.lines[0].get_xydata().tolist() == [[0, 60], [16, 75], [20, 80]]
     assert sensitivity.table_of(more).header[-1] == "baseline c40 faceswap %"
+
+
+@pytest.mark.parametrize(("stderr", "stdout", "told"), [
+    ("warning\nERROR: no lock\n", "", "ERROR: no lock"), ("", "half of it\n", "half of it"), ("", "", "exit status 3"),
+])  # fmt: skip
+def test_a_command_that_fails_is_told_with_what_it_said(stderr: str, stdout: str, told: str) -> None:
+    code = f"import sys; sys.stderr.write({stderr!r}); sys.stdout.write({stdout!r}); sys.exit(3)"
+    with pytest.raises(UserError, match=f"failed: {told}$"):
+        sensitivity._said([sys.executable, "-c", code, "exp", "show"])

@@ -224,6 +224,27 @@ def test_what_a_killed_run_left_is_used(start: Start, tmp_path: Path, video: byt
     assert list(pd.read_csv(tmp_path / "fetched.csv")["path"]) == [listed, there, damaged]
 
 
+@pytest.mark.parametrize(
+    "saved",
+    [
+        b"path;bytes;sha256\n%b;5;x\n" % f"{FOLDER}/000.mp4".encode(),
+        f"path,bytes\n{FOLDER}/000.mp4,5\n".encode("utf-16"),
+        b"path,bytes,sha256,frames,fps,width,height,codec,pix_fmt\n%b,many\n" % f"{FOLDER}/000.mp4".encode(),
+    ],
+    ids=["semicolons", "UTF-16", "half a line"],
+)
+def test_a_list_of_fetched_files_that_was_spoilt_costs_another_look_into_them(
+    tmp_path: Path, start: Start, video: bytes, saved: bytes
+) -> None:
+    file = f"{FOLDER}/000.mp4"
+    server = start({file: video})
+    assert mirror.fetch([file], tmp_path, [server.url], connections=1) == {}
+    listed = (tmp_path / "fetched.csv").read_bytes()
+    (tmp_path / "fetched.csv").write_bytes(saved)
+    assert mirror.fetch([file], tmp_path, [server.url], connections=1) == {}
+    assert (tmp_path / "fetched.csv").read_bytes() == listed and server.requests[file] == 1
+
+
 def test_servers_that_are_all_silent_end_the_run(tmp_path: Path, start: Start) -> None:
     server = start({})
     server.shutdown()

@@ -211,6 +211,26 @@ def test_what_is_missing_is_listed_and_an_error(make: Make, tree: Path, tmp_path
 
 
 @pytest.mark.parametrize(
+    "saved",
+    [
+        b"path;cause\nx.mp4;gone\n",
+        "path,cause\nx.mp4,gone\n".encode("utf-16"),
+        b"caf\xe9\n\xe9\n",
+        b"path,cause\nx.mp4\n",
+    ],
+    ids=["semicolons", "UTF-16", "Latin-1", "no cause"],
+)
+def test_a_list_of_missing_files_that_a_spreadsheet_saved_is_written_anew(
+    make: Make, tree: Path, tmp_path: Path, saved: bytes
+) -> None:
+    drop(tree / "original_sequences/youtube/c23", "020.mp4")
+    (tree / "missing.csv").write_bytes(saved)
+    with pytest.raises(UserError, match=r"1 of 24 files are missing .* missing\.csv"):
+        sources.download(make(), "original", tmp_path / "out")
+    assert list(pd.read_csv(tree / "missing.csv")["path"]) == ["original_sequences/youtube/c23/videos/020.mp4"]
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         (None, "dataset/splits"),
