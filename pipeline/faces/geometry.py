@@ -51,7 +51,7 @@ class Face(NamedTuple):
         return common / (self.area + other.area - common)
 
 
-def square_box(face: Face, width: int, height: int, enlarge: float = 1.3) -> tuple[int, int, int]:
+def square_box(face: Face, width: int, height: int, enlarge: float) -> tuple[int, int, int]:
     """The square around the face, `enlarge` times the longer side of its box, inside a frame of width x height px.
 
     Returns (left, top, size). A box that would leave the frame is shifted back into it; it is smaller only where the

@@ -28,12 +28,12 @@ LARGEST = 4000
 LANDMARK_WIDTH = 256
 
 
-def detect(image: Image, max_side: int = 400) -> Face | None:
+def detect(image: Image, max_side: int) -> Face | None:
     """Find the largest face of an (H, W, 3) RGB frame, as `detect_all` does; None where there is none."""
     return next(iter(detect_all(image, max_side)), None)
 
 
-def detect_all(image: Image, max_side: int = 400) -> list[Face]:
+def detect_all(image: Image, max_side: int) -> list[Face]:
     """The largest face of an (H, W, 3) RGB frame and, by size, those seen at the scale that it is found at.
 
     The frame is searched on grey, scaled so that its longer side is at most max_side px; then about twice as large,
@@ -63,7 +63,7 @@ def detect_around(image: Image, place: Face) -> list[Face]:
     return [face.unscaled(scale).shifted(left, top) for face in _faces(_scaled(grey, scale))]
 
 
-def detect_every(image: Image, max_side: int = 400, thorough: bool = True) -> list[Face]:
+def detect_every(image: Image, max_side: int, thorough: bool = True) -> list[Face]:
     """Find every face of an (H, W, 3) RGB frame, each once: the one that `detect` finds, then the others by size.
 
     Both scales are searched. thorough: where they show nothing, search at full size as `detect` does, which takes

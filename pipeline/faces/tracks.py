@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from pipeline.work.errors import UserError
 from pipeline.work.files import whole
 
 SCHEMA = pa.schema({"video": pa.string(), "frame": pa.int64(), "found": pa.bool_(), "points": pa.list_(pa.float32())})
@@ -67,6 +68,13 @@ def writing(path: Path) -> Iterator[Write]:
 
 
 def read_track(path: Path, video: str) -> Track | None:
-    """The track of one video in a file that `writing` made; None where it has none."""
-    rows = pq.read_table(path, filters=[("video", "=", video)], use_threads=False).to_pandas()
+    """The track of one video in a file that `writing` made; None where it has none.
+
+    Raises: UserError where the file cannot be read.
+    """
+    try:
+        rows = pq.read_table(path, filters=[("video", "=", video)], use_threads=False).to_pandas()
+    except (OSError, ValueError) as error:  # as pyarrow's own errors are
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: cannot be read ({reason}); run the landmarks stage again") from None
     return from_rows(rows) if len(rows) else None

@@ -20,7 +20,7 @@ SKIN = (200, 160, 140)
 def test_a_face_is_found_at_its_place_whatever_the_frame(
     size: tuple[int, int], centre: tuple[float, float], width: float
 ):
-    face = detect(draw(face68(centre, width), size, SKIN))
+    face = detect(draw(face68(centre, width), size, SKIN), 400)
     assert face is not None
     assert np.hypot(face.centre[0] - centre[0], face.centre[1] - centre[1]) < 0.3 * width
     assert 0.7 * width < face.width < 1.5 * width
@@ -35,19 +35,19 @@ def test_the_largest_of_two_faces_is_taken():
     frame = draw(face68((110, 150), 90), (480, 300), SKIN)
     other = draw(face68((340, 150), 150), (480, 300), SKIN)
     frame[:, 230:] = other[:, 230:]
-    face = detect(frame)
+    face = detect(frame, 400)
     assert face is not None and abs(face.centre[0] - 340) < 40
 
 
 def test_no_face_is_none():
     ramp = np.tile(np.arange(240, dtype=np.uint8)[:, None, None], (1, 320, 3))
-    assert detect(ramp) is None
+    assert detect(ramp, 400) is None
     assert detect_near(ramp, Face(100, 80, 200, 180)) is None
     assert detect_near(ramp, Face(900, 80, 1000, 180)) is None
 
 
 def test_a_face_is_found_again_after_it_moved_a_little():
-    first = detect(draw(face68((150, 120), 110), (320, 240), SKIN))
+    first = detect(draw(face68((150, 120), 110), (320, 240), SKIN), 400)
     assert first is not None
     again = detect_near(draw(face68((165, 128), 110), (320, 240), SKIN), first)
     assert again is not None

@@ -13,6 +13,7 @@ from pipeline.faces.geometry import Face
 from pipeline.faces.landmarks import MAX_GAP, runs, smooth
 from pipeline.faces.tracks import Track, from_rows, read_track, to_rows, writing
 from pipeline.videos.writing import write_video
+from pipeline.work.errors import UserError
 from tests.aids.faces68 import draw, face68
 
 SKINS = {"a": (200, 160, 140), "b": (150, 110, 90), "c": (220, 180, 170)}
@@ -69,6 +70,19 @@ def test_tracks_are_read_a_video_at_a_time(tmp_path: Path):
         np.testing.assert_array_equal(found.found, track.found)
         np.testing.assert_allclose(found.points, track.points, atol=1e-5)
     assert read_track(path, "w").unusable.tolist() == [3, 4] and read_track(path, "y") is None
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PAR1", "half"])
+def test_damaged_tracks_are_refused_in_one_line(tmp_path: Path, content: bytes | str | None):
+    path = tmp_path / "landmarks.parquet"
+    with writing(path) as write:
+        write("v", Track(np.ones(5, bool), np.ones((5, 68, 2))))
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[::2] if isinstance(content, str) else content)
+    with pytest.raises(UserError, match=r"landmarks\.parquet: cannot be read \(.*\); run the landmarks stage again$"):
+        read_track(path, "v")
 
 
 def test_rows_survive_parquet(tmp_path: Path):

@@ -108,21 +108,21 @@ def test_every_face_is_found_once_and_the_first_is_detects() -> None:
     scene = np.full((2 * height, 3 * width, 3), 90, np.uint8)
     scene[:height, :width] = face
     scene[height:, 2 * width :] = face
-    found = detect_every(scene)
-    assert len(found) == 2 and found[0] == detect(scene)
+    found = detect_every(scene, 400)
+    assert len(found) == 2 and found[0] == detect(scene, 400)
     assert {round(one.centre[0] > scene.shape[1] / 2) for one in found} == {0, 1}
     for image in faces(3):
-        assert detect_every(image)[:1] == [detect(image)]
+        assert detect_every(image, 400)[:1] == [detect(image, 400)]
 
 
 def test_a_small_face_of_a_large_photo_is_found_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the photo is too large to be searched at twice its size."""
     scene = np.full((500, 640, 3), 90, np.uint8)
     scene[300:388, 400:512] = cv2.resize(faces(1)[0], (112, 88), interpolation=cv2.INTER_AREA)
-    assert not detect_every(scene, thorough=False)
-    (found,) = detect_every(scene)
+    assert not detect_every(scene, 400, thorough=False)
+    (found,) = detect_every(scene, 400)
     monkeypatch.setattr(search, "LARGEST", 1200)
-    (bounded,) = detect_every(scene)
+    (bounded,) = detect_every(scene, 400)
     assert bounded != found and np.abs(np.subtract(bounded, found)).max() < 5
 
 

@@ -186,4 +186,4 @@ def test_what_cameras_and_phones_leave_around_a_picture_is_no_damage(tmp_path: P
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 3000), (3000, 1)])
 def test_a_picture_that_is_hardly_one_has_no_face(shape: tuple[int, int]) -> None:
-    assert detect_every(np.full((*shape, 3), 90, np.uint8)) == []
+    assert detect_every(np.full((*shape, 3), 90, np.uint8), 400) == []
