@@ -23,8 +23,7 @@ def main(arguments: argparse.Namespace) -> str:
         arguments.out,
         crf,
         arguments.quality,
-        settings.workers,
-        settings.cluster.address,
+        settings.video_workers,
         located(tree) if tree else None,
     )
     return f"{arguments.videos.name} {arguments.quality}: {done} videos at crf {crf}, {rejected} rejected"

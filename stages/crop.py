@@ -24,8 +24,7 @@ def main(arguments: argparse.Namespace) -> str:
         out=arguments.out,
         size=settings.crop.size,
         shard_frames=settings.crop.shard_frames,
-        workers=settings.workers,
-        cluster=settings.cluster.address,
+        workers=settings.video_workers,
     )
     outcome = f"{arguments.set}: {done} frames in shards, {rejected} rejected"
     # The crops may be there to be tested on elsewhere: what no fold can do with them stops a training, not this stage.

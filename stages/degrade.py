@@ -26,8 +26,7 @@ def main(arguments: argparse.Namespace) -> str:
         size=settings.crop.size,
         shard_frames=settings.crop.shard_frames,
         seed=settings.stress.seed,
-        workers=settings.workers,
-        cluster=settings.cluster.address,
+        workers=settings.video_workers,
     )
     return f"{arguments.set} {arguments.degradation}: {done} frames in shards, {rejected} rejected"
 

@@ -20,8 +20,7 @@ def main(arguments: argparse.Namespace) -> str:
         read_parquet(arguments.frames, COLUMNS),
         arguments.out,
         Search(**settings.faces.model_dump()),
-        workers=settings.workers,
-        cluster=settings.cluster.address,
+        workers=settings.video_workers,
         fakes=_fakes(settings, arguments.videos),
     )
     return f"{arguments.videos.name}: {done}"

@@ -25,8 +25,7 @@ def main(arguments: argparse.Namespace) -> str:
         per_target=forge.per_target,
         width=forge.face_width[manipulation],
         seed=forge.seed,
-        workers=settings.workers,
-        cluster=settings.cluster.address,
+        workers=settings.video_workers,
         folds=settings,
     )
     return f"{manipulation}: {made} fakes made, {rejected} videos rejected"

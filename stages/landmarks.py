@@ -23,8 +23,7 @@ def main(arguments: argparse.Namespace) -> str:
     side, model = settings.faces.max_side, fetch("landmarks")
     inputs = [arguments.videos, model]
     with Scratch(f"landmarks-{arguments.videos.name}", arguments.out, {"max_side": side}, inputs) as scratch:
-        cluster = settings.cluster.address
-        return track_set(arguments.videos, arguments.out, side, model, settings.workers, cluster=cluster, keep=scratch)
+        return track_set(arguments.videos, arguments.out, side, model, settings.video_workers, scratch)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from pipeline.faces.boxes import Boxes, png, read_squares
 from pipeline.params.schema import Params
 from pipeline.videos.reading import probe
 from pipeline.work.errors import NothingUsable, VideoError
-from pipeline.work.parallel import map_videos
+from pipeline.work.parallel import Workers, map_videos
 from pipeline.work.resume import Scratch
 
 
@@ -34,8 +34,7 @@ def crop_set(
     out: Path,
     size: int,
     shard_frames: int,
-    workers: int | None = None,
-    cluster: str | None = None,
+    workers: Workers = None,
 ) -> tuple[int, int]:
     """Crop the sampled frames of one set into shards, and list in rejected.parquet what is missing from them, and why.
 
@@ -59,9 +58,7 @@ def crop_set(
     with Scratch(f"crop-{name}", out, settings, inputs) as scratch:
         scratch.require_room(need, what)
         work = partial(crop_video, videos=videos, size=size)
-        results = map_videos(
-            work, jobs, workers=workers, cluster=cluster, what=what, name=lambda job: job.video, keep=scratch
-        )
+        results = map_videos(work, jobs, workers=workers, what=what, name=lambda job: job.video, keep=scratch)
         done = write_shards(jobs, results, out, shard_frames, "crop", rejected)
         if not done:
             causes = "; ".join(sorted({row["cause"] for row in rejected})[:3])

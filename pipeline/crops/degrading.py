@@ -24,7 +24,7 @@ from pipeline.videos.reading import probe, read_frames
 from pipeline.videos.writing import write_video
 from pipeline.work.errors import NothingUsable, UserError, VideoError
 from pipeline.work.files import whole
-from pipeline.work.parallel import Rejected, map_videos
+from pipeline.work.parallel import Rejected, Workers, map_videos
 from pipeline.work.resume import Scratch
 
 COLUMNS = ("video", "bytes", "frames", "width", "height")
@@ -52,8 +52,7 @@ def degrade_set(
     size: int,
     shard_frames: int,
     seed: int,
-    workers: int | None = None,
-    cluster: str | None = None,
+    workers: Workers = None,
 ) -> tuple[int, int]:
     """Degrade the videos of one set and crop the given frames into shards, `degraded.png` and json a sample.
 
@@ -81,9 +80,7 @@ def degrade_set(
     with Scratch(f"degrade-{group}-{name}", out, settings, inputs) as scratch:
         scratch.require_room(sum(len(job.boxes) for job in jobs) * size * size * 3, what)
         work = partial(_degrade, raw=raw, steps=tuple(steps), size=size, seed=seed, scratch=scratch.folder)
-        results = map_videos(
-            work, jobs, workers=workers, cluster=cluster, what=what, name=lambda job: job.video, keep=scratch
-        )
+        results = map_videos(work, jobs, workers=workers, what=what, name=lambda job: job.video, keep=scratch)
         done = _write(jobs, results, out, shard_frames, rejected)
         if not done:
             causes = "; ".join(sorted({row["cause"] for row in rejected})[:3])

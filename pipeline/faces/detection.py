@@ -13,7 +13,7 @@ from pipeline.faces.sampled import Job, Search, When, find_video
 from pipeline.videos.manifests import read_manifest
 from pipeline.work.errors import NothingUsable
 from pipeline.work.files import whole
-from pipeline.work.parallel import Rejected, map_videos
+from pipeline.work.parallel import Rejected, Workers, map_videos
 from pipeline.work.resume import Scratch
 
 STRICTER: tuple[When, ...] = ("several", "unproved", "always")
@@ -39,8 +39,7 @@ def detect_set(
     frames: pd.DataFrame,
     out: Path,
     search: Search,
-    workers: int | None = None,
-    cluster: str | None = None,
+    workers: Workers = None,
     fakes: Mapping[Path, When] | None = None,
 ) -> Outcome:
     """Leave in `out` what pipeline.faces.boxes tells of, for the frames: rows (video, frame, ...) of the set.
@@ -57,9 +56,7 @@ def detect_set(
     with Scratch(f"detect-{videos.name}", out, {"search": search, "jobs": jobs}, inputs) as scratch:
         scratch.require_room(_need(videos, jobs), what)
         work = partial(find_video, videos=videos, search=search, keep=scratch.folder)
-        results = map_videos(
-            work, jobs, workers=workers, cluster=cluster, what=what, name=lambda job: job.video, keep=scratch
-        )
+        results = map_videos(work, jobs, workers=workers, what=what, name=lambda job: job.video, keep=scratch)
         for job, result in zip(jobs, results, strict=True):
             if isinstance(result, Rejected):
                 rows += [(job.video, frame, None, None, None, result.cause) for frame in job.frames]

@@ -20,7 +20,7 @@ from pipeline.faces.tracks import Track, writing
 from pipeline.videos.manifests import read_manifest
 from pipeline.videos.reading import read_frames
 from pipeline.work.errors import UserError
-from pipeline.work.parallel import Rejected, map_videos
+from pipeline.work.parallel import Rejected, Workers, map_videos
 from pipeline.work.resume import Scratch
 
 BOX_SIGMA, POINT_SIGMA = 2.0, 1.0  # frames
@@ -35,8 +35,7 @@ def track_set(
     out: Path,
     max_side: int,
     model: Path,
-    workers: int | None = None,
-    cluster: str | None = None,
+    workers: Workers = None,
     keep: Scratch | None = None,
 ) -> str:
     """Write the tracks of every video in videos/manifest.csv to `out` (see faces.tracks).
@@ -47,7 +46,7 @@ def track_set(
     work = partial(_track, videos=videos, max_side=max_side, model=model)
     unread: list[str] = []
     frames = found = 0
-    results = map_videos(work, names, workers=workers, cluster=cluster, what="landmarks", keep=keep)
+    results = map_videos(work, names, workers=workers, what="landmarks", keep=keep)
     with writing(out) as write:
         for name, result in zip(names, results, strict=True):
             if isinstance(result, Rejected):

@@ -22,7 +22,7 @@ from pipeline.videos.reading import probe, read_frames
 from pipeline.videos.writing import write_video
 from pipeline.work.errors import NothingUsable, UserError, VideoError
 from pipeline.work.files import whole_folder
-from pipeline.work.parallel import Rejected, map_videos
+from pipeline.work.parallel import Rejected, Workers, map_videos
 from pipeline.work.resume import Scratch
 
 Image = NDArray[np.uint8]
@@ -38,8 +38,7 @@ def forge_set(
     per_target: int,
     width: int,
     seed: int,
-    workers: int | None = None,
-    cluster: str | None = None,
+    workers: Workers = None,
     folds: Params | None = None,
 ) -> tuple[int, int]:
     """Make the fakes of every video in videos/manifest.csv, with their manifest.csv and rejected.csv, in `out`.
@@ -65,9 +64,7 @@ def forge_set(
         need = sum((videos / f"{job.target}.mp4").stat().st_size for job in jobs)  # lossless as well
         scratch.require_room(need, what)
         work = partial(make, videos=videos, landmarks=landmarks, out=scratch.folder)
-        results = map_videos(
-            work, jobs, workers=workers, cluster=cluster, what=what, name=lambda job: job.name, keep=scratch
-        )
+        results = map_videos(work, jobs, workers=workers, what=what, name=lambda job: job.name, keep=scratch)
         for job, result in zip(jobs, results, strict=True):
             if isinstance(result, Rejected):
                 rejected.append({"video": job.name, "frame": "", "cause": result.cause})

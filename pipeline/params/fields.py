@@ -95,6 +95,11 @@ class Fields(Section):
         """Whether the source has nobody to train on."""
         return self.source in TESTS_ONLY
 
+    @property
+    def video_workers(self) -> int | str | None:
+        """What works on videos, as work.parallel.map_videos takes it: the cluster where there is one."""
+        return self.cluster.address or self.workers
+
     def starts(self, baseline: str) -> Model:
         """`model` for a classifier without a teacher, which may start from scratch where the others do not."""
         own = self.baselines[baseline].pretrained

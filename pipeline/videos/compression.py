@@ -10,7 +10,7 @@ from pipeline.videos import published
 from pipeline.videos.manifests import read_manifest, write_rejected
 from pipeline.videos.writing import transcode
 from pipeline.work.errors import NothingUsable
-from pipeline.work.parallel import Rejected, map_videos
+from pipeline.work.parallel import Rejected, Workers, map_videos
 from pipeline.work.resume import Scratch
 
 
@@ -29,8 +29,7 @@ def compress(
     out: Path,
     crf: int,
     quality: str,
-    workers: int | None = None,
-    cluster: str | None = None,
+    workers: Workers = None,
     tree: Path | None = None,
 ) -> tuple[int, int]:
     """Leave <out>/<video>.mp4 of each video of the manifest, encoded or, where the manifest says so, as published.
@@ -54,7 +53,7 @@ def compress(
         scratch.require_room(_need(videos, jobs, crf), what)
         work = partial(_compress, source=videos, out=scratch.folder, crf=crf)
         name = attrgetter("video")
-        for result in map_videos(work, jobs, workers=workers, cluster=cluster, what=what, name=name, keep=scratch):
+        for result in map_videos(work, jobs, workers=workers, what=what, name=name, keep=scratch):
             if isinstance(result, Rejected):
                 bad.append(result)
             else:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from pipeline.work import cluster as ray_cluster
-from pipeline.work import disk, resume
+from pipeline.work import cluster, disk, resume
 from pipeline.work.errors import Killed, UserError, VideoError
 from pipeline.work.processes import AHEAD, ONE_THREAD, in_processes
 from pipeline.work.progress import progress
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Workers: TypeAlias = int | str | None  # processes of this machine (None or 0: one a core), or a Ray cluster's address
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,9 @@ def map_videos(
     function: Callable[[Item], Result],
     items: Sequence[Item],
     *,
-    workers: int | None = None,
+    workers: Workers = None,
     what: str,
     name: Callable[[Item], str] = str,
-    cluster: str | None = None,
     keep: resume.Scratch | resume.Findings | None = None,
 ) -> Iterator[Result | Rejected[Item]]:
     """Yield function(item) for each item, in order; what fails becomes Rejected(item, cause), and the rest goes on.
@@ -53,9 +52,8 @@ def map_videos(
 
     It is lazy: nothing runs before the first result is asked for, and only a few results are held at once.
     Each worker is a fresh process of one thread, so `function` and the items must pickle (functools.partial of a
-    module's function does). workers: None or 0 for all cores; 1 works in this process. cluster: address of a Ray
-    cluster that does the work instead, see cluster.run. keep: where results are kept, under the items' names, so that
-    after a kill only those in flight are worked out again.
+    module's function does). workers: 1 works in this process. keep: where results are kept, under the items' names, so
+    that after a kill only those in flight are worked out again.
 
     Raises: UserError where no worker process lives or the disk is full; RuntimeError naming the first video where none
     succeeds and one fails by a fault of the program.
@@ -65,7 +63,7 @@ def map_videos(
     todo = [call for item, call in zip(items, calls, strict=True) if name(item) not in done]
     if len(todo) < len(items):
         print(f"{what}: goes on, {len(items) - len(todo)} of {len(items)} are done", file=sys.stderr, flush=True)
-    worked = _work(todo, workers, cluster, what)
+    worked = _work(todo, workers, what)
     kept = (name(item) in done for item in items)
     outcomes = (_kept(call) if old else next(worked) for call, old in zip(calls, kept, strict=True))
     faults = _Faults(what)
@@ -164,9 +162,9 @@ def _kept(call: _Call) -> Outcome:
         return call()
 
 
-def _work(calls: Sequence[_Call], workers: int | None, cluster: str | None, what: str) -> Iterator[Outcome]:
-    if cluster is not None and calls:
-        return ray_cluster.run(calls, cluster, ONE_THREAD, AHEAD, what)
+def _work(calls: Sequence[_Call], workers: Workers, what: str) -> Iterator[Outcome]:
+    if isinstance(workers, str):
+        return cluster.run(calls, workers, ONE_THREAD, AHEAD, what) if calls else iter(())
     count = min(workers or cores(), len(calls))
     return in_processes(calls, count, what) if count > 1 else (call() for call in calls)
 

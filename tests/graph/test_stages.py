@@ -67,20 +67,29 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[
     return run
 
 
+@pytest.mark.parametrize(("address", "workers"), [("auto", "auto"), (None, 3)])
+def test_videos_go_to_the_cluster_where_there_is_one(
+    call: Callable[..., dict[str, Any]], address: str | None, workers: int | str
+) -> None:
+    changes = {"cluster.address": address}
+    given = call("compress", "compression.compress", (1, 0), changes=changes, quality="c23", videos=Path("original"))
+    assert given["4"] == workers
+
+
 @pytest.mark.parametrize(("quality", "crf"), [("c23", 21), ("c40", 39)])
 def test_compress(call: Callable[..., dict[str, Any]], tmp_path: Path, quality: str, crf: int) -> None:
     given = call("compress", "compression.compress", (1, 0), quality=quality, videos=Path("original"))
-    assert given == {"0": tmp_path / "original", "1": tmp_path / "out", "2": crf, "3": quality, "4": 3, "5": "auto",
-                     "6": given["6"]}  # fmt: skip
-    assert given["6"].name == "tree"
+    assert given == {"0": tmp_path / "original", "1": tmp_path / "out", "2": crf, "3": quality, "4": "auto",
+                     "5": given["5"]}  # fmt: skip
+    assert given["5"].name == "tree"
 
 
 @pytest.mark.parametrize(("manipulation", "width"), [("faceswap", 61), ("reenactment", 73)])
 def test_forge(call: Callable[..., dict[str, Any]], tmp_path: Path, manipulation: str, width: int) -> None:
     given = call("forge", "forge_set", (1, 0), manipulation=manipulation, videos=Path("v"), landmarks=Path("l"))
     assert [given[str(place)] for place in range(4)] == [manipulation, tmp_path / "v", tmp_path / "l", tmp_path / "out"]
-    assert (given["per_target"], given["width"], given["seed"], given["workers"]) == (3, width, 11, 3)
-    assert given["cluster"] == "auto" and given["folds"].folds == (0, 2)
+    assert (given["per_target"], given["width"], given["seed"], given["workers"]) == (3, width, 11, "auto")
+    assert given["folds"].folds == (0, 2)
 
 
 def test_landmarks(call: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +97,7 @@ def test_landmarks(call: Callable[..., dict[str, Any]], tmp_path: Path, monkeypa
     model.touch()
     monkeypatch.setattr("stages.landmarks.fetch", lambda name: {"landmarks": model}[name])
     given = call("landmarks", "track_set", "", videos=Path("original"))
-    assert [given[str(place)] for place in range(5)] == [tmp_path / "original", tmp_path / "out", 333, model, 3]
+    assert [given[str(place)] for place in range(5)] == [tmp_path / "original", tmp_path / "out", 333, model, "auto"]
 
 
 @pytest.mark.parametrize("name", ["original", "faceswap"])
@@ -123,7 +132,7 @@ def test_crop(call: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("stages.crop.cropping.lacking", lambda *arguments: "")
     paths = {"frames": Path("faceswap.parquet"), "faces": Path("faces"), "raw": Path("raw"), "compressed": Path("c")}
     given = call("crop", "cropping.crop_set", (1, 0), set="faceswap", **paths)
-    assert (given["size"], given["shard_frames"], given["workers"]) == (129, 7, 3)
+    assert (given["size"], given["shard_frames"], given["workers"]) == (129, 7, "auto")
     assert given["compressed"] == {quality: tmp_path / "c" / quality for quality in ("c23", "c40")}
     assert (given["faces"], given["raw"], given["out"]) == (tmp_path / "faces", tmp_path / "raw", tmp_path / "out")
     assert len(given["frames"]) == 60
@@ -132,7 +141,7 @@ def test_crop(call: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: 
 def test_degrade_takes_tested_people_alone(call: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     paths = {"frames": Path("original.parquet"), "faces": Path("faces"), "raw": Path("raw")}
     given = call("degrade", "degrade_set", (1, 0), set="original", degradation="h264-45", **paths)
-    assert (given["size"], given["shard_frames"], given["seed"], given["workers"]) == (129, 7, 19, 3)
+    assert (given["size"], given["shard_frames"], given["seed"], given["workers"]) == (129, 7, 19, "auto")
     assert [str(step) for step in given["1"]] == ["h264-45"] and given["0"] == "h264-45"
     assert set(given["2"]["bucket"]) == {"b0", "b2"}, "those that folds 0 and 2 test"
     assert given["2"].groupby("video").size().unique().tolist() == [2]

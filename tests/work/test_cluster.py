@@ -25,17 +25,17 @@ from tests.aids.started import ROOT, hashes
 
 
 def test_two_nodes_give_the_bytes_of_one_core(cluster: Any, tmp_path: Path) -> None:
-    results = list(map_videos(half, range(8), what="halve", cluster=cluster.address))
+    results = list(map_videos(half, range(8), what="halve", workers=cluster.address))
     assert results == [Rejected(3, "three is odd") if n == 3 else n / 2 for n in range(8)]
     with pytest.raises(UserError, match=r"params\.yaml: too large"):
-        list(map_videos(half, [1, 100], what="halve", cluster=cluster.address))
+        list(map_videos(half, [1, 100], what="halve", workers=cluster.address))
     raw = raw_set(tmp_path / "original", {name: {} for name in "abcd"}, frames=4, shown=faces)
     assert compress(raw, tmp_path / "one", 23, "c23", workers=1) == (4, 0)
-    assert compress(raw, tmp_path / "two", 23, "c23", cluster=cluster.address) == (4, 0)
+    assert compress(raw, tmp_path / "two", 23, "c23", workers=cluster.address) == (4, 0)
     assert hashes(tmp_path / "one") == hashes(tmp_path / "two")
     frames = sample("original", read_manifest(raw), read_rejected(raw), 3, 0)
     assert detect_set(raw, frames, tmp_path / "1", Search(400, 1.3), workers=1)[:2] == (12, 12)
-    assert detect_set(raw, frames, tmp_path / "2", Search(400, 1.3), cluster=cluster.address)[:2] == (12, 12)
+    assert detect_set(raw, frames, tmp_path / "2", Search(400, 1.3), workers=cluster.address)[:2] == (12, 12)
     assert hashes(tmp_path / "1") == hashes(tmp_path / "2")
 
 
@@ -43,7 +43,7 @@ def test_a_lost_node_costs_its_videos_in_flight(cluster: Any, tmp_path: Path) ->
     lost = next(iter(cluster.worker_nodes))
     with Scratch("wait", tmp_path, {}, []) as scratch:
         work = partial(slow, notes=tmp_path)
-        results = map_videos(work, list(range(12)), what="wait", cluster=cluster.address, keep=scratch)
+        results = map_videos(work, list(range(12)), what="wait", workers=cluster.address, keep=scratch)
         first = next(results)
         wait_until(lambda: [node for _, node in begun(tmp_path)].count(lost.node_id) == 2)
         cluster.remove_node(lost, allow_graceful=False)  # its one core is at its second video
@@ -55,14 +55,14 @@ def test_a_lost_node_costs_its_videos_in_flight(cluster: Any, tmp_path: Path) ->
 def test_without_ray_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"Ray is not installed: install the extra"):
-        list(map_videos(half, [1], what="halve", cluster="auto"))
+        list(map_videos(half, [1], what="halve", workers="auto"))
 
 
 def test_no_cluster_at_the_address() -> None:
     pytest.importorskip("ray", reason="ray, the extra `cluster`, is not installed")
     code = (
         "from pipeline.work.parallel import map_videos\nfrom tests.aids.halving import half\n"
-        "list(map_videos(half, [1], what='halve', cluster='auto'))"
+        "list(map_videos(half, [1], what='halve', workers='auto'))"
     )
     command = [sys.executable, "-c", code]
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -39,6 +40,20 @@ def test_a_fault_at_every_video_stops_the_run_and_names_the_first() -> None:
     with pytest.raises(RuntimeError, match="halve failed at video 7: Stumble: 7 and fell"):
         list(map_videos(work, [3, 7, 7], workers=1, what="halve", name="video {}".format))
     assert list(map_videos(work, [3], workers=1, what="halve")) == [Rejected(3, "three is odd")]
+
+
+def test_an_address_hands_the_videos_to_its_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None at all are not worth a connection."""
+    asked = []
+
+    def run(calls: list[Callable[[], float]], address: str, *_: object) -> Iterator[float]:
+        asked.append((address, len(calls)))
+        return (call() for call in calls)
+
+    monkeypatch.setattr("pipeline.work.cluster.run", run)
+    assert list(map_videos(half, [2, 4], workers="head:6379", what="halve")) == [1, 2]
+    assert list(map_videos(half, [], workers="head:6379", what="halve")) == []
+    assert asked == [("head:6379", 2)]
 
 
 def test_workers_end_with_a_killed_stage(tmp_path: Path) -> None:
