@@ -135,8 +135,12 @@ def error(videos: pd.DataFrame, column: str) -> float:
     wrong.
     """
     labels = videos["label"].to_numpy(float)
-    shares = np.where(labels == 1, 1 / max(labels.sum(), 1), 1 / max((1 - labels).sum(), 1))
-    return float(calibration_error(labels, videos[column].to_numpy(float), shares[None])[0])
+    return float(calibration_error(labels, videos[column].to_numpy(float), balanced(labels)[None])[0])
+
+
+def balanced(labels: Floats) -> Floats:
+    """Weights (N,) by which all reals together count as much as all fakes."""
+    return np.where(labels == 1, 1 / max(labels.sum(), 1), 1 / max((1 - labels).sum(), 1))
 
 
 def held_out(frames: pd.DataFrame, fold: int | None = None) -> pd.DataFrame:

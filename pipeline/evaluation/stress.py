@@ -59,9 +59,10 @@ def stress(method: str, models: Path, shards: Path, stressed: Path, out: Path, p
                 record, aucs = _measured([at(run, point) for run in runs], draws)
                 points.append(_named(cell) | {"point": point, "models": len(runs) * len(params.folds)} | record)
                 resampled.append(aucs)
-        summary = {"method": method, "points": points, "thresholds": thresholds, "lacking": lacking, **made}
+        found = {"method": method, "points": points, "thresholds": thresholds, "lacking": lacking, **made}
+        summary: dict[str, Any] = finite(found)
         np.savez_compressed(part / DRAWS, auc=np.array(resampled, np.float32))
-        (part / SUMMARY).write_text(json.dumps(finite(summary), indent=1) + "\n")
+        (part / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n")
     return summary
 
 
@@ -85,9 +86,9 @@ def _measured(runs: Sequence[pd.DataFrame], draws: Mapping[str, Draws]) -> tuple
     people = runs[0]["person"].nunique()
     record: dict[str, Any] = {"frames": len(runs[0]), "videos": len(scored.videos), "people": people}
     for name, by_unit in found.items():
-        record[name] = _known(by_unit[0][0])
+        record[name] = float(by_unit[0][0])
         for unit, values in zip(UNITS, by_unit, strict=True):
-            low, high = map(_known, interval(values[1:]))
+            low, high = interval(values[1:])
             record |= {f"{name}_{unit}_low": low, f"{name}_{unit}_high": high}
     return record, found["auc"]
 
@@ -106,10 +107,6 @@ def _recall(runs: Sequence[pd.DataFrame], draws: Draws) -> Floats:
 
 def _blocks(values: Floats, size: int) -> Iterator[Floats]:
     return (values[start : start + size] for start in range(0, len(values), size))
-
-
-def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None  # JSON has no nan
 
 
 def _made(stressed: Path, params: Params) -> dict[str, list[dict[str, Any]]]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.evaluation.statistics import Floats, interval
+from pipeline.params.cells import RAW
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Failing:
     def at(self, factor: float) -> str:
         if factor >= self.last:
             return f"> {self.last:.0f}"
-        return f"< {self.first:.0f}" if factor < self.first else f"{factor:.1f}" if factor > self.first else "raw"
+        return f"< {self.first:.0f}" if factor < self.first else f"{factor:.1f}" if factor > self.first else RAW
 
 
 def fails_from(factors: Floats, curves: Floats, level: float) -> Floats:

@@ -58,10 +58,9 @@ class Stressed:
     def lines(self) -> list[Line]:
         """Teachers first, ADD last."""
         found = {Line(*row) for row in self.points[KEYS[1:]].itertuples(index=False)}
-        order = sorted(
+        return sorted(
             found, key=lambda one: (one.method != TEACHER, one.method == ADD, one.method != one.backbone, one)
         )
-        return order
 
     @property
     def over(self) -> str:

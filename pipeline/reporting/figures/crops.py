@@ -124,7 +124,7 @@ def gallery(path: Path, manipulation: str, compression: str) -> Figure:
 def _pairs(index: pd.DataFrame, manipulation: str) -> Iterator[tuple[pd.Series, pd.Series]]:
     """Up to PAIRS (target, fake) rows at the middle sampled frame, of people spread over the set."""
     reals = index[index["set"] == "original"].set_index(["video", "frame"], drop=False)
-    fakes = index[(index["set"] == manipulation)].sort_values(["person", "video", "frame"])
+    fakes = index[index["set"] == manipulation].sort_values(["person", "video", "frame"])
     fakes = fakes[[pair in reals.index for pair in zip(fakes["target"], fakes["frame"], strict=True)]]
     one = [block.iloc[len(block) // 2] for _, block in fakes.groupby("person", sort=True)]
     for place in np.unique(np.linspace(0, len(one) - 1, min(PAIRS, len(one))).astype(int)):

@@ -6,7 +6,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
-from pipeline.params.cells import ADD
+from pipeline.params.cells import ADD, RAW
 from pipeline.reporting.comparison import Comparisons
 from pipeline.reporting.figures.figure import COLOURS, STYLE, Figure, hide_from, legend_below, styled
 from pipeline.reporting.results import Model, Results, Task
@@ -50,10 +50,10 @@ def _methods(ax: Axes, results: Results, comparisons: Comparisons, models: Seque
             ax.plot(ends, [place, place], color=colour, linewidth=thick, solid_capstyle="butt")
         ax.plot(spread.mean, place, "o", color=colour, markersize=7)
     backbone = next((model.backbone for model in models if model.method == ADD), models[-1].backbone)
-    for quality, style in ((task.compression, "--"), ("raw", ":")):
+    for quality, style in ((task.compression, "--"), (RAW, ":")):
         value = results.teacher(backbone, task.manipulation, quality, "frame", "auc")
         if value is not None:
-            name = "raw crops" if quality == "raw" else "compressed crops"
+            name = "raw crops" if quality == RAW else "compressed crops"
             ax.axvline(value, linestyle=style, color="#333333", linewidth=1.4, label=f"raw teacher on {name}")
     ax.set_yticks(range(len(shown)), [results.label(model) for model in reversed(shown)])
     ax.set_ylim(-0.6, len(shown) - 0.4)

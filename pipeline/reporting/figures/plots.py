@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_curve
 
-from pipeline.params.cells import ADD, TEACHER
+from pipeline.params.cells import ADD, RAW, TEACHER
 from pipeline.params.schema import Params
 from pipeline.reporting.comparison import MEAN, Comparisons
 from pipeline.reporting.figures.curves import CLOCK
@@ -27,7 +27,7 @@ def metrics(results: Results, comparisons: Comparisons, params: Params) -> dict[
     """
     found: dict[str, float] = {"alpha": params.alpha, "beta": params.beta}
     tasks = results.tasks()
-    for quality in ("raw", *params.grid.compressions):
+    for quality in (RAW, *params.grid.compressions):
         teachers = [cell for cell in results.cells if cell.method == TEACHER]
         keys = [(cell.backbone, cell.manipulation) for cell in teachers]
         values = [results.teacher(*key, quality, "frame", "auc") for key in keys]

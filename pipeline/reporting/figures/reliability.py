@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.evaluation.calibration import balanced
 from pipeline.params.cells import TEACHER
 from pipeline.reporting.figures.figure import COLOURS, STYLE, Figure, hide_from, legend_below, styled
 from pipeline.reporting.results import Results
@@ -70,7 +71,7 @@ def of_verdicts(found: Sequence[Judged]) -> Figure:
         for one, ax in zip(shown, axes.flat, strict=False):
             ax.plot([0, 1], [0, 1], color="#999999", linestyle=":", linewidth=1)
             for name, colour, label in (("score", COLOURS[1], "before"), ("probability", COLOURS[0], "after")):
-                means, shares, held = _binned(one.videos, name, FEW_BINS, _balanced(one.videos["label"]))
+                means, shares, held = _binned(one.videos, name, FEW_BINS, balanced(one.videos["label"].to_numpy(float)))
                 ax.plot(means, shares, color=colour, linewidth=1.5, label=label)
                 ax.scatter(means, shares, s=8 + 90 * held, color=colour, zorder=3)
             ax.set_title(f"{one.label}\n{one.cell.manipulation}, {one.cell.compression}", fontsize=9)
@@ -99,8 +100,3 @@ def _binned(rows: pd.DataFrame, column: str, bins: int, weights: Floats) -> tupl
         for name in (column, "label")
     )
     return means, shares, np.array([weights[here].sum() for here in within]) / weights.sum()
-
-
-def _balanced(labels: pd.Series) -> Floats:
-    """Weights by which reals together weigh as much as fakes: the calibration is for a prior of one half."""
-    return (1 / labels.groupby(labels).transform("size")).to_numpy(float)

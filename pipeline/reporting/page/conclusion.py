@@ -7,7 +7,7 @@ from statistics import fmean
 from pipeline.evaluation.calibration import TEST
 from pipeline.evaluation.statistics import LEVEL, within
 from pipeline.evaluation.summary import without_auc
-from pipeline.params.cells import ADD
+from pipeline.params.cells import ADD, RAW
 from pipeline.params.schema import Params
 from pipeline.reporting.comparison import MEAN, Comparison, Comparisons
 from pipeline.reporting.results import Results
@@ -91,15 +91,15 @@ def told_apart(row: Comparison) -> bool:
 def _gap(results: Results, params: Params) -> Iterator[str]:
     for backbone in params.grid.backbones:
         means = {}
-        for quality in ("raw", *params.grid.compressions):
+        for quality in (RAW, *params.grid.compressions):
             found = [results.teacher(backbone, name, quality, "frame", "auc") for name in params.manipulations]
             if known := [value for value in found if value is not None]:
                 means[quality] = fmean(known)
-        if "raw" in means and len(means) > 1:
+        if RAW in means and len(means) > 1:
             several = ", mean over the manipulations" if len(params.manipulations) > 1 else ""
-            worse = ", ".join(f"{value:.3f} at {quality}" for quality, value in means.items() if quality != "raw")
+            worse = ", ".join(f"{value:.3f} at {quality}" for quality, value in means.items() if quality != RAW)
             yield (
-                f"The gap: the teacher ({backbone}), trained on raw crops, has an AUC per frame of {means['raw']:.3f} "
+                f"The gap: the teacher ({backbone}), trained on raw crops, has an AUC per frame of {means[RAW]:.3f} "
                 f"on raw crops of unseen people and {worse} on the same frames{several}."
             )
 

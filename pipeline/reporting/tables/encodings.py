@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.params.cells import RAW
 from pipeline.reporting.page.page import Note
 from pipeline.reporting.tables.table import Entry, Table
 from pipeline.work.errors import UserError
@@ -20,19 +21,19 @@ def read(raw: Path, compressed: Path, sets: Sequence[str], compressions: Sequenc
     raw: <set>/manifest.csv, whose `parameters` tell codec and format of what was published; compressed:
     <set>/<quality>/encoding.csv. Raises UserError where one cannot be read.
     """
-    rows = [(name, "raw", *found) for name in sets for found in _raw(raw / name / "manifest.csv")]
+    rows = [(name, RAW, *found) for name in sets for found in _raw(raw / name / "manifest.csv")]
     for name in sets:
         for quality in compressions:
             table = _csv(compressed / name / quality / "encoding.csv", KEYS[2:])
             rows += [(name, quality, *found) for found in table.itertuples(index=False)]
-    order = {"raw": 0} | {quality: place for place, quality in enumerate(compressions, 1)}
+    order = {RAW: 0} | {quality: place for place, quality in enumerate(compressions, 1)}
     counted = pd.DataFrame(rows, columns=KEYS).groupby(KEYS, sort=True, as_index=False).size()
     counted = counted.rename(columns={"size": "videos"})
     places = pd.DataFrame({"set": counted["set"].map(list(sets).index), "quality": counted["quality"].map(order)})
     return counted.loc[places.sort_values(["set", "quality"], kind="stable").index].reset_index(drop=True)
 
 
-def every(raw: Path, compressed: Path | None = None) -> pd.DataFrame:
+def every(raw: Path, compressed: Path | None) -> pd.DataFrame:
     """A row (video, frames, fps, width, height, encoder) a video of a set, as text; encoder: its origin, codec, format.
 
     raw: the set's folder; compressed: that of the quality in question, None for raw itself. Raises UserError.
@@ -49,7 +50,7 @@ def block(counted: pd.DataFrame) -> Table | Note:
     """A table, or a line where all was encoded here alike."""
     kinds = set(counted[KEYS[2:]].itertuples(index=False, name=None))
     if len(kinds) == 1 and HERE[0] in next(iter(kinds)):
-        qualities = ", ".join(quality for quality in dict.fromkeys(counted["quality"]) if quality != "raw")
+        qualities = ", ".join(quality for quality in dict.fromkeys(counted["quality"]) if quality != RAW)
         _, codec, pix_fmt = kinds.pop()
         return Note(f"Every video was encoded here, as {codec}, {pix_fmt}: raw without loss, {qualities} from that.")
     return Table(

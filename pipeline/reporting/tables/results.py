@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.params.cells import TEACHER
+from pipeline.params.cells import RAW, TEACHER
 from pipeline.reporting.comparison import Comparisons
 from pipeline.reporting.results import Level, Model, Results, Spread, Task, mean_of
 from pipeline.reporting.tables.measures import NAMES, between, edges, form, over
@@ -97,12 +97,12 @@ def gap(results: Results, compressions: tuple[str, ...]) -> Table:
     """The raw teachers on raw and on compressed crops."""
     rows, values = [], []
     for cell in [cell for cell in results.cells if cell.method == TEACHER]:
-        raw = results.teacher(cell.backbone, cell.manipulation, "raw", "frame", "auc")
-        for quality in ("raw", *compressions):
+        raw = results.teacher(cell.backbone, cell.manipulation, RAW, "frame", "auc")
+        for quality in (RAW, *compressions):
             acc = results.teacher(cell.backbone, cell.manipulation, quality, "frame", "acc")
             auc = results.teacher(cell.backbone, cell.manipulation, quality, "frame", "auc")
             video = results.teacher(cell.backbone, cell.manipulation, quality, "video", "auc")
-            lost = None if quality == "raw" or raw is None or auc is None else auc - raw
+            lost = None if quality == RAW or raw is None or auc is None else auc - raw
             words = [
                 cell.manipulation,
                 cell.backbone,
