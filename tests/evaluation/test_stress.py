@@ -342,7 +342,7 @@ def test_without_a_stress_stage_the_report_does_without(run: tuple[Path, Params,
     assert stressed is not None
     assert len(stress_figures.figures(stressed)) == 3 and len(stress_tables.left_out(stressed)) == 1
     lacking = dataclasses.replace(stressed, folders=dict.fromkeys(stressed.folders, tmp_path))
-    with pytest.raises(UserError, match=r"add-mobilenet_v2-faceswap-c40-s0\.parquet: cannot be read"):
+    with pytest.raises(UserError, match=r"add-mobilenet_v2-faceswap-c40-s0\.parquet: not found; run `dvc repro`"):
         lacking.scores(Cell("add", "mobilenet_v2", "faceswap", "c40", 0), "c40")
     (tmp_path / "stress-add").mkdir()
     (tmp_path / "stress-add/summary.json").write_text("{")
