@@ -5,7 +5,6 @@ classifier is trained on all people but one and tested on that one, each in turn
 swapping the labels within pairs at random.
 """
 
-import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from threadpoolctl import threadpool_limits
 from pipeline.crops.shards import read_crops
 from pipeline.params.cells import RAW
 from pipeline.reporting.tables import encodings
+from pipeline.videos.boxes import boxes
 from pipeline.videos.sampling import thin
 from pipeline.work.errors import UserError
 
@@ -142,18 +142,11 @@ def _border(crop: NDArray[np.uint8]) -> Array:
 
 
 def picture_bytes(path: Path) -> int:
-    """The bytes of the streams in an MP4 file (its boxes mdat, ISO/IEC 14496-12); of another file all bytes."""
+    """The bytes of the streams in an MP4 file, its boxes mdat with their headers; of another file all bytes."""
     total = path.stat().st_size
-    at, pictures = 0, 0
+    pictures = at = 0
     with path.open("rb") as file:
-        while at + 8 <= total:
-            file.seek(at)
-            size, kind = struct.unpack(">I4s", file.read(8))
-            if size == 1:
-                (size,) = struct.unpack(">Q", file.read(8).rjust(8, b"\0"))
-            size = size or total - at  # 0: to the end
-            if size < 8:
-                return total
-            pictures += size if kind == b"mdat" else 0
-            at += size
+        for box in boxes(file, 0, total):
+            pictures += box.end - at if box.name == b"mdat" else 0
+            at = box.end
     return pictures or total
