@@ -38,8 +38,8 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Real:
-    """A usable original. frames: how many it shares with its mate, and so with all fakes made of the two."""
+class Usable:
+    """What a usable video holds. frames: how many an original shares with its mate, and so all fakes of the two."""
 
     info: VideoInfo
     frames: int
@@ -93,7 +93,7 @@ class PublicSource(ABC):
                 f"{MISSING} ({first}); get them, or set {self.section}.allow_missing to go on without"
             )
 
-    def _reals(self, originals: Sequence[Listed]) -> tuple[dict[str, Real], list[Refused]]:
+    def _reals(self, originals: Sequence[Listed]) -> tuple[dict[str, Usable], list[Refused]]:
         found, refused = self._look("original", originals)
         reals = {}
         for one in originals:
@@ -101,10 +101,10 @@ class PublicSource(ABC):
                 refused.append(Refused(one.video, f"the other video of its pair, {one.mate}, cannot be used"))
             elif one.video in found:
                 info = found[one.video]
-                reals[one.video] = Real(info, min(info.frames, found[one.mate].frames) if one.mate else info.frames)
+                reals[one.video] = Usable(info, min(info.frames, found[one.mate].frames) if one.mate else info.frames)
         return reals, refused
 
-    def _fakes(self, name: str, listed: Sequence[Listed], reals: dict[str, Real]) -> tuple[list[Clip], list[Refused]]:
+    def _fakes(self, name: str, listed: Sequence[Listed], reals: dict[str, Usable]) -> tuple[list[Clip], list[Refused]]:
         found, refused = self._look(name, listed)
         clips = []
         for one in listed:
@@ -117,7 +117,7 @@ class PublicSource(ABC):
                 have, want = (f"{i.width}x{i.height} px" for i in (info, target.info))
                 refused.append(Refused(one.video, f"{have}, but its target has {want}"))
             else:
-                clips.append(self._clip(one, Real(info, target.frames if target else info.frames)))
+                clips.append(self._clip(one, Usable(info, target.frames if target else info.frames)))
         return clips, refused
 
     def _look(self, what: str, listed: Sequence[Listed]) -> tuple[dict[str, VideoInfo], list[Refused]]:
@@ -132,10 +132,10 @@ class PublicSource(ABC):
                 found[one.video] = info
         return found, refused
 
-    def _clip(self, one: Listed, real: Real) -> Clip:
-        info = real.info
+    def _clip(self, one: Listed, usable: Usable) -> Clip:
+        info = usable.info
         about: dict[str, object] = {"file": one.file, "codec": info.codec, "pix_fmt": info.pix_fmt}
-        about |= {"shared_frames": real.frames, **({"published": dict(one.published)} if one.published else {})}
+        about |= {"shared_frames": usable.frames, **({"published": dict(one.published)} if one.published else {})}
         return Clip(
             video=one.video,
             file=self.root / one.file,
