@@ -45,7 +45,14 @@ def read_fakes(option: str) -> list[Fake]:
     places = Places(path.parent)
     videos = names.of_files(list(table["file"]))
     rows = zip(videos, table["file"], table["manipulation"], table["target"], table["donor"], strict=True)
-    return [Fake(name, file, places.find(file), kind, target, donor) for name, file, kind, target, donor in rows]
+    return [Fake(name, file, _found(places, file, path), *others) for name, file, *others in rows]
+
+
+def _found(places: Places, file: str, table: Path) -> Path:
+    try:
+        return places.find(file)
+    except OSError as error:  # of a name that no file can have, or a folder that may not be looked into
+        raise UserError(f"folder.fakes: {table}: {error.strerror}: correct its row of {readable(file)[:80]}") from None
 
 
 def usable_fakes(

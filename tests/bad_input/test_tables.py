@@ -64,6 +64,10 @@ REFUSED = [
     bad_fakes("fakes: no manipulation", "file,manipulation,target\nf.mp4,,a.mp4\n", "manipulation '' must be a name"),
     bad_fakes("fakes: originals", "file,manipulation,target\nf.mp4,original,a.mp4\n", "manipulation 'original' must"),
     bad_fakes("fakes: a file twice", "file,manipulation,target\n" + "f.mp4,mine,a.mp4\n" * 2, "lists f.mp4 twice"),
+    bad_fakes(
+        "fakes: a name that no file can have", f"file,manipulation,target\n{'f' * 300}.mp4,mine,a.mp4\n",
+        "fakes.csv: File name too long: correct its row of ffffff",
+    ),
     Bad("the folder is not there", lambda folder: None, "nowhere is not a folder", {"path": "nowhere"}),
     Bad("the folder is a file", write("v.mp4", b"x"), "v.mp4 is not a folder", {"path": "v.mp4"}),
     Bad("the folder is empty", lambda f: (f / "void").mkdir(), "no usable video in", {"path": "void"}),
