@@ -13,7 +13,7 @@ from pipeline.reporting.comparison import MEAN, Comparison, Comparisons
 from pipeline.reporting.results import Results
 
 CONTROL = "warm_start"
-FEW = 10  # people; with fewer, intervals over videos promise more than they can hold
+FEW = 10  # people: fewer are a caveat in words as well, not only FEW_PEOPLE's intervals over people
 CLAIM = (
     "Under strong compression a detector trained with ADD (a teacher that saw the raw crops, and two attention "
     "distillations) tells fakes from real faces better than the same network trained without it."
