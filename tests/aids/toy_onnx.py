@@ -37,6 +37,8 @@ def converted(ensemble: Ensemble, images: Tensor) -> Any:
                                 transB=1)], axis=1)  # fmt: skip
         columns.append(add("Gather", [x, _fake(weights)], axis=1))
     nodes.append(helper.make_node("Concat", columns, ["probability"], axis=1))
+    for node in nodes:  # as torch's exporter does
+        node.metadata_props.add(key="pkg.torch.onnx.stack_trace", value=f'File "{__file__}", line 1, in forward')
     shape = ["batch", *images.shape[1:]]
     inputs = [helper.make_tensor_value_info("images", TensorProto.FLOAT, shape)]
     outputs = [helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["batch", len(columns)])]

@@ -100,6 +100,7 @@ def test_the_samples_own_backbone_is_exported_by_torch(shipped_backbone: Run) ->
     crops = np.stack([cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR)[..., ::-1] for file in files])
     for count in (1, 2, len(crops)):
         assert by_onnx.scores(crops[:count]) == pytest.approx(by_torch.scores(crops[:count]), abs=1e-4)
+    require_no_places(shipped_backbone)
 
 
 @needs_onnx
@@ -119,6 +120,18 @@ def test_onnx_needs_no_torch_and_tells_nobody(shipped: Run, tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     assert "c40 detector" in done.stdout
     assert not list(temporary.iterdir()), "its telemetry would leave the identifier of a session"
+
+
+@needs_onnx
+def test_what_is_shipped_names_no_folder_of_its_maker(shipped: Run) -> None:
+    """torch's exporter notes the lines of code that made each node, with their files."""
+    require_no_places(shipped)
+
+
+def require_no_places(run: Run) -> None:
+    files = [path for path in (run.detectors / "c40").rglob("*") if path.is_file()]
+    places = [str(place).encode() for place in (ROOT, run.root, Path(sys.prefix), Path(torch.__file__).parents[1])]
+    assert len(files) > 4 and not [(path.name, one) for path in files for one in places if one in path.read_bytes()]
 
 
 @needs_onnx
