@@ -10,9 +10,11 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
+
+import psutil
 
 from pipeline.work import disk
 from pipeline.work.errors import UserError
@@ -22,17 +24,27 @@ SECONDS = 0.5  # between two looks
 
 
 def end_with_parent() -> None:
-    """End this process soon after the one that started it, where that is dvc. One started by hand goes on."""
+    """End this process soon after the dvc that started it. One started by hand goes on."""
     if STARTED_BY_DVC not in os.environ:
         return
-    parent = os.getppid()
+    above = _up_to_dvc()
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while _up_to_dvc() == above:
             time.sleep(SECONDS)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _up_to_dvc() -> list[int]:
+    """The numbers of the processes above this one. dvc starts a stage by a shell, and some shells stay between them,
+    such as dash, which is there where SHELL is not set: those have the variable that dvc sets, and dvc has not."""
+    above = [os.getppid()]
+    with suppress(psutil.Error):  # somebody else's, or one that ends right now
+        while (process := psutil.Process(above[-1])).environ().get(STARTED_BY_DVC) == os.environ[STARTED_BY_DVC]:
+            above.append(process.ppid())
+    return above
 
 
 @contextmanager
