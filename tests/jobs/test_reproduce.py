@@ -99,7 +99,7 @@ def test_stages_end_with_a_killed_run(project: Path) -> None:
     above = [one for one in stage.parents() if "forkserver" in " ".join(one.cmdline())]
     jobs.kill()
     jobs.wait()
-    _, left = psutil.wait_procs([stage, *above], timeout=20)
+    _, left = psutil.wait_procs([stage, *above], timeout=120)
     for one in left:
         one.kill()
     assert above and not left

@@ -83,7 +83,7 @@ def test_a_worker_that_is_killed_while_the_pool_ends_keeps_nobody_waiting(
 
     pool = threading.Thread(target=work, daemon=True)
     pool.start()
-    pool.join(20)
+    pool.join(120)
     hangs = pool.is_alive()
     for process in multiprocessing.active_children() if hangs else []:
         process.kill()
