@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from pipeline.work.alone import STARTED_BY_JOBS
+
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["dvc.cli", "dvc.commands.repro", "dvc.repo.reproduce"])
 # Starting one process asks all others whether they have ended; two threads that ask one at once read its status twice.
@@ -31,7 +33,8 @@ def repro(stage: str, environment: Mapping[str, str], cores: Iterable[int] | Non
     """
     arguments = ["--wait-for-lock", "repro", "--single-item", stage]
     said, tells = SERVER.Pipe(duplex=False)
-    settings = (arguments, Path.cwd(), dict(os.environ) | dict(environment), set(cores or ()), tells)
+    variables = dict(os.environ) | dict(environment) | {STARTED_BY_JOBS: str(os.getpid())}
+    settings = (arguments, Path.cwd(), variables, set(cores or ()), tells)
     process = SERVER.Process(target=_dvc, args=settings)
     with LOCK:
         process.start()

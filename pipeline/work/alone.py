@@ -1,7 +1,7 @@
-"""A stage ends when the dvc that started it does, and no two processes write the same outs.
+"""A stage ends when what started it does, and no two processes write the same outs.
 
-Where dvc alone is killed, as by the kernel when memory runs out, its stage would go on. The next `dvc repro` deletes
-the outs and starts the stage again: two processes would then write into one folder.
+Where dvc alone is killed, as by the kernel when memory runs out, or `make repro` alone, their stages would go on. The
+next `dvc repro` deletes the outs and starts the stage again: two processes would then write into one folder.
 """
 
 import fcntl
@@ -10,29 +10,50 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
+
+import psutil
 
 from pipeline.work import disk
 from pipeline.work.errors import UserError
 
 STARTED_BY_DVC = "DVC_STAGE"  # dvc sets it for each stage
+STARTED_BY_JOBS = "ADD_JOBS"  # the number of the process that runs stages side by side, which it sets for each
 SECONDS = 0.5  # between two looks
 
 
 def end_with_parent() -> None:
-    """End this process soon after the one that started it, where that is dvc. One started by hand goes on."""
+    """End this process soon after the dvc, or the `make repro`, that started it. One started by hand goes on."""
     if STARTED_BY_DVC not in os.environ:
         return
-    parent = os.getppid()
+    above = _up_to_dvc()
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while _up_to_dvc() == above and _runs(os.environ.get(STARTED_BY_JOBS)):
             time.sleep(SECONDS)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _up_to_dvc() -> list[int]:
+    """The numbers of the processes above this one. dvc starts a stage by a shell, and some shells stay between them,
+    such as dash, which is there where SHELL is not set: those have the variable that dvc sets, and dvc has not."""
+    above = [os.getppid()]
+    with suppress(psutil.Error):  # somebody else's, or one that ends right now
+        while (process := psutil.Process(above[-1])).environ().get(STARTED_BY_DVC) == os.environ[STARTED_BY_DVC]:
+            above.append(process.ppid())
+    return above
+
+
+def _runs(number: str | None) -> bool:
+    """Whether the process with this number has not ended; also where there is no number."""
+    try:
+        return number is None or psutil.Process(int(number)).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextmanager

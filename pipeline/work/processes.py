@@ -6,9 +6,10 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
 from typing import Any, TypeAlias
 
 from pipeline.work.errors import UserError, VideoError
@@ -84,9 +85,14 @@ def _one_thread_each() -> Iterator[None]:
 def _in_pool(left: deque[Call], workers: int, begun: deque[tuple[Call, Future[Outcome]]]) -> Iterator[Outcome]:
     """Yield call() of each of `left`, in order, from one pool; `begun` holds those that were taken and not yielded.
 
+    Its processes end themselves when the pipe does, by our hand or by our death. By themselves they would wait for a
+    parent that was killed for ever, and so would the pool for them where one is killed in the moment of its shutdown:
+    the one that waits for work holds a lock that the others need to hear that they shall end.
     Raises: BrokenProcessPool where one of its processes ends.
     """
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+    context = multiprocessing.get_context("spawn")
+    theirs, ours = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(workers, context, initializer=_end_with, initargs=(theirs,))
     try:
         while left or begun:
             while left and len(begun) < workers * AHEAD:
@@ -96,7 +102,10 @@ def _in_pool(left: deque[Call], workers: int, begun: deque[tuple[Call, Future[Ou
             begun.popleft()
             yield outcome
     finally:
-        pool.shutdown(cancel_futures=True)
+        wait([future for _, future in begun if not future.cancel()])
+        ours.close()
+        pool.shutdown()
+        theirs.close()
 
 
 def _alone(call: Call) -> Outcome:
@@ -110,13 +119,12 @@ def _finished(future: Future[Outcome]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 
-def _end_with_parent() -> None:
-    """Workers of a stage that was killed would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
+def _end_with(pipe: Connection) -> None:
+    """End this process when nobody holds the other end of the pipe any more."""
 
     def watch() -> None:
-        parent.join()
+        with suppress(EOFError, OSError):
+            pipe.recv_bytes()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from pipeline.work.errors import UserError, VideoError
-from tests.aids.processes import alive
+from tests.aids.processes import alive, wait_until
 
 
 def half(number: int, stumble: int = -1) -> float:
@@ -36,3 +36,11 @@ def deadly(number: int, notes: Path, crowd: int = 0) -> float:
         if sum(alive(int(path.stem)) for path in notes.glob("*.at")) > crowd:
             os.kill(os.getpid(), signal.SIGKILL)
     return number / 2
+
+
+def idle(number: int, notes: Path) -> int:
+    """The number of this process; of two side by side the one that gets 0 has waited for work when the other ends."""
+    (notes / str(number)).touch()
+    wait_until(lambda: len(list(notes.iterdir())) == 2)
+    time.sleep(number * 0.5)
+    return os.getpid()

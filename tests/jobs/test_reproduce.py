@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from dvc.repo import Repo
 
@@ -13,6 +14,8 @@ from pipeline.jobs.reproduce import reproduce
 from pipeline.jobs.running import cause
 from pipeline.jobs.scheduling import Machine
 from pipeline.work.errors import UserError
+from tests.aids.processes import wait_until
+from tests.aids.started import ROOT
 
 # Each training notes its GPU, and refuses to run beside another one on it.
 TRAIN = """
@@ -72,6 +75,34 @@ def test_a_failure_stops_its_own_and_the_next_run_goes_on(project: Path, capfd: 
     assert (project / "b.score").read_text() == "b"
     status = subprocess.run([sys.executable, "-m", "dvc", "status", "--json"], capture_output=True, check=True)
     assert status.stdout.strip() == b"{}"
+
+
+STAGE = """
+import os, time
+from pathlib import Path
+from pipeline.work.alone import end_with_parent
+end_with_parent()
+Path("number.part").write_text(str(os.getpid()))
+Path("number.part").rename("number")
+time.sleep(600)
+"""
+JOBS = "from pipeline.jobs.running import repro; repro('long', {}, None)"
+
+
+def test_stages_end_with_a_killed_run(project: Path) -> None:
+    """Their dvc would go on with them, and the next run wait for it, or start them a second time."""
+    (project / "long.py").write_text(STAGE)
+    (project / "dvc.yaml").write_text("stages: {long: {cmd: python long.py, outs: [out]}}")
+    jobs = subprocess.Popen([sys.executable, "-c", JOBS], env=os.environ | {"PYTHONPATH": str(ROOT)})
+    wait_until(lambda: (project / "number").exists())
+    stage = psutil.Process(int((project / "number").read_text()))
+    above = [one for one in stage.parents() if "forkserver" in " ".join(one.cmdline())]
+    jobs.kill()
+    jobs.wait()
+    _, left = psutil.wait_procs([stage, *above], timeout=120)
+    for one in left:
+        one.kill()
+    assert above and not left
 
 
 def test_the_cause_is_what_the_stage_said_last() -> None:

@@ -19,7 +19,7 @@ from pipeline.serving.shipped import read
 from tests.aids.shipping import Run
 from tests.serving.conftest import needs_onnx
 
-PATIENCE = 120  # seconds until the server must answer; it takes a few
+PATIENCE = 600  # seconds until the server must answer; it takes a few
 
 
 @needs_onnx

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -109,24 +110,36 @@ with alone.alone(Path("out")):
     print(__import__("os").getpid(), flush=True)
     time.sleep(600)
 """
-DVC = "import subprocess, sys, os; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+DVC = """
+import os, subprocess, sys
+by_dvc, command = sys.argv[1], sys.argv[2]
+own = os.environ | ({"DVC_STAGE": "crop"} if by_dvc == "True" else {})
+subprocess.run(["/bin/sh", "-c", command], env=own)
+"""
+GOES, STAYS = 'exec python -c "$STAGE"', 'python -c "$STAGE"; exit $?'  # what shells do by themselves differs
 
 
+@pytest.mark.parametrize("command", [GOES, STAYS])
 @pytest.mark.parametrize("by_dvc", [True, False])
-def test_a_stage_ends_with_its_dvc_and_goes_on_without_a_shell(by_dvc: bool, tmp_path: Path) -> None:
+def test_a_stage_ends_with_its_dvc_and_goes_on_without_a_shell(by_dvc: bool, command: str, tmp_path: Path) -> None:
     own = {key: value for key, value in os.environ.items() if key != "DVC_STAGE"}
-    own |= {"PYTHONPATH": str(ROOT), "DVC_ROOT": str(tmp_path), **({"DVC_STAGE": "crop"} if by_dvc else {})}
-    dvc = subprocess.Popen([sys.executable, "-c", DVC, STAGE], stdout=subprocess.PIPE, text=True, env=own, cwd=tmp_path)
+    own |= {"PYTHONPATH": str(ROOT), "DVC_ROOT": str(tmp_path), "STAGE": STAGE}
+    own |= {"PATH": f"{Path(sys.executable).parent}:{own['PATH']}"}
+    words = [sys.executable, "-c", DVC, str(by_dvc), command]
+    dvc = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=own, cwd=tmp_path)
     assert dvc.stdout is not None
     stage = int(dvc.stdout.readline())
     dvc.kill()
     dvc.wait()
-    if by_dvc:
-        wait_until(lambda: not alive(stage))
-    else:
-        with pytest.raises(AssertionError):
-            wait_until(lambda: not alive(stage), 4 * alone.SECONDS)
-        os.kill(stage, signal.SIGKILL)
+    try:
+        if by_dvc:
+            wait_until(lambda: not alive(stage))
+        else:
+            with pytest.raises(AssertionError):
+                wait_until(lambda: not alive(stage), 4 * alone.SECONDS)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(stage, signal.SIGKILL)
 
 
 def test_a_killed_ffmpeg_says_nothing_of_the_video(raw: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

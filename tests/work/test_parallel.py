@@ -1,7 +1,12 @@
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures.process import _ExecutorManagerThread
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +15,7 @@ import pytest
 from pipeline.work import processes
 from pipeline.work.errors import UserError
 from pipeline.work.parallel import Rejected, map_videos
-from tests.aids.halving import deadly, half
+from tests.aids.halving import deadly, half, idle
 from tests.aids.processes import alive, wait_until
 from tests.aids.started import ROOT
 
@@ -69,6 +74,35 @@ def test_workers_end_with_a_killed_stage(tmp_path: Path) -> None:
     stage.wait()
     workers = [int(path.stem) for path in tmp_path.glob("*.pid")]
     wait_until(lambda: not any(alive(pid) for pid in workers))
+
+
+def test_a_worker_that_is_killed_while_the_pool_ends_keeps_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that waits for work holds the lock by which the others hear that they shall end."""
+    results: list[int] = []
+
+    def end(manager: _ExecutorManagerThread) -> None:
+        if results and results[0] in manager.processes:  # pools of other tests may end meanwhile
+            os.kill(results[0], signal.SIGKILL)
+            time.sleep(0.1)
+        shutdown(manager)
+
+    shutdown = _ExecutorManagerThread.shutdown_workers
+    monkeypatch.setattr(_ExecutorManagerThread, "shutdown_workers", end)
+    calls = [partial(idle, number, tmp_path) for number in range(2)]
+
+    def work() -> None:
+        for number in processes.in_processes(calls, 2, "idle"):
+            results.append(number)
+
+    pool = threading.Thread(target=work, daemon=True)
+    pool.start()
+    pool.join(120)
+    hangs = pool.is_alive()
+    for process in multiprocessing.active_children() if hangs else []:
+        process.kill()
+    assert not hangs and len(set(results)) == 2
 
 
 def test_nothing_to_do() -> None:
