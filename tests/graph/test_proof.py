@@ -25,6 +25,7 @@ pytestmark = pytest.mark.proof
 SMALL = {
     "workers": 1, "sample": {"frames": 2}, "crop": {"size": 88, "shard_frames": 10},
     "grid": {"seeds": [0]}, "model": {"image_size": 80, "pretrained": False},
+    "baselines": {name: {"pretrained": False} for name in ("xception", "f3net", "inception_resnet_v1")},
     "train": {"epochs": 1, "batch_size": 4, "validations_per_epoch": 1, "warmup_epochs": 0, "amp": "off"},
     "evaluation": {"bootstrap": 100}, "tracking": {"enabled": False},
     "cross": {"methods": []},  # it reads every model of a method at once: 8 GB of weights would have to stay
