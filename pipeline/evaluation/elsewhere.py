@@ -21,7 +21,7 @@ from pipeline.evaluation.frames import frames_of
 from pipeline.evaluation.statistics import Floats, Scored, interval
 from pipeline.evaluation.summary import KINDS, finite
 from pipeline.loading.crops import META
-from pipeline.params.cells import RAW, Cell, expected, tested_on
+from pipeline.params.cells import RAW, Cell, expected, pooled, tested_on
 from pipeline.params.schema import Params
 from pipeline.work.errors import UserError
 from pipeline.work.files import whole
@@ -43,7 +43,8 @@ def evaluate_elsewhere(name: str, shards: Path, own: Path, models: Path, out: Pa
     """
     folders = _sets(shards)
     index = read_index(folders)
-    runs = [(quality, cell) for quality in (RAW, *params.compressions) for cell in expected(params)]
+    cells = [*expected(params), *pooled(params)]
+    runs = [(quality, cell) for quality in (RAW, *params.compressions) for cell in cells]
     runs = [(q, cell) for q, cell in runs if q in tested_on(cell.compression, params.compressions)]
     _check(shards, index, own, list(dict.fromkeys(quality for quality, _ in runs)), params.crop.size)
     frames = _scores(runs, folders, models, params)
@@ -55,7 +56,7 @@ def evaluate_elsewhere(name: str, shards: Path, own: Path, models: Path, out: Pa
     summary = {
         "name": name,
         "manipulations": manipulations,
-        "models": len(expected(params)) * len(params.folds),
+        "models": len(cells) * len(params.folds),
         "counts": {
             "people": int(index["person"].nunique()),
             "reals": int((videos["label"] == 0).sum()),

@@ -17,7 +17,7 @@ from pipeline.crops.shards import ShardWriter
 from pipeline.detectors import card as models
 from pipeline.evaluation.draws import draw
 from pipeline.evaluation.elsewhere import evaluate_elsewhere
-from pipeline.params.cells import expected
+from pipeline.params.cells import expected, pooled
 from pipeline.params.schema import Params, load
 from pipeline.reporting.results import Results, read
 from pipeline.reporting.tables import elsewhere
@@ -61,9 +61,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Params]:
     folder = tmp_path_factory.mktemp("run")
     changes = {"folds": FOLDS, "grid.seeds": SEEDS, "crop.size": SIZE, "model.image_size": WINDOW}
     changes |= {"elsewhere": [{"name": "other", "shards": "../other"}], "evaluation.bootstrap": 200}
+    changes |= {"pooled.tasks": ["all"]}
     params = load(made_up.write_params(folder, **changes))
     write_shards(folder / "own", ["ann", "bob"], sets=1)
-    for cell in expected(params):
+    for cell in [*expected(params), *pooled(params)]:
         for fold in FOLDS:
             place = folder / "models" / cell.folder / f"fold{fold}"
             place.mkdir(parents=True)
@@ -140,11 +141,14 @@ def test_every_model_scores_every_frame(tested: Outcome) -> None:
     assert len(frames) == 6 * 3 * 3 and summary["counts"] == {"people": 6, "reals": 6, "fakes": 12, "frames": 54}
     assert set(frames["bucket"]) == {"val", "test"}
     columns = [column for column in frames if column.count(".") == 2]
-    # 2 tasks, 2 folds: a teacher at three qualities; a baseline, warm_start and add at c40, of 2 seeds each
-    assert len(columns) == 2 * 2 * (3 + 3 * 2) and summary["models"] == 2 * 2 * (1 + 3 * 2)
+    # 2 folds; 2 tasks: a teacher at three qualities, a baseline, warm_start and add at c40, of 2 seeds each; a third,
+    # pooled: the same without warm_start
+    assert len(columns) == 2 * (2 * (3 + 3 * 2) + 3 + 2 * 2)
+    assert summary["models"] == 2 * (2 * (1 + 3 * 2) + 1 + 2 * 2)
     for column, seed, fold, quality in (
         ("teacher-mobilenet_v2-faceswap-raw-s0.fold1.c23", 0, 1, "c23"),
         ("add-mobilenet_v2-reenactment-c40-s1.fold0.c40", 1, 0, "c40"),
+        ("add-mobilenet_v2-all-c40-s0.fold1.c40", 0, 1, "c40"),
     ):
         for row in frames.to_dict("records"):
             mean = tested.greys[row["set"], row["video"], row["frame"], quality] / 127.5 - 1
@@ -154,7 +158,7 @@ def test_every_model_scores_every_frame(tested: Outcome) -> None:
 
 def test_measures_are_means_over_folds_and_seeds(tested: Outcome, single: Outcome) -> None:
     written = json.loads((tested.shards / "out/x.json").read_text())
-    assert len(written["results"]) == 3 * 2 * (3 + 3)  # all, deepfakes, morphs; 2 tasks
+    assert len(written["results"]) == 3 * (2 * (3 + 3) + 3 + 2)  # all, deepfakes, morphs; 2 tasks and the pooled one
     for name, sets in {"all": {"deepfakes", "morphs"}, "morphs": {"morphs"}}.items():
         table = pd.DataFrame(
             [{"set": s, "video": v, "score": grey} for (s, v, _, q), grey in tested.greys.items() if q == "c40"]
@@ -263,11 +267,12 @@ def test_the_report_has_a_table_of_it(
         elsewhere.tables(tmp_path, results, params)
     shutil.copy(tested.shards / "out/x.json", tmp_path / "elsewhere-other.json")
     (table,) = elsewhere.tables(tmp_path, results, params)
-    assert table.name == "elsewhere_other" and len(table.values) == 36
+    assert table.name == "elsewhere_other" and len(table.values) == 51
     assert "6 people, 6 real and 12 fake videos (deepfakes, morphs), 54 frames" in table.hint
     words = [[entry.text for entry in row[:4]] for row in table.rows]
     assert words[:3] == [["faceswap", quality, "teacher", "2"] for quality in QUALITIES]
-    assert [word[2] for word in words[3:6]] == ["mobilenet_v2", "warm_start", "add"] and len(words) == 12
+    assert [word[2] for word in words[3:6]] == ["mobilenet_v2", "warm_start", "add"]
+    assert len(words) == 17 and {word[0] for word in words[12:]} == {"all"}
     assert {len(row) for row in table.rows} == {len(table.header)} == {sum(n for _, n in table.groups)}
     none = params.model_copy(update={"elsewhere": ()})
     assert elsewhere.tables(tmp_path, results, none) == []

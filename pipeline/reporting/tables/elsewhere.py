@@ -70,7 +70,7 @@ def _table(summary: Record, results: Results, params: Params) -> Table:
 
 def _blocks(summary: Record, params: Params) -> Iterator[list[dict[str, Record]]]:
     """Models that were trained on one task and tested at one quality, ADD last: what each scored, by manipulation."""
-    for task in params.manipulations:
+    for task in (*params.manipulations, *params.pooled.tasks):
         for quality in (RAW, *params.compressions):
             models: dict[tuple[bool, str, str], dict[str, Record]] = {}
             for one in summary["results"]:
