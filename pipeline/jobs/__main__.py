@@ -9,11 +9,13 @@ says what there is to run, and what that takes.
 import argparse
 import sys
 
+from pipeline.work import streams
 from pipeline.work.errors import UserError
 from pipeline.work.parallel import cores
 
 
 def main() -> None:
+    streams.require()
     parser = argparse.ArgumentParser(prog="python -m pipeline.jobs", description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=cores(), help="stages of one core at a time (default: the cores)")
     parser.add_argument("--plan", action="store_true", help="say what would run, and what it takes; run nothing")
