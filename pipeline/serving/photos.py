@@ -115,8 +115,8 @@ def _lossy_webp(data: bytes) -> bytes:
 def _opened(path: Path) -> Iterator[Pillow.Image]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its own bound on pixels, and of tags that it does not know
-        # Not by its path: of a grey TIFF without compression, turned by 90 degrees, Pillow would map the bytes to rows of
-        # the wrong length.
+        # Not by its path: of a grey TIFF without compression, turned by 90 degrees, Pillow would map the bytes to rows
+        # of the wrong length.
         with path.open("rb") as file, Pillow.open(file, formats=FORMATS) as image:
             yield image
 
