@@ -96,3 +96,11 @@ def test_what_dvc_refuses_is_one_line(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.delenv("DVC_ROOT")
     with pytest.raises(UserError, match="dvc: you are not inside of a DVC repository"):
         load_pipeline()
+
+
+def test_a_folder_without_git_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an archive of the project is, which has DVC's folder and not git's."""
+    (tmp_path / ".dvc").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"is not a git repository, .*: clone it, or `git init`; or `.*no_scm true`"):
+        load_pipeline()
