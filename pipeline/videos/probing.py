@@ -11,6 +11,8 @@ from pipeline.videos.ffmpeg_process import first_complaint
 from pipeline.work.errors import VideoError
 
 STREAM = re.compile(r"Stream #\S+: Video: (\w+)(?: \([^)]*\))*, (\w+)(?:\(([^)]*)\))?")
+TRACK = re.compile(r"Stream #0:\d+\S*: (Video: .*)")
+NO_TRACK = ("(attached pic)", "(timed thumbnails)")  # ffmpeg's words for pictures that are no video
 ROTATION = re.compile(r"rotation of (-?[\d.]+) degrees")
 INTERLACED = re.compile(r"\b(top|bottom) (coded )?first")
 TRANSFERS = ("smpte2084", "arib-std-b67")  # PQ and HLG (BT.2100)
@@ -95,10 +97,22 @@ def refuse_unreadable(log: str, readable: bool) -> None:
     cut = [line for line in serious if CUT_SHORT.search(line) and _of(line) in (None, mapped and mapped[1])]
     if "matches no streams" in log:
         raise VideoError("the file holds no video stream")
+    _refuse_other_track(log)
     if not readable:
         raise VideoError(f"not readable as a video: {first_complaint(chr(10).join(cut or serious)) or 'no packets'}")
     if cut:
         raise VideoError(f"damaged or cut short: {OFFSET.sub('', first_complaint(cut[0]))}")
+
+
+def _refuse_other_track(log: str) -> None:
+    """The first video track is read; Matroska and MP4 may say that players show another one."""
+    tracks = TRACK.findall(log.partition("Stream mapping")[0])
+    videos = [number for number, said in enumerate(tracks) if not any(word in said for word in NO_TRACK)]
+    shown = [number for number in videos if "(default)" in tracks[number]]
+    if shown and shown[0] != videos[0]:
+        raise VideoError(
+            f"players show another than its first video track: keep it, ffmpeg -i IN -map 0:v:{shown[0]} -c copy OUT"
+        )
 
 
 def frame_rate(times: Sequence[int], tick: Fraction, nominal: Fraction) -> tuple[Fraction, bool]:
