@@ -1,6 +1,8 @@
 """The real DVC on a small pipeline, with a list of devices that stands for the machine's."""
 
+import getpass
 import os
+import pwd
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
+from pipeline.jobs import __main__ as jobs
 from pipeline.jobs.graph import load_pipeline
 from pipeline.jobs.reproduce import reproduce
 from pipeline.jobs.running import cause
@@ -96,6 +99,22 @@ def test_what_dvc_refuses_is_one_line(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.delenv("DVC_ROOT")
     with pytest.raises(UserError, match="dvc: you are not inside of a DVC repository"):
         load_pipeline()
+
+
+def test_a_user_without_a_name_or_a_home_gets_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As containers run with a number for a user (`docker run -u 12345`)."""
+
+    def unknown(number: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME", "HOME"):
+        monkeypatch.setenv(name, "")  # so that it is as it was after the test
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(sys, "argv", ["jobs"])
+    monkeypatch.setattr(jobs, "_main", lambda arguments: f"{getpass.getuser()} at {Path.home()}")
+    with pytest.raises(SystemExit, match=rf"^uid{os.getuid()} at /$"):
+        jobs.main()
 
 
 def test_a_folder_without_git_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
