@@ -22,6 +22,7 @@ SERIOUS = re.compile(r"\[(warning|error|fatal)\]")
 CUT_SHORT = re.compile(
     r"partial file|ended prematurely|truncat|moov atom not found|error during demuxing", re.IGNORECASE
 )
+NO_INDEX = "moov atom not found"  # of an MP4, which is often at its end
 MAPPED = re.compile(r"Stream #0:(\d+) -> #0:0")
 OFFSET = re.compile(r"stream (\d+), offset \w+: ")
 DISCARDED = 4  # ffmpeg's flag of a packet that is decoded and not shown, as before the start of an edit list
@@ -99,7 +100,8 @@ def refuse_unreadable(log: str, readable: bool) -> None:
         raise VideoError("the file holds no video stream")
     _refuse_other_track(log)
     if not readable:
-        raise VideoError(f"not readable as a video: {first_complaint(chr(10).join(cut or serious)) or 'no packets'}")
+        said = first_complaint(chr(10).join(cut or serious)) or "no packets"
+        raise VideoError(f"not readable as a video: {f'cut short, or no MP4 ({said})' if said == NO_INDEX else said}")
     if cut:
         raise VideoError(f"damaged or cut short: {OFFSET.sub('', first_complaint(cut[0]))}")
 
