@@ -165,4 +165,9 @@ def _nearest_rate(measured: Fraction) -> Fraction:
     whole = Fraction(max(1, round(measured)))
     ntsc = Fraction(1000 * max(1, round(measured * Fraction(1001, 1000))), 1001)
     nearest = min(whole, ntsc, key=lambda rate: abs(rate - measured))
-    return nearest if abs(nearest - measured) / measured < Fraction(4, 10000) else measured.limit_denominator(1001)
+    return nearest if abs(nearest - measured) / measured < Fraction(4, 10000) else simple_rate(measured)
+
+
+def simple_rate(fps: Fraction) -> Fraction:
+    """A rate near to this in numbers that formats and encoders hold; of less than one frame a second as 1/3600."""
+    return fps.limit_denominator(1001) if fps >= 1 else 1 / (1 / fps).limit_denominator(1001)

@@ -157,3 +157,12 @@ def test_a_second_track_is_used_or_told(tmp_path: Path) -> None:
     for look in (examine, probe):
         with pytest.raises(VideoError, match=r"players show another than its first video track.* -map 0:v:1 "):
             look(tmp_path / "second.mkv")
+
+
+def test_a_frame_an_hour_is_a_rate(tmp_path: Path) -> None:
+    """As time lapses of surveillance have it."""
+    source = tmp_path / "slow.mkv"
+    slow = "testsrc2=s=96x80:r=25:d=0.4,setpts=N*3600/TB"
+    ffmpeg("-f", "lavfi", "-i", slow, "-c:v", "libx264", "-fps_mode", "passthrough", source)
+    assert examine(source).fps == probe(source).fps == Fraction(1, 3600)
+    assert (made := cut_one(source, tmp_path / "out.mp4")).fps == Fraction(1, 3600) and made.frames == 10
