@@ -5,6 +5,7 @@ import os
 import pwd
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,13 @@ def test_what_dvc_refuses_is_one_line(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.delenv("DVC_ROOT")
     with pytest.raises(UserError, match="dvc: you are not inside of a DVC repository"):
         load_pipeline()
+
+
+def test_a_long_path_for_temporary_files_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Schedulers make such; a socket's path has 107 bytes at most."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("long" * 20)))
+    with pytest.raises(UserError, match="^TMPDIR .*too long for the sockets"):
+        reproduce(Machine(1))
 
 
 def test_a_user_without_a_name_or_a_home_gets_both(monkeypatch: pytest.MonkeyPatch) -> None:
