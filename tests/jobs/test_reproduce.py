@@ -105,7 +105,7 @@ def test_what_dvc_refuses_is_one_line(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_long_path_for_temporary_files_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Schedulers make such; a socket's path has 107 bytes at most."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("long" * 20)))
-    with pytest.raises(UserError, match="^TMPDIR .*too long for the sockets"):
+    with pytest.raises(UserError, match=r"^TMPDIR .*too long for the sockets"):
         reproduce(Machine(1))
 
 
