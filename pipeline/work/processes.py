@@ -84,9 +84,15 @@ def _one_thread_each() -> Iterator[None]:
 def _in_pool(left: deque[Call], workers: int, begun: deque[tuple[Call, Future[Outcome]]]) -> Iterator[Outcome]:
     """Yield call() of each of `left`, in order, from one pool; `begun` holds those that were taken and not yielded.
 
-    Raises: BrokenProcessPool where one of its processes ends.
+    Raises: BrokenProcessPool where one of its processes ends, UserError where there can be none.
     """
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+    try:
+        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+    except OSError as error:
+        raise UserError(
+            f"no worker process can be told of its work ({error.strerror}): see that /dev/shm is there and may be "
+            "written to, or go on in one process (`workers: 1` in params.yaml, --jobs 1 of predict)"
+        ) from None
     try:
         while left or begun:
             while left and len(begun) < workers * AHEAD:
