@@ -85,7 +85,7 @@ def test_where_every_worker_ends_the_stage_says_so(tmp_path: Path, monkeypatch: 
 def test_where_no_worker_can_be_told_of_its_work_what_to_do_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where there is no /dev/shm, or one that may not be written to."""
 
-    def no_lock(*arguments: object) -> None:
+    def no_lock(*arguments: object, **options: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", no_lock)
