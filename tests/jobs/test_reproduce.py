@@ -109,8 +109,8 @@ def test_a_long_path_for_temporary_files_is_told(tmp_path: Path, monkeypatch: py
         reproduce(Machine(1))
 
 
-def test_a_user_without_a_name_or_a_home_gets_both(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As containers run with a number for a user (`docker run -u 12345`)."""
+def test_a_user_without_a_name_a_home_or_a_shell_gets_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As containers run with a number for a user (`docker run -u 12345`), and services as one who may not log in."""
 
     def unknown(number: int) -> None:
         raise KeyError(f"getpwuid(): uid not found: {number}")
@@ -119,9 +119,10 @@ def test_a_user_without_a_name_or_a_home_gets_both(monkeypatch: pytest.MonkeyPat
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME", "HOME"):
         monkeypatch.setenv(name, "")  # so that it is as it was after the test
         monkeypatch.delenv(name)
+    monkeypatch.setenv("SHELL", "/usr/sbin/nologin")
     monkeypatch.setattr(sys, "argv", ["jobs"])
-    monkeypatch.setattr(jobs, "_main", lambda arguments: f"{getpass.getuser()} at {Path.home()}")
-    with pytest.raises(SystemExit, match=rf"^uid{os.getuid()} at /$"):
+    monkeypatch.setattr(jobs, "_main", lambda _: f"{getpass.getuser()} at {Path.home()} by {os.environ.get('SHELL')}")
+    with pytest.raises(SystemExit, match=rf"^uid{os.getuid()} at / by None$"):
         jobs.main()
 
 
