@@ -21,7 +21,7 @@ setup: $(STAMP)  ## make the environment in .venv from requirements.lock (uv is 
 
 $(STAMP): $(LOCK) pyproject.toml
 	@case "$$PWD" in *:*) echo "a colon in the path of this folder divides PATH, and no environment works here: rename it"; exit 1;; esac
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15) and "Python 3.11 to 3.14 is needed, for which the packages in $(LOCK) are built: make PYTHON=python3.13 ...")'
 	@UV=$$(command -v uv || echo .uv/bin/uv); \
 	if ! [ -x "$$UV" ]; then \
 		"$(PYTHON)" -m venv .uv || { echo "no uv, and no python3-venv to install it with: install either"; exit 1; }; \

@@ -7,13 +7,19 @@ says what there is to run, and what that takes.
 """
 
 import argparse
+import getpass
+import os
 import sys
+from pathlib import Path
 
+from pipeline.work import streams
 from pipeline.work.errors import UserError
 from pipeline.work.parallel import cores
 
 
 def main() -> None:
+    streams.require()
+    _complete_user()
     parser = argparse.ArgumentParser(prog="python -m pipeline.jobs", description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=cores(), help="stages of one core at a time (default: the cores)")
     parser.add_argument("--plan", action="store_true", help="say what would run, and what it takes; run nothing")
@@ -26,6 +32,21 @@ def main() -> None:
         sys.exit(f"jobs: {error}")
     except KeyboardInterrupt:
         sys.exit("jobs: interrupted; what is done is kept: run again to go on")
+
+
+def _complete_user() -> None:
+    """Containers run as users who have neither a name nor a home, and DVC and torch look for both; accounts of services
+    have a shell that refuses, and DVC starts stages by it."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):  # before Python 3.13, and since
+        os.environ["USER"] = f"uid{os.getuid()}"
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = "/"
+    if Path(os.environ.get("SHELL", "")).name in ("nologin", "false"):
+        del os.environ["SHELL"]  # DVC takes /bin/sh then
 
 
 def _main(arguments: argparse.Namespace) -> int:

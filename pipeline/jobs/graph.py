@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo
+from dvc.scm import SCMError
 
 from pipeline.work.errors import UserError
 
@@ -84,5 +85,10 @@ def _repo() -> Iterator[Repo]:
             yield repo
     except LockError:
         raise UserError("another dvc, or make repro, works in this folder; wait until it ends, and run again") from None
+    except SCMError as error:
+        raise UserError(
+            f"{error}, as after a download without it: clone it, or `git init`; or `.venv/bin/dvc config --local "
+            "core.no_scm true`, and go without dvc exp run"
+        ) from None
     except DvcException as error:
         raise UserError(f"dvc: {' '.join(str(error).split())}") from None

@@ -1,7 +1,9 @@
 """Bring every stage of dvc.yaml up to date, several at a time."""
 
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -11,13 +13,22 @@ from pipeline.jobs.machine import environment, usable
 from pipeline.jobs.running import repro
 from pipeline.jobs.scheduling import Machine, Place, side_by_side
 from pipeline.work import warm
+from pipeline.work.errors import UserError
+
+SHORT = 70  # bytes of the path of the folder for temporary files: a socket below it has 32 more, and 107 at most
 
 
 def reproduce(machine: Machine) -> int:
     """Run what has changed and what depends on it; 0, or the exit status of a failure, with the causes on stderr.
 
-    At the end a plain `dvc repro` checks the whole graph.
+    At the end a plain `dvc repro` checks the whole graph. Raises: UserError.
     """
+    folder = tempfile.gettempdir()
+    if len(os.fsencode(folder)) > SHORT:
+        raise UserError(
+            f"TMPDIR {folder}: a path too long for the sockets that stages are started by; set it to one of {SHORT} "
+            "bytes at most, such as /tmp"
+        )
     pipeline = load_pipeline()
     todo = pipeline.due(changed())
     print(f"jobs: {len(todo)} of {len(pipeline.graph)} stages to run; {machine}", file=sys.stderr, flush=True)

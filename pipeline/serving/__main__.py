@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from pipeline.serving import predicting
 from pipeline.serving.app import command as app
-from pipeline.work import disk
+from pipeline.work import disk, streams
 from pipeline.work.errors import UserError
 
 INTERRUPTED = 130  # exit status, as shells have it
@@ -20,6 +20,7 @@ INTERRUPTED = 130  # exit status, as shells have it
 
 def main(given: Sequence[str] | None = None) -> int:
     """Run a command; a mendable error is one line and exit status 1."""
+    streams.require()
     parser = argparse.ArgumentParser(prog="add-deepfake", description="Verdicts of a shipped deepfake detector.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     predict = commands.add_parser(

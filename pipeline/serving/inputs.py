@@ -15,6 +15,7 @@ from pipeline.sources.names import readable
 from pipeline.videos.cutting import cleaned_width, cleaning
 from pipeline.videos.decoder_log import DecoderLog
 from pipeline.videos.examining import doubtful, examine
+from pipeline.videos.formats import PICTURE
 from pipeline.videos.probing import VideoInfo, frame_rate
 from pipeline.videos.quality import Quality, estimate
 from pipeline.videos.reading import probe, read_frames, require_file
@@ -127,7 +128,7 @@ def open_medium(path: Path) -> Medium:
             return Medium(path, True, 1, Fraction(1), photo.width, photo.height, photo.quality)
         if _is_text(path):
             raise VideoError("no video: a text")
-        info = probe(path)
+        info = _probe(path)
         return _video(path, info, estimate(path, info))
     except OSError as error:  # a name that is too long, a disk that fails
         raise VideoError(f"cannot be read: {error.strerror}") from None
@@ -181,6 +182,15 @@ def _is_text(path: Path) -> bool:
         return all(sign.isprintable() or sign.isspace() for sign in head.decode())
     except UnicodeDecodeError as error:
         return error.start > 990 and error.reason == "unexpected end of data"
+
+
+def _probe(path: Path) -> VideoInfo:
+    try:
+        return probe(path)
+    except VideoError as error:
+        if str(error) == f"no video: {PICTURE}":
+            raise VideoError(f"{error}, damaged or of a kind not read here: convert it to JPEG or PNG") from None
+        raise
 
 
 def _video(path: Path, info: VideoInfo, quality: Quality) -> Medium:

@@ -22,7 +22,8 @@ FORMATS = ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000"]
 FORMATS += ["AVIF"] if features.check("avif") else []  # not in every build of Pillow
 ANIMATED = ("PNG", "WEBP", "GIF", "AVIF")
 MOST_PIXELS = 100_000_000  # a small file can unpack to more than the memory holds
-ORIENTATION, ON_ITS_SIDE = 0x0112, 5  # the EXIF tag, and its first value of a frame that is turned by 90 degrees
+ORIENTATION, ON_ITS_SIDE = 0x0112, range(5, 9)  # the EXIF tag, and its values of a frame that is turned by 90 degrees
+SUBFILE, REDUCED = 0x00FE, 1  # a TIFF's tag of what a picture is, and its bit of one that is the preview of another
 # What Pillow and its codecs raise: RuntimeError of AVIF, struct.error of chunks that are too short, ...
 DAMAGE = (
     OSError,
@@ -36,7 +37,9 @@ DAMAGE = (
     struct.error,
 )
 ZEROS = bytes(64)  # a lost sector's; arithmetic coding, such as lossy WebP's, never writes so many in a row
-BRANDS = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC", b"msf1": "HEIC", b"avif": "AVIF", b"avis": "AVIF"}
+# What MP4's relatives say of themselves (ISO/IEC 23008-12): a photo with any of these, whatever it says first.
+BRANDS = {b"avif": "AVIF", b"avis": "AVIF"}
+BRANDS |= dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2", b"msf1"), "HEIC")
 
 
 @dataclass(frozen=True)
@@ -75,10 +78,12 @@ def read(path: Path) -> Image:
 def _describe(path: Path, image: Pillow.Image) -> Photo:
     if image.format in ANIMATED and getattr(image, "n_frames", 1) > 1:
         raise VideoError(f"an animation ({image.format}): convert it to a video, such as MP4")
+    if image.format == "TIFF" and _is_preview(image):
+        raise VideoError("a camera's raw photo, of which only a small preview can be read: convert it to JPEG or PNG")
     width, height = image.size
     if width * height > MOST_PIXELS:
         raise _too_large(f"{width}x{height}")
-    if image.getexif().get(ORIENTATION, 1) >= ON_ITS_SIDE:
+    if image.format != "TIFF" and image.getexif().get(ORIENTATION) in ON_ITS_SIDE:  # Pillow's size of a TIFF is upright
         width, height = height, width
     kind = "jpeg" if image.format == "MPO" else str(image.format).lower()
     tables = [list(table) for table in getattr(image, "quantization", {}).values()]
@@ -110,7 +115,9 @@ def _lossy_webp(data: bytes) -> bytes:
 def _opened(path: Path) -> Iterator[Pillow.Image]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its own bound on pixels, and of tags that it does not know
-        with Pillow.open(path, formats=FORMATS) as image:
+        # Not by its path: of a grey TIFF without compression, turned by 90 degrees, Pillow would map the bytes to rows
+        # of the wrong length.
+        with path.open("rb") as file, Pillow.open(file, formats=FORMATS) as image:
             yield image
 
 
@@ -127,11 +134,20 @@ def _eight_bits(image: Pillow.Image) -> Pillow.Image:
     return made
 
 
+def _is_preview(image: Pillow.Image) -> bool:
+    """Whether the first picture of a TIFF, which counts, is a small version of another: so cameras write raw photos."""
+    about = image.getexif().get(SUBFILE)
+    return isinstance(about, int) and bool(about & REDUCED)
+
+
 def _refuse_brand(path: Path) -> None:
     with path.open("rb") as file:
-        head = file.read(12)
-    if head[4:8] == b"ftyp" and (kind := BRANDS.get(head[8:12])) and kind not in FORMATS:
-        raise VideoError(f"a photo in {kind}, which is not read here: convert it to JPEG or PNG")
+        size, name = struct.unpack(">I4s", file.read(8).rjust(8, b"\0"))
+        brands = file.read(min(size, 256) - 8) if name == b"ftyp" and size > 8 else b""
+    said = {brands[at : at + 4] for at in range(0, len(brands), 4) if at != 4}  # the second is the first one's version
+    kinds = {BRANDS[brand] for brand in said & set(BRANDS)}
+    if kinds and not kinds & set(FORMATS):
+        raise VideoError(f"a photo in {min(kinds)}, which is not read here: convert it to JPEG or PNG")
 
 
 def _damaged(error: Exception) -> VideoError:

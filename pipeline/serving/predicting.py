@@ -23,8 +23,9 @@ DEFAULT = Path("models/export")
 MOST, FEW = 8, 4  # processes, of 0.4 GB each; files for which another one is worth its start
 SOME = 3  # exit status where some files could not be judged
 EPILOG = f"""\
-exit status: 0 where every file was judged, whatever the verdict; 1 where nothing could be (a wrong model, a folder
-without files); 2 for a wrong command line; 3 where some files could not be judged: each has its line, the rest is done.
+exit status: 0 where every file was judged, whatever the verdict; 1 where nothing was begun (a wrong model, a folder
+without files) or a result could not be written; 2 for a wrong command line; 3 where some files, or all, could not be
+judged: each has its line, the rest is done; 130 where it was interrupted.
 
 {outputs.LIMITS}"""
 

@@ -25,8 +25,8 @@ DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced"
 # Taken for SDR, PQ and HLG would be dull and pale, as no SDR video of the same set is. What is as bright as white paper
 # (203 cd/m2, ITU-R BT.2408) or darker, such as a face, keeps its SDR brightness; lights are pressed together above it.
 TONE_MAP = (
-    "zscale=tin={transfer}:pin=bt2020:min=bt2020nc:transfer=linear:npl=203,format=gbrpf32le,zscale=primaries=bt709,"
-    "tonemap=mobius:desat=0,zscale=transfer=bt709:matrix=bt709:range=tv,format=yuv444p"
+    "zscale=tin={transfer}:pin=bt2020:min=bt2020nc:transfer=linear:primaries=bt2020:npl=203,format=gbrpf32le,"
+    "zscale=primaries=bt709,tonemap=mobius:desat=0,zscale=transfer=bt709:matrix=bt709:range=tv,format=yuv444p"
 )
 OUTPUTS = 16  # clips cut in one decoding: each has an encoder of its own
 EVEN = "crop=trunc(iw/2)*2:trunc(ih/2)*2"  # 4:2:0 halves both sides

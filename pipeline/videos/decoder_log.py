@@ -92,6 +92,8 @@ class DecoderLog:
         for line in lines:
             if found := LINE.match(line):
                 self._take(line, found["who"], found["level"], found["said"])
+            elif clock := CLOCK.search(line):  # behind a complaint of an odd turn, which ends without a line break
+                self._set_clock(clock)
         self._keep_picture()
 
     def hear(self, other: "DecoderLog") -> None:
@@ -157,12 +159,15 @@ class DecoderLog:
             degrees = round(float(turn[1])) % 360
             self._picture = Picture(picture.width, picture.height, picture.pix_fmt, picture.sar, degrees)
         elif clock := CLOCK.match(said):
-            self.filters += 1
-            self.tick = Fraction(int(clock[1]), int(clock[2]))
-            if int(clock[3]) and int(clock[4]):
-                self.nominal = Fraction(int(clock[3]), int(clock[4]))
+            self._set_clock(clock)
         elif not self.hdr and "color_trc:" in said:
             self.hdr = next((transfer for transfer in TRANSFERS if transfer in said), "")
+
+    def _set_clock(self, clock: re.Match[str]) -> None:
+        self.filters += 1
+        self.tick = Fraction(int(clock[1]), int(clock[2]))
+        if int(clock[3]) and int(clock[4]):
+            self.nominal = Fraction(int(clock[3]), int(clock[4]))
 
     def _keep_picture(self) -> None:
         if self._picture and (not self.pictures or self.pictures[-1] != self._picture):

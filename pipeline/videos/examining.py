@@ -40,8 +40,7 @@ def examine(path: Path) -> VideoInfo:
     require_file(path)
     log, zeros = _decode(path)
     opening = "\n".join(log.opening)
-    if formats.REFUSED in opening:
-        raise VideoError(formats.refusal(path))
+    formats.require_video(path, opening)
     refuse_unreadable(opening, log.frames > 0)
     frames = log.frames
     if log.complaints or log.lost:

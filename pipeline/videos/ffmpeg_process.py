@@ -28,6 +28,9 @@ CONTAINERS = (
     "tiertexseq,usm,vividas,vmd,wc3movie,wsvqa,xmv,yop,"
     "mp3,aac,ac3,eac3,dts,dtshd,truehd,mlp,flac,wav,w64,aiff,caf,au,amr,ape,wv,tta,tak,mpc,mpc8,loas,voc,oma,aa,dsf,gsm"
 )
+# What it says where a video's colours are described as some that it does not convert (logarithmic, YCgCo, ...).
+COLOURS = re.compile(r"Impossible to convert between the formats|Unsupported input \(Operation not supported\)")
+JPEGS = (".mjpeg", ".mjpg")  # how files of Motion JPEG without a container are called
 # Bytes of a file's name that are no UTF-8 (Python writes them as U+DC80 to U+DCFF) break ffmpeg-python, which encodes
 # what it is given. These signs, which no text uses, stand in for them until the arguments are made.
 STAND_INS = {0xDC00 + byte: 0x10FC00 + byte for byte in range(0x80, 0x100)}
@@ -73,7 +76,7 @@ def url(path: Path) -> str:
 
 def source(path: Path, **options: Any) -> Any:
     """A video as one of ffmpeg-python's inputs, read by one thread."""
-    if path.suffix.lower() in (".mjpeg", ".mjpg"):
+    if path.suffix.lower() in JPEGS:
         options["format"] = "mjpeg"  # by its first bytes it could be a photo
     # A playlist among the videos must not make ffmpeg open addresses, or other files.
     allowed = {"protocol_whitelist": "file,pipe", "format_whitelist": CONTAINERS}
@@ -121,6 +124,8 @@ def running(
             if told := disk.full_in(said):
                 raise told
             complaint = first_complaint(said if log is None else _errors(said))
+            if COLOURS.search(complaint):
+                raise VideoError(f"its colours cannot be converted, encode it anew as BT.709 (ffmpeg: {complaint})")
             raise VideoError(f"ffmpeg: {complaint or f'exit status {status}'}")
 
 

@@ -11,6 +11,8 @@ from pipeline.videos.ffmpeg_process import first_complaint
 from pipeline.work.errors import VideoError
 
 STREAM = re.compile(r"Stream #\S+: Video: (\w+)(?: \([^)]*\))*, (\w+)(?:\(([^)]*)\))?")
+TRACK = re.compile(r"Stream #0:\d+\S*: (Video: .*)")
+NO_TRACK = ("(attached pic)", "(timed thumbnails)")  # ffmpeg's words for pictures that are no video
 ROTATION = re.compile(r"rotation of (-?[\d.]+) degrees")
 INTERLACED = re.compile(r"\b(top|bottom) (coded )?first")
 TRANSFERS = ("smpte2084", "arib-std-b67")  # PQ and HLG (BT.2100)
@@ -20,6 +22,7 @@ SERIOUS = re.compile(r"\[(warning|error|fatal)\]")
 CUT_SHORT = re.compile(
     r"partial file|ended prematurely|truncat|moov atom not found|error during demuxing", re.IGNORECASE
 )
+NO_INDEX = "moov atom not found"  # of an MP4, which is often at its end
 MAPPED = re.compile(r"Stream #0:(\d+) -> #0:0")
 OFFSET = re.compile(r"stream (\d+), offset \w+: ")
 DISCARDED = 4  # ffmpeg's flag of a packet that is decoded and not shown, as before the start of an edit list
@@ -95,10 +98,23 @@ def refuse_unreadable(log: str, readable: bool) -> None:
     cut = [line for line in serious if CUT_SHORT.search(line) and _of(line) in (None, mapped and mapped[1])]
     if "matches no streams" in log:
         raise VideoError("the file holds no video stream")
+    _refuse_other_track(log)
     if not readable:
-        raise VideoError(f"not readable as a video: {first_complaint(chr(10).join(cut or serious)) or 'no packets'}")
+        said = first_complaint(chr(10).join(cut or serious)) or "no packets"
+        raise VideoError(f"not readable as a video: {f'cut short, or no MP4 ({said})' if said == NO_INDEX else said}")
     if cut:
         raise VideoError(f"damaged or cut short: {OFFSET.sub('', first_complaint(cut[0]))}")
+
+
+def _refuse_other_track(log: str) -> None:
+    """The first video track is read; Matroska and MP4 may say that players show another one."""
+    tracks = TRACK.findall(log.partition("Stream mapping")[0])
+    videos = [number for number, said in enumerate(tracks) if not any(word in said for word in NO_TRACK)]
+    shown = [number for number in videos if "(default)" in tracks[number]]
+    if shown and shown[0] != videos[0]:
+        raise VideoError(
+            f"players show another than its first video track: keep it, ffmpeg -i IN -map 0:v:{shown[0]} -c copy OUT"
+        )
 
 
 def frame_rate(times: Sequence[int], tick: Fraction, nominal: Fraction) -> tuple[Fraction, bool]:
@@ -149,4 +165,9 @@ def _nearest_rate(measured: Fraction) -> Fraction:
     whole = Fraction(max(1, round(measured)))
     ntsc = Fraction(1000 * max(1, round(measured * Fraction(1001, 1000))), 1001)
     nearest = min(whole, ntsc, key=lambda rate: abs(rate - measured))
-    return nearest if abs(nearest - measured) / measured < Fraction(4, 10000) else measured.limit_denominator(1001)
+    return nearest if abs(nearest - measured) / measured < Fraction(4, 10000) else simple_rate(measured)
+
+
+def simple_rate(fps: Fraction) -> Fraction:
+    """A rate near to this in numbers that formats and encoders hold; of less than one frame a second as 1/3600."""
+    return fps.limit_denominator(1001) if fps >= 1 else 1 / (1 / fps).limit_denominator(1001)

@@ -35,8 +35,7 @@ def probe(path: Path) -> VideoInfo:
     require_file(path)
     output = source(path).output("pipe:", map="0:V:0", c="copy", format="framecrc")
     packets, log = ask(output)
-    if formats.REFUSED in log:
-        raise VideoError(formats.refusal(path))
+    formats.require_video(path, log)
     info = parse_probe(packets, log)
     endings.require_end(path)
     return info

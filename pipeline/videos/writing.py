@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.videos.ffmpeg_process import finish, running, url
 from pipeline.videos.ffmpeg_process import source as open_source
-from pipeline.videos.probing import VideoInfo
+from pipeline.videos.probing import VideoInfo, simple_rate
 from pipeline.videos.reading import Image, probe
 from pipeline.work.errors import VideoError
 from pipeline.work.files import whole
@@ -82,5 +82,5 @@ def _metadata(entries: Mapping[str, str] | None) -> dict[str, str]:
 
 def rate(fps: Fraction | float) -> str:
     """Frames a second as ffmpeg reads them, such as 30000/1001."""
-    near = Fraction(fps).limit_denominator(1001)
+    near = simple_rate(Fraction(fps))
     return f"{near.numerator}/{near.denominator}"

@@ -88,11 +88,17 @@ def _in_pool(left: deque[Call], workers: int, begun: deque[tuple[Call, Future[Ou
     Its processes end themselves when the pipe does, by our hand or by our death. By themselves they would wait for a
     parent that was killed for ever, and so would the pool for them where one is killed in the moment of its shutdown:
     the one that waits for work holds a lock that the others need to hear that they shall end.
-    Raises: BrokenProcessPool where one of its processes ends.
+    Raises: BrokenProcessPool where one of its processes ends, UserError where there can be none.
     """
     context = multiprocessing.get_context("spawn")
     theirs, ours = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(workers, context, initializer=_end_with, initargs=(theirs,))
+    try:
+        pool = ProcessPoolExecutor(workers, context, initializer=_end_with, initargs=(theirs,))
+    except OSError as error:
+        raise UserError(
+            f"no worker process can be told of its work ({error.strerror}): see that /dev/shm is there and may be "
+            "written to, or go on in one process (`workers: 1` in params.yaml, --jobs 1 of predict)"
+        ) from None
     try:
         while left or begun:
             while left and len(begun) < workers * AHEAD:

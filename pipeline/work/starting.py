@@ -8,7 +8,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from pipeline.work import alone, cluster, disk, memory, warm
+from pipeline.work import alone, cluster, disk, memory, streams, warm
 from pipeline.work.errors import UserError
 from pipeline.work.files import require_own_folder
 
@@ -19,6 +19,7 @@ def run(parser: argparse.ArgumentParser, work: Work) -> None:
     """Parse the command line, do `work`, print the outcome that it returns as one line after the stage's name."""
     name = Path(sys.argv[0]).stem
     parser.prog = f"python -m stages.{name}"
+    streams.require()
     alone.end_with_parent()
     try:
         arguments = parser.parse_args()
@@ -38,6 +39,7 @@ def run_on_device(parser: argparse.ArgumentParser, work: Work, place: Callable[[
     Under `python -m pipeline.jobs` a fork of its warm process does it, which has torch loaded.
     """
 
+    streams.require()
     spec = sys.modules["__main__"].__spec__
     assert spec is not None, "stages are started as python -m stages.x"
     module = spec.name

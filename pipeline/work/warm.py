@@ -96,8 +96,8 @@ def hand_over(address: str, module: str) -> int | None:
 
 def serve(number: int) -> None:
     """Wait for stages at the listening socket with this file descriptor, and run each in a fork; to stdin's end."""
-    for ignored in ENDINGS:  # of a terminal or a scheduler to all processes: this one still has to clear up
-        signal.signal(ignored, signal.SIG_IGN)
+    # Of a terminal or a scheduler to all processes: this one still has to clear up.
+    handlers = {ending: signal.signal(ending, signal.SIG_IGN) for ending in ENDINGS}
     with socket.socket(fileno=number) as listening, selectors.DefaultSelector() as waiting:
         for name in LIBRARIES:
             with suppress(ImportError):
@@ -115,6 +115,8 @@ def serve(number: int) -> None:
                 listening.close()
                 break
             connection.close()
+    for ending, handler in handlers.items():  # as who started it had them: nohup ignores SIGHUP
+        signal.signal(ending, handler)
     _run(connection)
 
 
@@ -127,9 +129,6 @@ def _reap(options: int) -> None:
 
 def _run(connection: socket.socket) -> None:
     """Run the stage that the connection asks for, as `python -m` would."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    for ignored in ENDINGS[1:]:
-        signal.signal(ignored, signal.SIG_DFL)
     _, files, *_ = socket.recv_fds(connection, 1, 3)
     if not files:  # who asked is gone already, or only asked whether somebody is here
         return

@@ -146,7 +146,7 @@ def test_compress_lists_bad_videos_and_goes_on(tmp_path: Path) -> None:
     (raw / "torn.mp4").write_bytes((raw / "torn.mp4").read_bytes()[:900])
     assert compress(raw, tmp_path / "c40", 40, "c40", workers=1) == (1, 1)
     assert read_rejected(tmp_path / "c40").values.tolist() == [
-        ["original", "torn", "", "compress-c40", "not readable as a video: moov atom not found"]
+        ["original", "torn", "", "compress-c40", "not readable as a video: cut short, or no MP4 (moov atom not found)"]
     ]
     assert sorted(path.name for path in (tmp_path / "c40").iterdir()) == ["encoding.csv", "good.mp4", "rejected.csv"]
     (raw / "good.mp4").unlink()

@@ -1,14 +1,18 @@
 """The real DVC on a small pipeline, with a list of devices that stands for the machine's."""
 
+import getpass
 import os
+import pwd
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import psutil
 import pytest
 from dvc.repo import Repo
 
+from pipeline.jobs import __main__ as jobs
 from pipeline.jobs.graph import load_pipeline
 from pipeline.jobs.reproduce import reproduce
 from pipeline.jobs.running import cause
@@ -126,4 +130,36 @@ def test_what_dvc_refuses_is_one_line(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT")
     with pytest.raises(UserError, match="dvc: you are not inside of a DVC repository"):
+        load_pipeline()
+
+
+def test_a_long_path_for_temporary_files_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Schedulers make such; a socket's path has 107 bytes at most."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("long" * 20)))
+    with pytest.raises(UserError, match=r"^TMPDIR .*too long for the sockets"):
+        reproduce(Machine(1))
+
+
+def test_a_user_without_a_name_a_home_or_a_shell_gets_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As containers run with a number for a user (`docker run -u 12345`), and services as one who may not log in."""
+
+    def unknown(number: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME", "HOME"):
+        monkeypatch.setenv(name, "")  # so that it is as it was after the test
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("SHELL", "/usr/sbin/nologin")
+    monkeypatch.setattr(sys, "argv", ["jobs"])
+    monkeypatch.setattr(jobs, "_main", lambda _: f"{getpass.getuser()} at {Path.home()} by {os.environ.get('SHELL')}")
+    with pytest.raises(SystemExit, match=rf"^uid{os.getuid()} at / by None$"):
+        jobs.main()
+
+
+def test_a_folder_without_git_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an archive of the project is, which has DVC's folder and not git's."""
+    (tmp_path / ".dvc").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"is not a git repository, .*: clone it, or `git init`; or `.*no_scm true`"):
         load_pipeline()

@@ -46,6 +46,21 @@ def test_a_turned_video_is_seen_upright(tmp_path: Path, degrees: int) -> None:
     assert np.abs(seen.astype(float) - np.rot90(upright, degrees // 90)).mean() < 3
 
 
+def test_an_odd_turn_leaves_the_rate_as_it_is(tmp_path: Path) -> None:
+    """ffmpeg complains of it in the middle of the line that tells the clock."""
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=96x80:d=0.2", "-c:v", "libx264", tmp_path / "plain.mp4")
+    ffmpeg("-display_rotation", 45, "-i", tmp_path / "plain.mp4", "-c", "copy", tmp_path / "turned.mp4")
+    watch = Watch(open_medium(tmp_path / "turned.mp4"), [2])
+    assert len(list(watch)) == 1 and watch.medium.fps == 25
+
+
+def test_colours_that_cannot_be_converted_are_told(tmp_path: Path) -> None:
+    logarithmic = ("-bsf:v", "h264_metadata=transfer_characteristics=9")
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=96x80:d=0.2", "-c:v", "libx264", *logarithmic, tmp_path / "a.mp4")
+    with pytest.raises(VideoError, match=r"^its colours cannot be converted, encode it anew"):
+        list(Watch(open_medium(tmp_path / "a.mp4"), [2]))
+
+
 def test_frames_that_a_container_counts_and_never_shows(tmp_path: Path) -> None:
     """VP8 of two passes has hidden frames: of the 80 that are counted, 75 exist, and no other is looked for."""
     path = tmp_path / "hidden.webm"

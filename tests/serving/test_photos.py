@@ -43,6 +43,19 @@ def turned(path: Path) -> None:
     PICTURE.transpose(TURNS[code]).save(path, exif=exif, quality=95)
 
 
+def turned_grey16(path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.rot90(np.asarray(GREY)).astype(np.uint16) * 257).save(path, exif=exif)
+
+
+def oddly_turned(path: Path) -> None:
+    """By a turn that does not exist, or one that is a text."""
+    kind, value = (3, b"\x09\0") if path.stem == "number" else (2, b"6\0")
+    entry = struct.pack("<HHI2s2x", 0x0112, kind, 1 if kind == 3 else 2, value)
+    PICTURE.save(path, exif=b"Exif\0\0II*\0\x08\0\0\0\x01\0" + entry + bytes(4), quality=95)
+
+
 def two(path: Path) -> None:
     options: dict[str, Any] = {"quality": 95} if path.suffix == ".jpg" else {}
     PICTURE.save(path, "MPO" if options else "TIFF", save_all=True, append_images=[PICTURE], **options)
@@ -60,6 +73,10 @@ KINDS: dict[str, tuple[Callable[[Path], object], bool]] = {
     "turned3.jpg": (turned, True),
     "turned6.jpg": (turned, True),
     "turned8.jpg": (turned, True),
+    "turned6.tif": (turned, True),
+    "grey16-turned.tif": (turned_grey16, False),
+    "number.jpg": (oddly_turned, True),
+    "text.jpg": (oddly_turned, True),
     "two.jpg": (two, True),
     "two.tif": (two, True),
     "photo.mp4": (lambda path: PICTURE.save(path, "PNG"), True),  # what a file is, not what it is called
@@ -101,6 +118,10 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "a.webp": (moving, r"an animation \(WEBP\)"),
     "a.png": (moving, r"an animation \(PNG\)"),
     "a.heic": (lambda path: path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(99)), "HEIC.*convert it to JPEG or PNG"),
+    "b.heif": (lambda path: path.write_bytes(b"\0\0\0\x14ftypMiHE\0\0\0\0mif1" + bytes(99)), "a photo in HEIC"),
+    "a.dng": (lambda path: PICTURE.save(path, "TIFF", tiffinfo={254: 1}), "a camera's raw photo.*convert it"),
+    "a.tga": (PICTURE.save, "a picture, damaged or of a kind not read here: convert it to JPEG or PNG"),
+    "a.pdf": (PICTURE.save, "no video: photos inside another kind of file"),
     "huge.png": (huge, "a photo of 10001x10000 pixels, more than 100 million"),
     "torn.jpg": (torn, "damaged or cut short"),
     "torn.png": (torn, "damaged or cut short"),

@@ -36,6 +36,12 @@ def test_a_line_a_file_and_the_nearest_detector(shipped: Run, capsys: Said) -> N
     assert "c40 detector" in compressed and "crf 40" in compressed
 
 
+def test_a_closed_stderr_costs_no_verdict(shipped: Run, capsys: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    assert predict(shipped, shipped.video("v0")) == 0
+    assert "a face in 6 of 6 frames" in capsys.readouterr().out
+
+
 def test_json_and_csv_hold_what_the_verdict_rests_on(shipped: Run, tmp_path: Path) -> None:
     files = [shipped.video("v1"), tmp_path / "none.mp4"]
     assert predict(shipped, *files, "--json", tmp_path / "o.json", "--csv", tmp_path / "o.csv") == 3

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from pipeline.sources import finding
 from pipeline.sources import registry as sources
@@ -195,6 +196,7 @@ NO_VIDEO: dict[str, tuple[str, Callable[[Path], object]]] = {
     "many%03d.jpg": ("a picture", lambda p: ffmpeg("-i", p.with_name("v.ts"), "-frames:v", 1, "-update", 1, p)),
     "moving.gif": ("a picture", lambda p: ffmpeg("-i", p.with_name("v.ts"), p)),
     "moving.apng": ("a picture", lambda p: ffmpeg("-i", p.with_name("v.ts"), p)),
+    "scanned.pdf": ("photos inside another kind of file", lambda p: Image.new("RGB", (96, 80)).save(p)),
     "pixels.yuv": ("pixels without a header", lambda p: p.write_bytes(bytes(400_000))),
 }
 

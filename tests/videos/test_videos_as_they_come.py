@@ -50,14 +50,16 @@ def test_progressive_frames_keep_their_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("transfer", ["smpte2084", "arib-std-b67"])
-def test_high_dynamic_range_is_tone_mapped(tmp_path: Path, transfer: str) -> None:
-    """A ramp of greys up to white paper, coded as HDR by another chain, comes out as the SDR ramp that it was."""
+@pytest.mark.parametrize(("primaries", "matrix"), [("bt2020", "bt2020nc"), ("unknown", "unknown")])
+def test_high_dynamic_range_is_tone_mapped(tmp_path: Path, transfer: str, primaries: str, matrix: str) -> None:
+    """A ramp of greys up to white paper, coded as HDR by another chain, comes out as the SDR ramp that it was: also
+    where a file tells of nothing but the transfer."""
     ramp = "color=black:s=96x80:r=25:d=0.2,format=gray,geq=lum='2.55*X/0.95',format=yuv444p"
     to_hdr = f"zscale=tin=bt709:pin=bt709:min=bt709:t={transfer}:p=bt2020:m=bt2020nc:npl=203"
-    x265 = f"log-level=0:colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc:lossless=1"
+    said = f"format=yuv420p10le,setparams=color_primaries={primaries}:colorspace={matrix}"
     source, out = tmp_path / "hdr.mp4", tmp_path / "out.mp4"
-    coded = ["-pix_fmt", "yuv420p10le", "-c:v", "libx265", "-x265-params", x265]
-    ffmpeg("-f", "lavfi", "-i", f"{ramp},{to_hdr}", *coded, source)
+    coded = ["-c:v", "libx265", "-x265-params", "log-level=0:lossless=1"]
+    ffmpeg("-f", "lavfi", "-i", f"{ramp},{to_hdr},{said}", *coded, source)
     assert probe(source).hdr == transfer and probe(source).pix_fmt == "yuv420p10le"
     info = cut_one(source, out)
     assert (info.frames, info.pix_fmt, info.hdr) == (5, "yuv420p", "")
@@ -140,3 +142,27 @@ def test_files_without_pictures_are_refused(tmp_path: Path) -> None:
 def test_a_rate_of_a_film_is_kept_exactly(tmp_path: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=96x80:r=24000/1001:d=0.5", "-c:v", "libvpx-vp9", tmp_path / "a.webm")
     assert cut_one(tmp_path / "a.webm", tmp_path / "out.mp4").fps == Fraction(24000, 1001)
+
+
+def test_a_second_track_is_used_or_told(tmp_path: Path) -> None:
+    """The first video is read, a cover aside, and never in silence where players show the second."""
+    sources = ("testsrc2=s=96x80:d=0.4", "color=s=64x48:d=0.4")
+    two = [part for source in sources for part in ("-f", "lavfi", "-i", source)]
+    two += ["-map", "0", "-map", "1", "-disposition:v:1", "default"]
+    ffmpeg(*two, "-c:v", "libx264", "-disposition:v:0", "default", tmp_path / "first.mkv")
+    ffmpeg(*two, "-c:v", "mjpeg", "-disposition:v:0", "attached_pic", tmp_path / "cover.mp4")
+    ffmpeg(*two, "-c:v", "libx264", "-disposition:v:0", "0", tmp_path / "second.mkv")
+    assert examine(tmp_path / "first.mkv").width == probe(tmp_path / "first.mkv").width == 96
+    assert examine(tmp_path / "cover.mp4").width == probe(tmp_path / "cover.mp4").width == 64
+    for look in (examine, probe):
+        with pytest.raises(VideoError, match=r"players show another than its first video track.* -map 0:v:1 "):
+            look(tmp_path / "second.mkv")
+
+
+def test_a_frame_an_hour_is_a_rate(tmp_path: Path) -> None:
+    """As time lapses of surveillance have it."""
+    source = tmp_path / "slow.mkv"
+    slow = "testsrc2=s=96x80:r=25:d=0.4,setpts=N*3600/TB"
+    ffmpeg("-f", "lavfi", "-i", slow, "-c:v", "libx264", "-fps_mode", "passthrough", source)
+    assert examine(source).fps == probe(source).fps == Fraction(1, 3600)
+    assert (made := cut_one(source, tmp_path / "out.mp4")).fps == Fraction(1, 3600) and made.frames == 10

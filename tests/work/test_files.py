@@ -68,6 +68,18 @@ def test_make_works_where_the_path_has_blanks_and_says_where_it_cannot(tmp_path:
     assert told.returncode and "a colon in the path" in told.stdout and not os.path.exists(tmp_path / "f:g/.uv")  # noqa: PTH110
 
 
+@pytest.mark.parametrize("version", [(3, 10), (3, 15)])
+def test_make_says_which_python_it_needs(version: tuple[int, int], tmp_path: Path) -> None:
+    for file in ("Makefile", "requirements.lock", "pyproject.toml"):
+        (tmp_path / file).write_bytes((ROOT / file).read_bytes())
+    python = tmp_path / "python"
+    python.write_text(f"""#!/bin/sh\nexec "{sys.executable}" -c "import sys; sys.version_info = {version}; $2"\n""")
+    python.chmod(0o755)
+    command = ["make", f"PYTHON={python}", "setup"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode and "Python 3.11 to 3.14 is needed" in done.stderr and not (tmp_path / ".venv").exists()
+
+
 def test_a_pipe_or_a_device_is_never_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UserError, match="pipe: a device or a pipe"), whole(tmp_path / "pipe") as part:

@@ -1,3 +1,4 @@
+import errno
 import multiprocessing
 import os
 import signal
@@ -128,3 +129,15 @@ def test_where_every_worker_ends_the_stage_says_so(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(processes, "MOST_LOST", 2)
     with pytest.raises(UserError, match=r"halve: each of 2 worker processes ended .*`workers: 1`"):
         list(map_videos(partial(deadly, notes=tmp_path), [5] * 20, workers=2, what="halve"))
+
+
+def test_where_no_worker_can_be_told_of_its_work_what_to_do_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where there is no /dev/shm, or one that may not be written to."""
+
+    def no_lock(*arguments: object, **options: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", no_lock)
+    with pytest.raises(UserError, match=r"Read-only file system.*/dev/shm .*`workers: 1`.*--jobs 1"):
+        list(map_videos(half, [1, 2], workers=2, what="halve"))
+    assert list(map_videos(half, [1, 2], workers=1, what="halve")) == [0.5, 1]

@@ -93,14 +93,33 @@ def test_who_kills_the_stage_kills_its_fork(stage: dict[str, str], tmp_path: Pat
     wait_until(lambda: not alive(fork))
 
 
+@pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN])
+def test_what_nohup_ignores_its_forks_ignore(
+    handler: signal.Handlers, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """A terminal that is closed would else end the trainings of `nohup make repro &`."""
+    before = signal.signal(signal.SIGHUP, handler)
+    try:
+        process = start(request.getfixturevalue("stage"), tmp_path, "wait")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != "")
+    status = Path(f"/proc/{(tmp_path / 'pid').read_text()}/status").read_text()
+    (ignored,) = (int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigIgn"))
+    process.kill()
+    process.communicate()
+    assert bool(ignored >> (signal.SIGHUP - 1) & 1) == (handler == signal.SIG_IGN)
+
+
 def test_nobody_there() -> None:
     assert warm.hand_over("/nowhere/warm", "toy_stage") is None
 
 
 STARTER = """
-import sys, time
+import signal, sys, time
 from pipeline.work import warm
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
 note = "import os, sys; from pipeline.work import warm; "
 serve = "warm.LIBRARIES = (); open('pid', 'w').write(str(os.getpid())); warm.serve(int(sys.argv[1]))"
 with warm.server({}, [sys.executable, "-c", note + serve]):
