@@ -24,7 +24,8 @@ class Asked:
         name = arguments[arguments.index("-i") + 1]
         path = Path(name.removeprefix(NAME))
         # ffmpeg goes by the name's ending too, and its words hold the whole name.
-        about = [path.suffix if part == name else part for part in arguments]
+        ending = Path(path.name.removesuffix(".part")).suffix  # of ours, which are MP4 before they are whole too
+        about = [ending if part == name else part for part in arguments]
         key = (*about, hashlib.sha256(path.read_bytes()).hexdigest())
         if key not in self.known:
             packets, log = ask(output)
