@@ -74,6 +74,8 @@ def test_a_comparison_asks_every_detector_once_about_each_version(shipped: Run, 
             assert cell.judgement.detector.quality == quality
             assert cell.judgement.sightings == expected.sightings  # the sharpness tells the versions apart
     assert len({cell.shown.sighting.frame for row in found.rows for cell in row.cells if cell.shown}) == 1
+    for version in range(3):  # whose faces are searched once
+        assert len({id(row.cells[version].judgement.crops) for row in found.rows}) == 1
     shares = [share for share, _ in told]
     assert shares == sorted(shares) and shares[-1] == 1
 
