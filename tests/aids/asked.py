@@ -23,6 +23,8 @@ class Asked:
         arguments = command(output)
         name = arguments[arguments.index("-i") + 1]
         path = Path(name.removeprefix(NAME))
+        if not path.is_file():  # such as a pipe, which would be read here alone
+            return ask(output)
         # ffmpeg goes by the name's ending too, and its words hold the whole name.
         ending = Path(path.name.removesuffix(".part")).suffix  # of ours, which are MP4 before they are whole too
         about = [ending if part == name else part for part in arguments]
