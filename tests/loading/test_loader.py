@@ -308,6 +308,20 @@ def test_evaluation_sees_every_frame_once_at_its_centre(folders: list[Path]) -> 
     assert (images == np.array(wanted)).all()
 
 
+def test_some_frames_alone_are_decoded_in_the_batches_that_they_have_among_all(folders: list[Path]) -> None:
+    index = read_index(folders)
+    kept = np.arange(len(index)) % 3 == 1
+    kept[10:20] = False  # two whole batches
+    settings = {"qualities": ["raw"], "image_size": SIZE, "batch_size": 5}
+    some = evaluation_loader(index, **settings, kept=kept)
+    assert len(some.crops) == kept.sum() > 5
+    batches = [pixels(batch.images["raw"]) for batch in evaluation_loader(index, **settings)]
+    wanted = [batch[kept[5 * n : 5 * n + 5]] for n, batch in enumerate(batches) if kept[5 * n : 5 * n + 5].any()]
+    found = [pixels(batch.images["raw"]) for batch in some]
+    assert len(found) == len(wanted) == 5  # of eight: one frame is left in the last, and it is not kept
+    assert all((here == there).all() for here, there in zip(found, wanted, strict=True))
+
+
 def test_errors_name_what_to_mend(folders: list[Path], tmp_path: Path) -> None:
     index = pd.read_parquet(folders[0] / "index.parquet")
     (tmp_path / "crossed").mkdir()
