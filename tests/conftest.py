@@ -10,6 +10,8 @@ import pytest
 from hypothesis import settings
 
 from pipeline.params import schema
+from pipeline.videos import reading
+from tests.aids.asked import Asked
 from tests.aids.clone import clone
 from tests.aids.killing import repro
 from tests.aids.parsed import PARSED
@@ -48,6 +50,14 @@ def parsed_once() -> Iterator[None]:
     """The same text of params is parsed once: hundreds of tests read it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(schema, "READER", PARSED)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def asked_once() -> Iterator[None]:
+    """ffmpeg is asked once what the packets of the same file are: tests want to know thirteen hundred times."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "ask", Asked())
         yield
 
 

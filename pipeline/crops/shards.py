@@ -100,13 +100,16 @@ def read_index(folders: Sequence[Path], buckets: Iterable[str] | None = None) ->
         raise UserError(
             f"{folders[0].parent}: {spread.idxmax()} is in more than one bucket; run the pipeline from download"
         )
-    if buckets is not None:
-        wanted = list(buckets)
-        if missing := sorted(set(wanted) - set(table["bucket"])):
-            names = ", ".join(str(folder) for folder in folders)
-            raise UserError(f"{names}: no frames in bucket {', '.join(missing)}; see rejected.parquet there")
-        table = table[table["bucket"].isin(wanted)].reset_index(drop=True)
-    return table
+    return table if buckets is None else of_buckets(table, buckets)
+
+
+def of_buckets(index: pd.DataFrame, buckets: Iterable[str]) -> pd.DataFrame:
+    """The rows of some buckets. Raises: UserError for a bucket without frames."""
+    wanted = list(buckets)
+    if missing := sorted(set(wanted) - set(index["bucket"])):
+        names = ", ".join(dict.fromkeys(str(Path(path).parent) for path in index["path"]))
+        raise UserError(f"{names}: no frames in bucket {', '.join(missing)}; see rejected.parquet there")
+    return index[index["bucket"].isin(wanted)].reset_index(drop=True)
 
 
 def read_sample(path: str, offset: int, size: int, key: str = "") -> dict[str, bytes]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.crops.shards import read_index
 from pipeline.detectors.card import load
 from pipeline.detectors.device import device
 from pipeline.detectors.scoring import score
@@ -29,8 +30,9 @@ def cross(method: str, models: Path, shards: Path, out: Path, params: Params) ->
         folders = [shards / name for name in params.manipulations if name not in own]
         for fold in params.folds if folders else ():
             detector, card = load(models / cell.folder / f"fold{fold}")
+            index = read_index(folders, card.buckets["test"])
             for quality in tested_on(card.quality, params.compressions):
-                batches = frames_of(folders, card.buckets["test"], quality, card, params.evaluation, params.loader)
+                batches = frames_of(index, quality, card, params.evaluation, params.loader)
                 frames = score(detector, batches, quality, device()).frames
                 parts.append(frames.assign(cell=cell.name, quality=quality, fold=fold)[COLUMNS])
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)

@@ -1,21 +1,18 @@
 """Scores of a cell's models on the same test frames at every point: raw, each compression, each degradation."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pipeline.crops.shards import DEGRADED, INDEX, read_index
+from pipeline.crops.shards import DEGRADED, INDEX, of_buckets, read_index
 from pipeline.detectors.card import Card, load
 from pipeline.detectors.device import device
 from pipeline.detectors.scoring import score
 from pipeline.evaluation.frames import frames_of
 from pipeline.evaluation.statistics import MOST_LACKING
-from pipeline.loading.batches import Draw
-from pipeline.loading.loader import EvaluationLoader
 from pipeline.params.cells import RAW, Cell
 from pipeline.params.schema import Params
 from pipeline.videos.sampling import thin
@@ -24,6 +21,20 @@ from pipeline.work.errors import UserError
 KEYS = ["set", "video", "frame"]
 FRAMES = ["fold", "set", "video", "person", "bucket", "target", "frame", "label"]
 Place = tuple[Path, str]  # a folder of folders of shards, and the name of the crops in them
+
+
+class Indexes:
+    """The indexes of shards, each read once: every model is tested at every point."""
+
+    def __init__(self) -> None:
+        self._read: dict[tuple[Path, ...], pd.DataFrame] = {}
+
+    def of(self, folders: Sequence[Path]) -> pd.DataFrame:
+        """What `read_index` gives of them."""
+        key = tuple(folders)
+        if key not in self._read:
+            self._read[key] = read_index(folders)
+        return self._read[key]
 
 
 def degraded_frames(stressed: Path, params: Params) -> pd.DataFrame:
@@ -40,7 +51,7 @@ def degraded_frames(stressed: Path, params: Params) -> pd.DataFrame:
 
 
 def scores(
-    cell: Cell, models: Path, shards: Path, stressed: Path, wanted: pd.DataFrame, params: Params
+    cell: Cell, models: Path, shards: Path, stressed: Path, wanted: pd.DataFrame, indexes: Indexes, params: Params
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Test and validation frames of all folds, a column a point; validation people only at what data/shards has."""
     sets = ("original", *params.fakes_of(cell.manipulation))
@@ -53,10 +64,11 @@ def scores(
     tested, validation = [], []
     for fold in params.folds:
         detector, card = load(models / cell.folder / f"fold{fold}")
-        tested.append(_wide(detector, card, "test", points, wanted, params).assign(fold=fold))
+        tested.append(_wide(detector, card, "test", points, wanted, indexes, params).assign(fold=fold))
         if card.buckets["val"]:
-            index = thin(read_index([shards / one for one in sets], card.buckets["val"]), params.stress.frames)
-            validation.append(_wide(detector, card, "val", qualities, index, params).assign(fold=fold))
+            index = of_buckets(indexes.of([shards / one for one in sets]), card.buckets["val"])
+            seen = thin(index, params.stress.frames)
+            validation.append(_wide(detector, card, "val", qualities, seen, indexes, params).assign(fold=fold))
     table = pd.concat(tested, ignore_index=True)
     table = table[[*FRAMES, *(name for name in table if name not in FRAMES)]]
     return table, pd.concat(validation, ignore_index=True) if validation else table.iloc[:0]
@@ -92,28 +104,27 @@ def comparable(table: pd.DataFrame) -> tuple[pd.DataFrame, list[dict[str, Any]]]
 
 
 def _wide(
-    detector: Any, card: Card, role: str, points: Mapping[str, Sequence[Place]], wanted: pd.DataFrame, params: Params
+    detector: Any,
+    card: Card,
+    role: str,
+    points: Mapping[str, Sequence[Place]],
+    wanted: pd.DataFrame,
+    indexes: Indexes,
+    params: Params,
 ) -> pd.DataFrame:
     """A row for each wanted frame of the role's people, a column a point; NaN where a point lacks the frame."""
-    keys = set(wanted[KEYS].itertuples(index=False, name=None))
+    keys = pd.MultiIndex.from_frame(wanted[KEYS])
     table: pd.DataFrame | None = None
     for point, places in points.items():
-        folders, quality = [folder for folder, _ in places], places[0][1]
-        if table is not None and not set(card.buckets[role]) <= set(read_index(folders)["bucket"]):
+        index, quality = indexes.of([folder for folder, _ in places]), places[0][1]
+        if table is not None and not set(card.buckets[role]) <= set(index["bucket"]):
             table[point] = np.nan  # not one video of these people could be degraded
             continue
-        loader = frames_of(folders, card.buckets[role], quality, card, params.evaluation, params.loader)
-        frames = score(detector, _only(loader, keys), quality, device()).frames.rename(columns={"score": point})
-        kept = [name for name in FRAMES if name in frames]
-        table = frames[[*kept, point]] if table is None else table.merge(frames[[*KEYS, point]], "left", KEYS)
+        index = of_buckets(index, card.buckets[role])
+        kept = np.asarray(pd.MultiIndex.from_frame(index[KEYS]).isin(keys))
+        batches = frames_of(index, quality, card, params.evaluation, params.loader, kept)
+        frames = score(detector, batches, quality, device()).frames.rename(columns={"score": point})
+        about = [name for name in FRAMES if name in frames]
+        table = frames[[*about, point]] if table is None else table.merge(frames[[*KEYS, point]], "left", KEYS)
     assert table is not None
     return table
-
-
-def _only(loader: EvaluationLoader, keys: set[tuple[Any, ...]]) -> EvaluationLoader:
-    """The same loader, restricted to these frames."""
-    table = loader.crops.table
-    kept = np.array([key in keys for key in table[KEYS].itertuples(index=False, name=None)], bool)
-    draws = [Draw(*(values[kept[one.rows]] for values in astuple(one))) for one in loader.draws]
-    loader.draws = [one for one in draws if len(one.rows)]
-    return loader

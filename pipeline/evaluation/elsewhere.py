@@ -47,7 +47,7 @@ def evaluate_elsewhere(name: str, shards: Path, own: Path, models: Path, out: Pa
     runs = [(quality, cell) for quality in (RAW, *params.compressions) for cell in cells]
     runs = [(q, cell) for q, cell in runs if q in tested_on(cell.compression, params.compressions)]
     _check(shards, index, own, list(dict.fromkeys(quality for quality, _ in runs)), params.crop.size)
-    frames = _scores(runs, folders, models, params)
+    frames = _scores(runs, index, models, params)
     columns: dict[tuple[str, Cell], list[str]] = {}
     for quality, cell in runs:
         columns.setdefault((quality, cell.seedless), []).extend(_columns(cell, quality, params.folds))
@@ -108,9 +108,8 @@ def _columns(cell: Cell, quality: str, folds: Iterable[int]) -> list[str]:
     return [f"{cell.name}.fold{fold}.{quality}" for fold in folds]
 
 
-def _scores(runs: Sequence[tuple[str, Cell]], folders: Sequence[Path], models: Path, params: Params) -> pd.DataFrame:
+def _scores(runs: Sequence[tuple[str, Cell]], index: pd.DataFrame, models: Path, params: Params) -> pd.DataFrame:
     """A row a frame, META, and a column a model and quality. runs: by quality, whose crops are decoded once."""
-    buckets = sorted(set(read_index(folders)["bucket"]))
     table = pd.DataFrame()
     columns: dict[str, Any] = {}
     passes = [(quality, cell, fold) for quality, cell in runs for fold in params.folds]
@@ -119,7 +118,7 @@ def _scores(runs: Sequence[tuple[str, Cell]], folders: Sequence[Path], models: P
         detector, card = load(models / cell.folder / f"fold{fold}")
         if held != (quality, card.image_size):
             held = (quality, card.image_size)
-            batches = frames_of(folders, buckets, quality, card, params.evaluation, params.loader)
+            batches = frames_of(index, quality, card, params.evaluation, params.loader)
         # Batch by batch: the embeddings of all frames, of no use here, would take gigabytes.
         table = pd.concat([score(detector, [batch], quality, device()).frames for batch in batches], ignore_index=True)
         columns |= dict.fromkeys(_columns(cell, quality, [fold]), table["score"].to_numpy())

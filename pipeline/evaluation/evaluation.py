@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from pipeline.crops.shards import read_index
 from pipeline.detectors.card import HISTORY, SUMMARY, Card, load
 from pipeline.detectors.device import device
 from pipeline.detectors.scoring import Scores, score
@@ -99,7 +100,8 @@ def _scores(
     detector: Any, card: Card, role: str, quality: str, shards: Path, settings: Evaluation, loading: Loader
 ) -> Scores:
     folders = [shards / name for name in ("original", *card.manipulations)]
-    return score(detector, frames_of(folders, card.buckets[role], quality, card, settings, loading), quality, device())
+    index = read_index(folders, card.buckets[role])
+    return score(detector, frames_of(index, quality, card, settings, loading), quality, device())
 
 
 def _training(folder: Path) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""The frames that a trained model is tested on: all of some buckets, prepared as its card says."""
+"""The frames that a trained model is tested on, prepared as its card says."""
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from pipeline.detectors.card import Card
 from pipeline.detectors.device import device
@@ -10,15 +11,21 @@ from pipeline.params.sections import Evaluation, Loader
 
 
 def frames_of(
-    folders: Sequence[Path], buckets: Iterable[str], quality: str, card: Card, settings: Evaluation, loading: Loader
+    index: pd.DataFrame,
+    quality: str,
+    card: Card,
+    settings: Evaluation,
+    loading: Loader,
+    kept: NDArray[np.bool_] | None = None,
 ) -> EvaluationLoader:
-    """Every frame of the buckets once, at one quality, in middle windows of the model's input size."""
+    """Every frame of an index once, or those of its rows that are kept, at one quality, in middle windows of the
+    model's input size."""
     return evaluation_loader(
-        folders,
-        buckets=buckets,
+        index,
         qualities=[quality],
         image_size=card.image_size,
         batch_size=settings.batch_size,
         place=loading.place,
         device=device(),
+        kept=kept,
     )

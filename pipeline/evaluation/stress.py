@@ -14,7 +14,7 @@ import pandas as pd
 
 from pipeline.crops.shards import ENCODING
 from pipeline.evaluation import metrics
-from pipeline.evaluation.degraded import at, comparable, degraded_frames, points_of, scores
+from pipeline.evaluation.degraded import Indexes, at, comparable, degraded_frames, points_of, scores
 from pipeline.evaluation.draws import UNITS, Draws
 from pipeline.evaluation.statistics import DRAWS, SUMMARY, Floats, Scored, interval
 from pipeline.evaluation.summary import finite
@@ -38,7 +38,7 @@ def stress(method: str, models: Path, shards: Path, stressed: Path, out: Path, p
     method, so that methods can be paired.
     """
     cells = [cell for cell in (*expected(params), *pooled(params)) if cell.family == method]
-    made, wanted = _made(stressed, params), degraded_frames(stressed, params)
+    made, wanted, indexes = _made(stressed, params), degraded_frames(stressed, params), Indexes()
     # All videos of all sets: a real video serves several tasks and is drawn alike in each.
     draws = {unit: Draws.of(wanted, unit, params.evaluation.bootstrap, params.evaluation.seed) for unit in UNITS}
     points: list[dict[str, Any]] = []
@@ -48,7 +48,7 @@ def stress(method: str, models: Path, shards: Path, stressed: Path, out: Path, p
     with whole_folder(out) as part:
         groups: dict[Cell, list[pd.DataFrame]] = {}
         for cell in progress(cells, len(cells), f"stress {method}", "model"):
-            tested, validation = scores(cell, models, shards, stressed, wanted, params)
+            tested, validation = scores(cell, models, shards, stressed, wanted, indexes, params)
             tested, missed = comparable(tested)
             tested.to_parquet(part / f"{cell.name}.parquet", index=False)
             groups.setdefault(cell.seedless, []).append(tested)

@@ -1,14 +1,15 @@
-"""The stored crops of some buckets of some shards: what is known of each, and its pixels as they are decoded."""
+"""The stored crops that an index of shards lists: what is known of each, and its pixels as they are decoded."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from pipeline.crops.shards import read_crops, read_index
+from pipeline.crops.shards import read_crops
 from pipeline.work.errors import UserError
 
 META = ["key", "set", "video", "person", "bucket", "target", "donor", "frame", "label"]
@@ -17,14 +18,13 @@ Rows = NDArray[np.int64]
 
 
 class Crops:
-    """The crops of some buckets, in the order of the index."""
+    """The crops that an index (`crops.shards.read_index`) lists, in its order."""
 
-    def __init__(
-        self, folders: Sequence[Path], buckets: Iterable[str], qualities: Sequence[str], image_size: int
-    ) -> None:
-        self.table = read_index(folders, buckets)
+    def __init__(self, index: pd.DataFrame, qualities: Sequence[str], image_size: int) -> None:
+        self.table = index
         if missing := [name for name in META if name not in self.table or self.table[name].isna().any()]:
-            raise UserError(f"{folders[0]}: the index lacks {', '.join(missing)}; run the crop stage again")
+            folder = Path(str(index["path"].iat[0])).parent
+            raise UserError(f"{folder}: the index lacks {', '.join(missing)}; run the crop stage again")
         self.qualities, self.image_size = list(qualities), image_size
         self.labels = torch.tensor(self.table["label"].to_numpy(np.int64, copy=True))
         self.meta: list[dict[str, Any]] = [dict(row) for row in self.table[META].to_dict("records")]  # type: ignore[arg-type]

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from pipeline.crops.shards import read_index
 from pipeline.loading.batches import Batch, Batches, Draw, spend_a_draw
 from pipeline.loading.crops import Crops
 from pipeline.loading.mixing import mix
@@ -42,7 +44,7 @@ class TrainingLoader:
         paired: bool = False,
     ) -> None:
         """mixed: one image a frame, at a quality drawn for it, under the name `all`. paired: pairing.py."""
-        self.crops = Crops(folders, buckets, qualities, image_size)
+        self.crops = Crops(read_index(folders, buckets), qualities, image_size)
         self.batches = Batches(self.crops, device or torch.device("cpu"), place)
         self.flip, self.seed = flip, seed
         labels = self.crops.table["label"].to_numpy()
@@ -91,11 +93,16 @@ class TrainingLoader:
 class EvaluationLoader:
     """Every frame once, in the order of the index, its central window, no flip. Can be gone through again."""
 
-    def __init__(self, crops: Crops, batches: Batches, batch_size: int) -> None:
+    def __init__(self, crops: Crops, batches: Batches, batch_size: int, kept: NDArray[np.bool_] | None = None) -> None:
+        """kept: which rows of a longer index the crops are: each keeps the batch that it would have among all."""
         self.crops, self.batches = crops, batches
         rows = np.arange(len(crops))
         middle = np.full(len(crops), (crops.stored - crops.image_size) // 2)
-        self.draws = _split(rows, middle, middle, np.zeros(len(crops), bool), batch_size)
+        places = rows if kept is None else np.flatnonzero(kept)
+        batch = places // batch_size
+        starts = np.flatnonzero(np.diff(batch)) + 1
+        columns = (rows, middle, middle, np.zeros(len(crops), bool))
+        self.draws = [Draw(*values) for values in zip(*(np.split(one, starts) for one in columns), strict=True)]
 
     def __len__(self) -> int:
         """Batches in all."""
@@ -107,18 +114,21 @@ class EvaluationLoader:
 
 
 def evaluation_loader(
-    folders: Sequence[Path],
+    index: pd.DataFrame,
     *,
-    buckets: Iterable[str],
     qualities: Sequence[str],
     image_size: int,
     batch_size: int,
     place: str = "auto",
     device: torch.device | None = None,
+    kept: NDArray[np.bool_] | None = None,
 ) -> EvaluationLoader:
-    """Every frame of the buckets once. place: as params loader has it."""
-    crops = Crops(folders, buckets, qualities, image_size)
-    return EvaluationLoader(crops, Batches(crops, device or torch.device("cpu"), place), batch_size)
+    """Every frame of an index (`read_index`) once. place: as params loader has it.
+
+    kept: which of its rows (N,) alone, so that no others are decoded; each has the company that it has without.
+    """
+    crops = Crops(index if kept is None else index[kept].reset_index(drop=True), qualities, image_size)
+    return EvaluationLoader(crops, Batches(crops, device or torch.device("cpu"), place), batch_size, kept)
 
 
 def _repeat(rows: NDArray[np.int64], count: int, random: np.random.Generator) -> NDArray[np.int64]:

@@ -5,12 +5,13 @@ its frames (tests/serving).
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.crops.sharpness import sharpness
 from pipeline.evaluation.calibration import Verdict
-from pipeline.faces.boxes import Image
+from pipeline.faces.boxes import Box, Image
 from pipeline.serving.inputs import Medium, Watch
 from pipeline.serving.judgement import Judgement, Sighting, Track
 from pipeline.serving.looking import find_faces
@@ -24,14 +25,19 @@ BLUR = 0.5  # share of the sharpness of the least sharp training faces: a face b
 STRANGE_CRF, STRANGE_FACE = 6.0, 1.5
 
 
-def judge(
-    medium: Medium,
-    detector: Detector,
-    networks: Networks,
-    frames: Sequence[int] | None = None,
-    count: int | None = None,
-) -> Judgement:
-    """Judge a photo or a video. frames: the numbers of those to look at; None: `count` spread over all of it.
+@dataclass(frozen=True)
+class Looked:
+    """What was seen of a photo or video: the frames that were looked at, (frame, track, box) of each of N faces in
+    them, and their crops (N, S, S, 3). Detectors of one preparation see the same."""
+
+    medium: Medium
+    frames: Sequence[int]
+    faces: Sequence[tuple[int, int, Box]]
+    crops: Crops
+
+
+def look(medium: Medium, detector: Detector, frames: Sequence[int] | None = None, count: int | None = None) -> Looked:
+    """Find the faces of a photo or a video. frames: the numbers of those to look at; None: `count` spread over all.
 
     Only the crops of the faces found are held, whatever the video's length. Raises: VideoError where the video is
     damaged, or frames that are wanted cannot be decoded.
@@ -47,14 +53,18 @@ def judge(
         watch = Watch(watch.medium, wanted)
         found, crops = find_faces(_seen(watch, wanted), detector)
     size = detector.preparation.crop_size
-    stacked = np.stack(crops) if crops else np.empty((0, size, size, 3), np.uint8)
-    scores = networks.scores(stacked) if crops else np.empty((0, 1))
+    return Looked(watch.medium, wanted, found, np.stack(crops) if crops else np.empty((0, size, size, 3), np.uint8))
+
+
+def judge(looked: Looked, detector: Detector, networks: Networks) -> Judgement:
+    """Judge the faces that were found for a detector of this preparation."""
+    scores = networks.scores(looked.crops) if looked.faces else np.empty((0, 1))
     sightings = []
-    for (frame, track, box), crop, row in zip(found, stacked, scores, strict=True):
+    for (frame, track, box), crop, row in zip(looked.faces, looked.crops, scores, strict=True):
         sharp = sharpness(crop)
         usable = box[2] >= detector.verdict.min_size and sharp >= BLUR * detector.seen.sharpness[0]
         sightings.append(Sighting(frame, track, box, sharp, usable, tuple(row.tolist())))
-    return conclude(watch.medium, detector, networks.runtime, wanted, sightings, stacked)
+    return conclude(looked.medium, detector, networks.runtime, looked.frames, sightings, looked.crops)
 
 
 def _seen(watch: Watch, wanted: Sequence[int]) -> Iterator[tuple[int, Image]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.serving.inputs import Medium
 from pipeline.serving.judgement import Judgement
-from pipeline.serving.judging import judge
+from pipeline.serving.judging import judge, look
 from pipeline.serving.networks import Networks, load
 from pipeline.serving.shipped import Detector, find, read
 from pipeline.work.errors import UserError
@@ -38,7 +38,7 @@ class Family:
     def judge(self, medium: Medium, quality: str | None = None, count: int | None = None) -> Judgement:
         """Judge by the nearest detector, or by that of the quality. count: frames to look at, if not as exported."""
         detector = next((d for _, d in self.members if d.quality == quality), None) or self.nearest(medium.quality.crf)
-        return judge(medium, detector, self.networks(detector.quality), count=count)
+        return judge(look(medium, detector, count=count), detector, self.networks(detector.quality))
 
 
 def load_family(

@@ -93,8 +93,7 @@ def _validation(
         return None
     where = device()
     unseen = evaluation_loader(
-        folders,
-        buckets=buckets,
+        read_index(folders, buckets),
         qualities=qualities,
         image_size=params.model.image_size,
         batch_size=2 * recipe.batch_size,

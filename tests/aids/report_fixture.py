@@ -96,8 +96,18 @@ def write_pooled(folder: Path, params: Params) -> None:
 
 
 def write_cell(folder: Path, cell: Cell, params: Params, members: Sequence[str] = ()) -> None:
+    summary, scored = _cell(cell, tuple(params.compressions), tuple(params.folds), tuple(members))
+    (folder / f"{cell.name}.json").write_text(summary)
+    (folder / f"{cell.name}.parquet").write_bytes(scored)
+
+
+@cache
+def _cell(
+    cell: Cell, compressions: tuple[str, ...], folds: tuple[int, ...], members: tuple[str, ...]
+) -> tuple[str, bytes]:
+    """Its json and its parquet, made once: many runs hold the same cells."""
     random = np.random.default_rng(abs(hash_of(cell.name)))
-    qualities = tested_on(cell.compression, params.compressions)
+    qualities = tested_on(cell.compression, compressions)
     several = pd.concat([frames(name) for name in members or (cell.manipulation,)], ignore_index=True)
     base = several.drop_duplicates(["set", "video", "frame"], ignore_index=True)
     ease = dict(zip(PEOPLE, np.random.default_rng(7).normal(0, 0.5, len(PEOPLE)), strict=True))
@@ -123,11 +133,10 @@ def write_cell(folder: Path, cell: Cell, params: Params, members: Sequence[str] 
             "persons": persons,
         }
     summary = {"method": cell.method, "backbone": cell.backbone, "manipulation": cell.manipulation}
-    summary |= {"compression": cell.compression, "seed": cell.seed, "folds": list(params.folds), "results": results}
-    summary["training"] = [training(cell, fold) for fold in params.folds]
+    summary |= {"compression": cell.compression, "seed": cell.seed, "folds": list(folds), "results": results}
+    summary["training"] = [training(cell, fold) for fold in folds]
     summary["counts"] = {"frames": len(base), "videos": base.groupby(["set", "video"]).ngroups, "persons": len(PEOPLE)}
-    (folder / f"{cell.name}.json").write_text(json.dumps(summary))
-    pd.concat(tables).to_parquet(folder / f"{cell.name}.parquet", index=False)
+    return json.dumps(summary), pd.concat(tables).to_parquet(index=False)
 
 
 def scores(folder: Path, name: str, quality: str = "c40") -> pd.DataFrame:
@@ -172,7 +181,8 @@ def write_shards(folder: Path, sets: Iterable[str], compressions: Iterable[str],
         table = table.assign(left=3, top=4, size=size, donor="").sort_values(["bucket", "video", "frame"])
         with ShardWriter(folder / group, shard_frames=10) as writer:
             for row in table.to_dict("records"):
-                files = {f"{quality}.png": _png(_face(row, quality, size)) for quality in qualities}
+                about = row["person"], row["frame"], row["label"]
+                files = {f"{quality}.png": _face(*about, quality, size) for quality in qualities}
                 row.pop("fold")
                 bucket, key = row.pop("bucket"), f"{row['video']}-{row['frame']:06d}"
                 writer.write(bucket, key, files | {"json": json.dumps(row).encode()}, row)
@@ -215,21 +225,19 @@ def hash_of(text: str) -> int:
     return int.from_bytes(text.encode()[-7:], "big") + sum(text.encode())
 
 
-def _face(row: dict[str, Any], quality: str, size: int) -> Image.Image:
-    random = np.random.default_rng(hash_of(row["person"]) + row["frame"])
+@cache
+def _face(person: str, frame: int, label: int, quality: str, size: int) -> bytes:
+    """A PNG; drawn once for a person's clips, for all manipulations, and for every run that is made up."""
+    random = np.random.default_rng(hash_of(person) + frame)
     y, x = np.mgrid[:size, :size] / size - 0.5
     oval = (x / 0.32) ** 2 + (y / 0.44) ** 2 < 1
     eyes = ((np.abs(x) - 0.14) / 0.06) ** 2 + ((y + 0.1) / 0.04) ** 2 < 1
-    mouth = (x / 0.15) ** 2 + ((y - 0.22) / (0.03 + 0.04 * row["label"])) ** 2 < 1
-    tone = np.array([200, 160, 140]) - hash_of(row["person"]) % 60
+    mouth = (x / 0.15) ** 2 + ((y - 0.22) / (0.03 + 0.04 * label)) ** 2 < 1
+    tone = np.array([200, 160, 140]) - hash_of(person) % 60
     image = np.where(oval[..., None], tone, [90, 110, 130]) + random.normal(0, 12, (size, size, 1))
     image = np.where((eyes | mouth)[..., None], 50, image)
     drawn = Image.fromarray(image.clip(0, 255).astype(np.uint8))
     coarse = {"raw": size, "c23": size * 2 // 3, "c40": size // 3}[quality]
-    return drawn.resize((coarse, coarse)).resize((size, size))
-
-
-def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, "png")
+    drawn.resize((coarse, coarse)).resize((size, size)).save(buffer, "png")
     return buffer.getvalue()

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.jobs import amounts, measuring
 from pipeline.jobs import plan as planning
+from pipeline.jobs.graph import Pipeline, load_pipeline
 from pipeline.jobs.plan import _set_threads, plan
 from pipeline.jobs.scheduling import Machine
 from pipeline.params.cells import Cell, expected
@@ -78,6 +79,15 @@ def test_a_source_of_unknown_size() -> None:
     assert amounts.videos(changed(load(ROOT / "params.yaml"), source="folder")) is None
 
 
+@pytest.fixture(scope="module")
+def pipeline() -> Pipeline:
+    """The graph of dvc.yaml: DVC takes a second to read it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        patch.delenv("DVC_ROOT")
+        return load_pipeline()
+
+
 @pytest.mark.parametrize(
     ("changes", "due", "runs"),
     [
@@ -90,10 +100,10 @@ def test_a_source_of_unknown_size() -> None:
     ],
 )
 def test_a_plan_of_the_sample(
-    changes: set[str], due: int, runs: dict[str, int], monkeypatch: pytest.MonkeyPatch
+    changes: set[str], due: int, runs: dict[str, int], pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    monkeypatch.delenv("DVC_ROOT")
+    monkeypatch.setattr(planning, "load_pipeline", lambda: pipeline)
     monkeypatch.setattr(measuring, "build", lambda name: Toy())
     monkeypatch.setattr("pipeline.jobs.plan.changed", lambda: changes)
     params = load()

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
-from pipeline.crops.shards import ShardWriter
+from pipeline.crops.shards import ShardWriter, read_index
 from pipeline.loading import places
 from pipeline.loading.batches import AHEAD, Batch, _ahead, cut
 from pipeline.loading.loader import TrainingLoader, evaluation_loader
@@ -239,7 +239,7 @@ def test_the_batches_stay_what_they_were(folders: list[Path]) -> None:
     """Pinned: what was trained on them must come out again, however they are read."""
     epochs = [batch for number in range(3) for batch in training(folders).epoch(number)]
     assert digest(epochs) == "1c80678123fe9a0e0a7a945d8efeefadbeaec17f735be76882af5e68cbd90cff"
-    unseen = evaluation_loader(folders, buckets=["b0", "b1"], qualities=["c40"], image_size=SIZE, batch_size=5)
+    unseen = evaluation_loader(read_index(folders), qualities=["c40"], image_size=SIZE, batch_size=5)
     assert digest(unseen) == "ff202b7bbed68bf411a4ff77d553e24f0a7c57ca314049797a8cb8ce117e031f"
 
 
@@ -299,13 +299,27 @@ def test_pairs_are_a_fake_and_its_targets_frame_through_one_window(
 
 
 def test_evaluation_sees_every_frame_once_at_its_centre(folders: list[Path]) -> None:
-    loader = evaluation_loader(folders, buckets=["b0", "b1"], qualities=["raw"], image_size=SIZE, batch_size=5)
+    loader = evaluation_loader(read_index(folders), qualities=["raw"], image_size=SIZE, batch_size=5)
     batches = list(loader)
     assert same(batches, list(loader)) and len(loader) == len(batches) == 8
     images = np.concatenate([pixels(batch.images["raw"]) for batch in batches])
     margin = (STORED - SIZE) // 2
     wanted = [picture(number)[margin:-margin, margin:-margin] for number in range(2 * (REALS + FAKES))]
     assert (images == np.array(wanted)).all()
+
+
+def test_some_frames_alone_are_decoded_in_the_batches_that_they_have_among_all(folders: list[Path]) -> None:
+    index = read_index(folders)
+    kept = np.arange(len(index)) % 3 == 1
+    kept[10:20] = False  # two whole batches
+    settings = {"qualities": ["raw"], "image_size": SIZE, "batch_size": 5}
+    some = evaluation_loader(index, **settings, kept=kept)
+    assert len(some.crops) == kept.sum() > 5
+    batches = [pixels(batch.images["raw"]) for batch in evaluation_loader(index, **settings)]
+    wanted = [batch[kept[5 * n : 5 * n + 5]] for n, batch in enumerate(batches) if kept[5 * n : 5 * n + 5].any()]
+    found = [pixels(batch.images["raw"]) for batch in some]
+    assert len(found) == len(wanted) == 5  # of eight: one frame is left in the last, and it is not kept
+    assert all((here == there).all() for here, there in zip(found, wanted, strict=True))
 
 
 def test_errors_name_what_to_mend(folders: list[Path], tmp_path: Path) -> None:

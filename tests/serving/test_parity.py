@@ -14,7 +14,7 @@ import torch
 from pipeline.crops.shards import read_index, read_sample
 from pipeline.loading.batches import normalise
 from pipeline.serving.inputs import from_images, open_medium
-from pipeline.serving.judging import judge
+from pipeline.serving.judging import judge, look
 from pipeline.serving.networks import load, normalised
 from pipeline.serving.outputs import as_dict, as_json
 from pipeline.serving.shipped import read
@@ -38,7 +38,9 @@ def test_a_raw_video_gets_the_scores_of_evaluate(shipped: Run) -> None:
     table = expected(shipped, "raw")
     compared = 0
     for video, rows in table[table["set"] == "original"].groupby("video"):
-        found = judge(open_medium(shipped.video(str(video))), detector, networks, frames=rows["frame"].tolist())
+        found = judge(
+            look(open_medium(shipped.video(str(video))), detector, rows["frame"].tolist()), detector, networks
+        )
         scores = {one.frame: one.scores[detector.folds.index(rows["fold"].iloc[0])] for one in found.sightings}
         assert scores == pytest.approx(dict(zip(rows["frame"], rows["score"], strict=True)), abs=1e-6)
         compared += len(scores)
@@ -52,9 +54,9 @@ def test_frames_in_memory_get_the_scores_of_their_file(shipped: Run, count: int)
     networks = load(shipped.detectors / "raw", detector)
     medium = open_medium(shipped.video("v0"))
     pixels = [frame for _, frame in medium.read()][:count]
-    by_file = judge(medium, detector, networks, frames=spread(count, detector.verdict.frames))
+    by_file = judge(look(medium, detector, spread(count, detector.verdict.frames)), detector, networks)
     for given in (pixels, np.stack(pixels)):
-        found = judge(from_images(given, crf=0), detector, networks)
+        found = judge(look(from_images(given, crf=0), detector), detector, networks)
         assert found.sightings == by_file.sightings and found.verdict == by_file.verdict
         assert as_dict(found)["probability_fake"] == as_dict(by_file)["probability_fake"]
         assert as_dict(found)["quality"]["crf"] == 0 and as_json([as_dict(found)])

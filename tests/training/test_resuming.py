@@ -1,5 +1,6 @@
 """A training that was killed goes on to the same bits, and never from what is not its own."""
 
+import copy
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -64,6 +65,21 @@ def test_checkpoints_of_other_code_are_not_taken(tmp_path: Path, monkeypatch: py
             assert (before != Checkpoint({}, []).path) == counts
 
 
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], list[Any]]:
+    """What a training keeps after an epoch of three, and the history of one that nothing interrupts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_ROOT", str(tmp_path_factory.mktemp("begun")))
+        patch.setattr("pipeline.training.trainer.CHECKPOINT_SECONDS", 0.0)
+        checkpoint = Checkpoint({}, [])
+        Trainer(distillation(), recipe(epochs=1), Batches(), CPU).run(None, checkpoint, lambda row: None, "toy")
+        state = checkpoint.load()
+        checkpoint.clear()
+        fresh = Trainer(distillation(), recipe(), Batches(), CPU).run(None, checkpoint, lambda row: None, "toy")
+    assert state is not None and state["state"]["step"] == 6
+    return state, fresh.history
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -77,23 +93,17 @@ def test_checkpoints_of_other_code_are_not_taken(tmp_path: Path, monkeypatch: py
     ],
 )
 def test_a_checkpoint_that_does_not_fit_starts_over(
-    change: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    change: Any, begun: tuple[dict[str, Any], list[Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nothing of it is taken, though its other parts fit: the same history as without it."""
-    monkeypatch.setattr("pipeline.training.trainer.CHECKPOINT_SECONDS", 0.0)
-    checkpoint = Checkpoint({}, [])
-    Trainer(distillation(), recipe(epochs=1), Batches(), CPU).run(None, checkpoint, lambda row: None, "toy")
-    state = checkpoint.load()
-    assert state is not None and state["state"]["step"] == 6
-    checkpoint.clear()
-    fresh = Trainer(distillation(), recipe(), Batches(), CPU).run(None, checkpoint, lambda row: None, "toy")
+    checkpoint, state = Checkpoint({}, []), copy.deepcopy(begun[0])
     change(state)
     checkpoint.save(state)
     capsys.readouterr()
     again = Trainer(distillation(), recipe(), Batches(), CPU).run(None, checkpoint, lambda row: None, "toy")
     told = [line for line in capsys.readouterr().err.splitlines() if "cannot resume" in line]
     assert len(told) == 1 and told[0].endswith("training starts over")
-    assert again.history == fresh.history
+    assert again.history == begun[1]
 
 
 def test_the_random_state_of_the_one_gpu_that_trains_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

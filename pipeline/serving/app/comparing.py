@@ -14,6 +14,7 @@ from pipeline.serving.app.detectors import Detectors, label
 from pipeline.serving.app.watching import watched
 from pipeline.serving.inputs import open_medium
 from pipeline.serving.judgement import Judgement, Sighting
+from pipeline.serving.judging import Looked, judge, look
 from pipeline.serving.networks import Networks
 from pipeline.serving.page import Shown, suspicious
 from pipeline.serving.shipped import Detector
@@ -95,18 +96,25 @@ def compare(source: Path, detectors: Detectors, tell: Tell, fold: int | None = N
 def _judge(
     files: Mapping[str, Path], detectors: Detectors, tell: Tell, fold: int | None
 ) -> list[tuple[Detector, Networks, list[Judgement]]]:
+    """Faces are searched once a version, for as many detectors as prepare them alike: it takes the most time."""
     compared = detectors.compared()
+    seen: dict[tuple[str, str], Looked] = {}
     found, before, total = [], 0, len(compared) * len(files)
     for name, detector in compared:
-        family, row = detectors.family(name, fold), []
+        networks, row = detectors.family(name, fold).networks(detector.quality), []
         for version, file in files.items():
+            what = f"{label(detector)}: {version}"
+            key = version, detector.preparation.model_dump_json()
+            if key not in seen:
 
-            def told(done: int, wanted: int, before: int = before, what: str = f"{label(detector)}: {version}") -> None:
-                tell((before + done / wanted) / total, what)
+                def told(done: int, wanted: int, before: int = before, what: str = what) -> None:
+                    tell((before + done / wanted) / total, what)
 
-            row.append(family.judge(watched(open_medium(file), told), detector.quality, FRAMES))
+                seen[key] = look(watched(open_medium(file), told), detector, count=FRAMES)
+            row.append(judge(seen[key], detector, networks))
             before += 1
-        found.append((row[0].detector, family.networks(detector.quality), row))
+            tell(before / total, what)
+        found.append((row[0].detector, networks, row))
     return found
 
 
