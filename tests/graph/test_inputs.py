@@ -56,7 +56,7 @@ def stages_of(key: str) -> set[str]:
         ("train.lr", TRAININGS), ("train.weight_decay", TRAININGS), ("model.pretrained", TRAININGS),
         ("model.image_size", TRAININGS), ("split.validation", TRAININGS | {"download"}),
         ("split.buckets", TRAININGS | {"download", "degrade"}), ("split.seed", {"download"}),
-        ("pooled.sets", POOLED | {"cross", "stress"}),
+        ("pooled.sets", POOLED | {"cross", "elsewhere", "stress"}),
         ("forge.seed", {"forge"}), ("forge.per_target", {"forge"}), ("forge.face_width", {"forge"}),
         ("crf", {"compress"} | EXPORTS), ("sample.frames", {"sample"}), ("sample.seed", {"sample"}),
         ("faces.enlarge", {"detect"} | EXPORTS), ("faces.max_side", {"landmarks", "detect"} | EXPORTS),
