@@ -25,9 +25,7 @@ def plan(params: Params, machine: Machine) -> str:
     """The plan as text. It measures a step of every kind of training, which takes a minute or a few on a CPU."""
     pipeline = load_pipeline()
     todo = pipeline.due(changed())
-    fetched = not any(
-        _kind_of(name) == "download" for name in todo
-    )  # data/raw may be another source's, or of other settings
+    fetched = "download" not in map(_kind_of, todo)  # else data/raw may be another source's, or of other settings
     known, cells = amounts.videos(params, fetched), expected(params) + pooled(params)
     absent = amounts.absent(params)
     lines = [f"missing    {absent}"] if absent else []
