@@ -18,14 +18,8 @@ FACEFORENSICS_PAIRS = {"train": 360, "val": 70, "test": 70}  # each is two video
 DEEPFAKEDETECTION = {"original": 363, "fakes": 3068}
 CELEBDF = {"testing": {"original": 178, "fakes": 340}, "all": {"original": 890, "fakes": 5639}}
 SAMPLE_PEOPLE = 10
-# The section of the params that names a source's folder. The sample has none.
-SECTIONS = {
-    "folder": "folder",
-    "sample_and_folder": "folder",
-    "faceforensics": "faceforensics",
-    "deepfakedetection": "faceforensics",
-    "celebdf": "celebdf",
-}
+# Sources whose folder another section of the params names.
+NAMED_IN = {"sample_and_folder": "folder", "deepfakedetection": "faceforensics"}
 
 Videos = dict[str, dict[str, int]]  # set -> bucket -> videos
 
@@ -43,9 +37,9 @@ class Known:
 
 def absent(params: Params) -> str | None:
     """What is wrong with the folder that the source takes its videos from; None where nothing is."""
-    if params.source not in SECTIONS:
+    if params.source == "sample":
         return None
-    section = SECTIONS[params.source]
+    section = NAMED_IN.get(params.source, params.source)
     path = getattr(params, section).path
     if path is None:
         return f"{section}.path is not set, and nothing runs without: -S {section}.path=... names the videos' folder"
