@@ -27,13 +27,11 @@ def plan(params: Params, machine: Machine) -> str:
     todo = pipeline.due(changed())
     fetched = "download" not in map(_kind_of, todo)  # else data/raw may be another source's, or of other settings
     known, cells = amounts.videos(params, fetched), expected(params) + pooled(params)
-    absent = amounts.absent(params)
-    lines = [f"missing    {absent}"] if absent else []
     graph = pipeline.graph
     if params.tests_only:
         made = upstream(graph, (name for name in graph if _kind_of(name) == "crop"))
         graph, todo, cells = {name: graph[name] for name in made}, todo & made, []
-    lines += [f"stages     {len(graph)}, of which {len(todo)} have to run: {_counted(todo)}"]
+    lines = [f"stages     {len(graph)}, of which {len(todo)} have to run: {_counted(todo)}"]
     due = _trainings(cells, params.folds, [out for name in todo for out in pipeline.outs.get(name, ())])
     lines += [_trained(params, cells, sum(map(len, due.values())))]
     if known is None:
