@@ -57,8 +57,11 @@ def _main(arguments: argparse.Namespace) -> int:
     params = load()
     machine = find(params, arguments.jobs)
     if arguments.plan:
+        from pipeline.jobs.amounts import absent
         from pipeline.jobs.plan import plan
 
+        if missing := absent(params):  # at once: the plan measures for minutes
+            print(f"missing    {missing}", flush=True)
         print(plan(params, machine))
         return 0
     from pipeline.jobs.reproduce import reproduce

@@ -10,6 +10,7 @@ from pipeline.params.cells import TEACHER, Cell, tested_on
 from pipeline.params.recipes import Recipe, Train
 from pipeline.params.schema import Params
 from pipeline.videos.manifests import read_manifest
+from pipeline.work.files import located
 
 RAW_FOLDER = Path("data/raw")
 # Videos of a set by bucket, as the data sets' own papers and lists count them.
@@ -17,6 +18,8 @@ FACEFORENSICS_PAIRS = {"train": 360, "val": 70, "test": 70}  # each is two video
 DEEPFAKEDETECTION = {"original": 363, "fakes": 3068}
 CELEBDF = {"testing": {"original": 178, "fakes": 340}, "all": {"original": 890, "fakes": 5639}}
 SAMPLE_PEOPLE = 10
+# Sources whose folder another section of the params names.
+NAMED_IN = {"sample_and_folder": "folder", "deepfakedetection": "faceforensics"}
 
 Videos = dict[str, dict[str, int]]  # set -> bucket -> videos
 
@@ -32,9 +35,25 @@ class Known:
         return sum(self.videos[name].values())
 
 
-def videos(params: Params) -> Known | None:
-    """The videos of each set: those in data/raw, else what is known of the source; None where nothing is."""
-    if all((RAW_FOLDER / name / "manifest.csv").exists() for name in params.sets):
+def absent(params: Params) -> str | None:
+    """What is wrong with the folder that the source takes its videos from; None where nothing is."""
+    if params.source == "sample":
+        return None
+    section = NAMED_IN.get(params.source, params.source)
+    path = getattr(params, section).path
+    if path is None:
+        return f"{section}.path is not set, and nothing runs without: -S {section}.path=... names the videos' folder"
+    if not located(path).is_dir() and not (params.source == "faceforensics" and params.faceforensics.accept_terms):
+        return f"{section}.path: {path} is not a folder"
+    return None
+
+
+def videos(params: Params, there: bool = True) -> Known | None:
+    """The videos of each set: those in data/raw, else what is known of the source; None where nothing is.
+
+    there: whether data/raw holds these params' videos, and not those of another source or other settings.
+    """
+    if there and all((RAW_FOLDER / name / "manifest.csv").exists() for name in params.sets):
         tables = {name: read_manifest(RAW_FOLDER / name)["bucket"].value_counts() for name in params.sets}
         return Known({name: {str(k): int(n) for k, n in table.items()} for name, table in tables.items()}, "data/raw")
     return PUBLISHED[params.source](params) if params.source in PUBLISHED else None

@@ -67,13 +67,18 @@ def downstream(graph: Graph, names: Iterable[str]) -> set[str]:
     for name, needs in graph.items():
         for need in needs:
             readers[need].add(name)
+    return upstream(readers, names)
+
+
+def upstream(graph: Graph, names: Iterable[str]) -> set[str]:
+    """The stages and everything that they depend on."""
     found: set[str] = set()
     waiting = list(names)
     while waiting:
         name = waiting.pop()
         if name not in found:
             found.add(name)
-            waiting += readers[name]
+            waiting += graph[name]
     return found
 
 

@@ -9,7 +9,7 @@ import torch
 
 from pipeline.detectors.device import device
 from pipeline.jobs import amounts
-from pipeline.jobs.graph import changed, load_pipeline
+from pipeline.jobs.graph import changed, load_pipeline, upstream
 from pipeline.jobs.measuring import measure
 from pipeline.jobs.scheduling import Machine
 from pipeline.params.cells import Cell, expected, pooled
@@ -25,12 +25,15 @@ def plan(params: Params, machine: Machine) -> str:
     """The plan as text. It measures a step of every kind of training, which takes a minute or a few on a CPU."""
     pipeline = load_pipeline()
     todo = pipeline.due(changed())
-    known, cells = amounts.videos(params), expected(params) + pooled(params)
-    lines = [f"stages     {len(pipeline.graph)}, of which {len(todo)} have to run: {_counted(todo)}"]
+    fetched = "download" not in map(_kind_of, todo)  # else data/raw may be another source's, or of other settings
+    known, cells = amounts.videos(params, fetched), expected(params) + pooled(params)
+    graph = pipeline.graph
+    if params.tests_only:
+        made = upstream(graph, (name for name in graph if _kind_of(name) == "crop"))
+        graph, todo, cells = {name: graph[name] for name in made}, todo & made, []
+    lines = [f"stages     {len(graph)}, of which {len(todo)} have to run: {_counted(todo)}"]
     due = _trainings(cells, params.folds, [out for name in todo for out in pipeline.outs.get(name, ())])
-    count = sum(map(len, due.values()))
-    trainings = f"{len(cells) * len(params.folds)}: {len(cells)} models in {len(params.folds)} folds"
-    lines += [f"trainings  {trainings}, of which {count} have to run"]
+    lines += [_trained(params, cells, sum(map(len, due.values())))]
     if known is None:
         lines += [
             f"videos     unknown before they are there: run `dvc repro download` first (source: {params.source})",
@@ -39,6 +42,8 @@ def plan(params: Params, machine: Machine) -> str:
         return "\n".join(lines)
     lines += [f"videos     {', '.join(f'{known.total(name):,} {name}' for name in params.sets)}"]
     lines += [f"           {params.sample.frames} frames of each, in {1 + len(params.compressions)} qualities"]
+    if params.tests_only:
+        lines += [_disk(params, known)]
     if not due:
         return "\n".join(lines)
     return "\n".join([*lines, *_time_and_disk(due, params, known, machine)])
@@ -70,9 +75,7 @@ def _time_and_disk(due: Due, params: Params, known: amounts.Known, machine: Mach
     places = len(set(machine.devices)) if None not in machine.devices else len(machine.devices)
     at_once = places or machine.cores
     yield f"\nhours      {total / HOUR:,.1f} in all, {total / HOUR / at_once:,.1f} with {at_once} at a time"
-    crops = amounts.crop_bytes(params, known)
-    free = shutil.disk_usage(Path.cwd()).free
-    yield f"disk       {crops / GB:,.1f} GB of crops, {weights / GB:,.1f} GB of models; {free / GB:,.0f} GB are free"
+    yield _disk(params, known, f", {weights / GB:,.1f} GB of models")
     yield "           videos and faces come on top, and DVC's cache holds a second copy of all where files cannot share"
     yield "           their blocks (docs/data.md, docs/scaling.md)"
     where = device()
@@ -88,13 +91,32 @@ def _time_and_disk(due: Due, params: Params, known: amounts.Known, machine: Mach
         yield "  the nodes of the cluster are as fast as this machine"
 
 
+def _trained(params: Params, cells: Sequence[Cell], due: int) -> str:
+    if params.tests_only:
+        return (
+            f"trainings  none: {params.source} is to be tested on; `dvc repro crop` makes its crops, and the clone\n"
+            "           that has the models names them in `elsewhere` (docs/data.md)"
+        )
+    count = len(cells) * len(params.folds)
+    return f"trainings  {count}: {len(cells)} models in {len(params.folds)} folds, of which {due} have to run"
+
+
+def _disk(params: Params, known: amounts.Known, models: str = "") -> str:
+    crops, free = amounts.crop_bytes(params, known), shutil.disk_usage(Path.cwd()).free
+    return f"disk       {crops / GB:,.1f} GB of crops{models}; {free / GB:,.0f} GB are free"
+
+
+def _kind_of(stage: str) -> str:
+    return stage.partition("@")[0]
+
+
 def _kind(cell: Cell) -> tuple[str, str]:
     """What makes trainings cost the same a step."""
     return cell.family, cell.backbone
 
 
 def _counted(names: set[str]) -> str:
-    kinds = Counter(name.partition("@")[0] for name in names)
+    kinds = Counter(map(_kind_of, names))
     return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "none"
 
 

@@ -1,5 +1,8 @@
 """Every measure against scikit-learn or a direct computation."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -95,3 +98,12 @@ def test_videos_of_two_sets_do_not_merge() -> None:
         }
     )
     assert metrics.by_video(frames)["score"].tolist() == pytest.approx([0.2, 0.9])
+
+
+def test_every_measure_is_told_in_the_docs() -> None:
+    """A reader who compares with the paper needs each definition: docs/method.md, What is measured."""
+    text = (Path(__file__).parents[2] / "docs/method.md").read_text()
+    told = text.partition("## What is measured\n")[2].partition("\n## ")[0]
+    first = " ".join(line.split("|")[1] for line in told.splitlines() if line.startswith("| `"))
+    assert set(re.findall(r"`(\w+)`", first)) == {*metrics.MEASURES, "knn_r1"}
+    assert f"{metrics.BINS} equal bins" in told and f"side of {metrics.THRESHOLD}" in told

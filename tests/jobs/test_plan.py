@@ -1,13 +1,16 @@
 """What a run comes to: the preset's numbers against the paper's and its data set's, and a plan of the sample."""
 
+import argparse
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.repo import Repo
 
 from pipeline.jobs import amounts, measuring
 from pipeline.jobs import plan as planning
+from pipeline.jobs.__main__ import _main
 from pipeline.jobs.graph import Pipeline, load_pipeline
 from pipeline.jobs.plan import _set_threads, plan
 from pipeline.jobs.scheduling import Machine
@@ -112,6 +115,73 @@ def test_a_plan_of_the_sample(
     assert ("with 2 at a time" in said) == bool(due)
     rows = re.findall(r"^(\w+) mobilenet_v2 +(\d+) +[\d,]+ +[\d.e-]+ +[\d.]+$", said, re.MULTILINE)
     assert {name: int(count) for name, count in rows} == runs
+
+
+def test_data_that_are_only_tested_on_are_cropped_and_no_training_is_planned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way of docs/data.md: `make preset NAME=celebdf`, `make plan`, then `dvc exp run -S celebdf.path=... crop`."""
+    merged = text("celebdf", ROOT / "params.yaml", ROOT / "presets")
+    params = check(READER.load(merged), Path("preset"))
+    (tmp_path / "params.yaml").write_text(merged)
+    (tmp_path / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    Repo.init(no_scm=True)
+    said = plan(params, Machine(2, ("a", "b")))
+    assert "stages     13, of which 13 have to run: 1 check, 4 compress, 2 crop, 2 detect, 2 download, 2 sample" in said
+    assert "trainings  none: celebdf" in said and "`dvc repro crop`" in said
+    assert "178 original, 340 Celeb_synthesis" in said and "GB of crops" in said and "hours " not in said
+
+
+def test_another_sources_videos_are_not_taken_for_those_of_the_params(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after `make preset NAME=comparison` over a finished run of the sample: data/raw is still the sample's."""
+    params = changed(load(ROOT / "params.yaml"), source="sample_and_folder")
+    monkeypatch.setattr(planning, "load_pipeline", lambda: pipeline)
+    monkeypatch.setattr(amounts, "read_manifest", lambda folder: pytest.fail(f"{folder} was read"))
+    monkeypatch.setattr(Path, "exists", lambda path: True)
+    monkeypatch.setattr(planning, "changed", lambda: {"download@original"})
+    assert "videos     unknown" in plan(params, Machine(2))
+
+
+@pytest.mark.parametrize(
+    ("source", "section", "path", "said"),
+    [
+        ("sample", "folder", None, None),
+        ("folder", "folder", None, "folder.path is not set"),
+        ("sample_and_folder", "folder", None, "folder.path is not set"),
+        ("sample_and_folder", "folder", ".", None),
+        ("celebdf", "celebdf", None, "celebdf.path is not set"),
+        ("celebdf", "celebdf", "no/such", "celebdf.path: no/such is not a folder"),
+        ("deepfakedetection", "faceforensics", None, "faceforensics.path is not set"),
+        ("faceforensics", "faceforensics", "no/such", "faceforensics.path: no/such is not a folder"),
+    ],
+)
+def test_a_plan_begins_with_the_path_that_is_missing(
+    source: str,
+    section: str,
+    path: str | None,
+    said: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Before anything is measured, which takes minutes on the paper's networks."""
+    params = load(ROOT / "params.yaml")
+    params = params.model_copy(
+        update={"source": source, section: getattr(params, section).model_copy(update={"path": path})}
+    )
+    monkeypatch.setattr("pipeline.params.schema.load", lambda: params)
+    monkeypatch.setattr("pipeline.jobs.plan.plan", lambda *_: print("measuring") or "the plan")
+    assert _main(argparse.Namespace(plan=True, jobs=2)) == 0
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert rest[-1] == "the plan"
+    assert first.startswith(f"missing    {said}") if said else first == "measuring"
+
+
+def test_a_folder_that_downloads_will_fill_is_not_missing() -> None:
+    settings = PAPER.faceforensics.model_copy(update={"path": "no/such", "accept_terms": True})
+    assert amounts.absent(PAPER.model_copy(update={"faceforensics": settings})) is None
 
 
 def test_a_measured_step_trains_all_but_the_frozen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -170,6 +170,14 @@ def test_page_is_self_contained_and_whole(report: Path) -> None:
     assert page.count("data:image/png") == len(list((report / "figures").iterdir()))
 
 
+def test_on_paper_tables_wrap_where_on_screen_they_scroll(report: Path) -> None:
+    """Cells that never wrap made the paired tests' table wider than a sheet: its last columns were cut off."""
+    page = (report / "report.html").read_text()
+    screen, _, paper = page.partition("</style>")[0].partition("@media print {")
+    assert re.search(r"\nth, td \{[^}]*white-space: nowrap", screen)
+    assert re.search(r"th, td[^{]*\{ white-space: normal", paper) and "img { width: auto; max-width: 100%" in paper
+
+
 def test_no_path_of_the_machine_on_the_page(run: tuple[Path, Params], report: Path) -> None:
     pages = (report / "report.html").read_text() + (report / "report.md").read_text()
     home = os.path.expanduser("~")  # noqa: PTH111 - there are users without one, and some whose home is /

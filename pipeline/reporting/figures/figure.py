@@ -53,9 +53,14 @@ def hide_from(axes: Any, count: int) -> None:
 
 
 def legend_below(drawing: Drawing, axes: Any, columns: int) -> None:
-    """One legend for all panels, below them, with each label once, as it is first drawn."""
+    """One legend for all panels, below them, with each label once, as it is first drawn; in fewer columns where that
+    many are wider than the drawing, which would cut them off."""
     handles: dict[str, Any] = {}
     for ax in axes.flat:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
-    drawing.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns)
+    for count in range(columns, 0, -1):
+        legend = drawing.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=count)
+        if count == 1 or legend.get_window_extent().width <= drawing.bbox.width:
+            return
+        legend.remove()
