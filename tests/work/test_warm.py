@@ -53,9 +53,11 @@ def stage(tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> I
     (tmp_path / "toy_stage.py").write_text(STAGE)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setattr(warm, "LIBRARIES", ("json.tool", "no_such_library"))
-    command = [sys.executable, "-c", f"from pipeline.work import warm; warm.LIBRARIES = {warm.LIBRARIES}; "
-               "import sys; warm.serve(int(sys.argv[1]))"]  # fmt: skip
-    with warm.server({}, command) as told:
+    serve = tmp_path / "elsewhere/serve.py"  # Python puts its folder on the path: the stage's own has to be there
+    serve.parent.mkdir()
+    libraries = f"warm.LIBRARIES = {warm.LIBRARIES}"
+    serve.write_text(f"import sys\nfrom pipeline.work import warm\n{libraries}\nwarm.serve(int(sys.argv[1]))\n")
+    with warm.server({}, [sys.executable, str(serve)]) as told:
         yield {**os.environ, **told, "WORD": "said"}
 
 
@@ -109,6 +111,14 @@ def test_what_nohup_ignores_its_forks_ignore(
     process.kill()
     process.communicate()
     assert bool(ignored >> (signal.SIGHUP - 1) & 1) == (handler == signal.SIG_IGN)
+
+
+def test_libraries_are_loaded_with_the_variables_given(tmp_path: Path, temporary: Path) -> None:
+    """Such as the number of threads, which they read once: it cannot be told to a fork."""
+    note = f"import os, sys; open({str(tmp_path / 'note')!r}, 'w').write(os.environ['THREADS']); sys.stdin.read()"
+    with warm.server({"THREADS": "3"}, [sys.executable, "-c", note]):
+        pass
+    assert (tmp_path / "note").read_text() == "3"
 
 
 def test_nobody_there() -> None:
