@@ -1,11 +1,13 @@
 """The real DVC on a small pipeline, with a list of devices that stands for the machine's."""
 
 import getpass
+import json
 import os
 import pwd
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -14,10 +16,12 @@ from dvc.repo import Repo
 
 from pipeline.jobs import __main__ as jobs
 from pipeline.jobs.graph import load_pipeline
-from pipeline.jobs.reproduce import reproduce
+from pipeline.jobs.reproduce import _warm, reproduce
 from pipeline.jobs.running import cause
 from pipeline.jobs.scheduling import Machine
+from pipeline.work import warm
 from pipeline.work.errors import UserError
+from pipeline.work.parallel import cores
 from tests.aids.processes import wait_until
 from tests.aids.started import ROOT
 
@@ -26,6 +30,7 @@ TRAIN = """
 import os, sys, time
 from pathlib import Path
 name, gpu = sys.argv[1], os.environ["CUDA_VISIBLE_DEVICES"]
+assert "ADD_WARM" not in os.environ  # CUDA does not survive a fork
 Path("runs.txt").open("a").write(f"{name} {gpu}\\n")
 held = Path(gpu)
 held.touch(exist_ok=False)
@@ -107,6 +112,26 @@ def test_stages_end_with_a_killed_run(project: Path) -> None:
     for one in left:
         one.kill()
     assert above and not left
+
+
+NOTE = "import json, os; open('told.json', 'w').write(json.dumps(dict(os.environ)))"
+SERVE = "import os, sys; open('served', 'w').write(os.environ['OMP_NUM_THREADS']); sys.stdin.read()"
+
+
+def test_without_a_gpu_stages_with_a_network_are_told_of_the_warm_process(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which has loaded its libraries for as many threads as they shall have, and ends with the run."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(warm, "server", partial(warm.server, command=[sys.executable, "-c", SERVE]))
+    (project / "note.py").write_text(NOTE)
+    (project / "dvc.yaml").write_text("stages: {note: {cmd: python note.py, meta: {uses: device}, outs: [told.json]}}")
+    assert reproduce(Machine(1)) == 0
+    told = json.loads((project / "told.json").read_text())
+    assert Path(told[warm.ADDRESS]).name == warm.SOCKET and not Path(told[warm.ADDRESS]).exists()
+    assert (project / "served").read_text() == told["OMP_NUM_THREADS"] == str(cores())
+    with _warm(Machine(1), wanted=False) as nothing:
+        assert nothing == {}
 
 
 def test_the_cause_is_what_the_stage_said_last() -> None:

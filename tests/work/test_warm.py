@@ -165,6 +165,48 @@ def test_libraries_are_loaded_with_the_variables_given(tmp_path: Path, temporary
     assert (tmp_path / "note").read_text() == "3"
 
 
+DEVICE = """
+import argparse, errno, os
+from pathlib import Path
+from pipeline.work import starting
+from pipeline.work.errors import UserError
+
+def main(arguments):
+    if arguments.word == "refuse":
+        raise UserError("no such video")
+    if arguments.word == "full":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "x")
+    return f"done below {os.getppid()}"
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("word")
+    parser.add_argument("--out", type=Path, default=Path("out"))
+    starting.run_on_device(parser, main, lambda: (None, 1))
+"""
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_stage_with_a_network_runs_in_a_fork_where_there_is_one(
+    there: bool, stage: dict[str, str], tmp_path: Path
+) -> None:
+    """And says the same, whichever process it is."""
+    (tmp_path / "toy_device.py").write_text(DEVICE)
+    own = {name: value for name, value in stage.items() if there or name != warm.ADDRESS}
+
+    def run(word: str) -> tuple[int, str, str]:
+        command = [sys.executable, "-m", "toy_device", word]
+        done = subprocess.run(command, cwd=tmp_path, env=own, text=True, capture_output=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    fine = run("fine")
+    parent = (tmp_path / "server").read_text() if there else str(os.getpid())
+    assert fine == (0, f"toy_device: done below {parent}\n", "")
+    assert run("refuse") == (1, "", "toy_device: no such video\n")
+    status, _, said = run("full")
+    assert status == 1 and said.startswith("toy_device: x: No space left on device: free") and said.count("\n") == 1
+
+
 def test_nobody_there() -> None:
     assert warm.hand_over("/nowhere/warm", "toy_stage") is None
 
