@@ -124,13 +124,17 @@ def test_who_has_ended_and_is_not_collected_runs_no_more() -> None:
 
 
 STAGE = """
-import sys, time
+import argparse, os, time
 from pathlib import Path
-from pipeline.work import alone
-alone.end_with_parent()
-with alone.alone(Path("out")):
-    print(__import__("os").getpid(), flush=True)
+from pipeline.work import starting
+
+def work(arguments):
+    print(os.getpid(), flush=True)
     time.sleep(600)
+
+parser = argparse.ArgumentParser()
+parser.set_defaults(out=Path("out"))
+starting.run(parser, work)
 """
 DVC = """
 import os, subprocess, sys

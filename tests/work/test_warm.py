@@ -166,7 +166,7 @@ def test_libraries_are_loaded_with_the_variables_given(tmp_path: Path, temporary
 
 
 DEVICE = """
-import argparse, errno, os
+import argparse, errno, os, sys
 from pathlib import Path
 from pipeline.work import starting
 from pipeline.work.errors import UserError
@@ -176,6 +176,7 @@ def main(arguments):
         raise UserError("no such video")
     if arguments.word == "full":
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "x")
+    assert None not in (sys.stdin, sys.stdout, sys.stderr)
     return f"done below {os.getppid()}"
 
 if __name__ == "__main__":
@@ -194,14 +195,14 @@ def test_a_stage_with_a_network_runs_in_a_fork_where_there_is_one(
     (tmp_path / "toy_device.py").write_text(DEVICE)
     own = {name: value for name, value in stage.items() if there or name != warm.ADDRESS}
 
-    def run(word: str) -> tuple[int, str, str]:
-        command = [sys.executable, "-m", "toy_device", word]
+    def run(word: str, closed: str = "") -> tuple[int, str, str]:
+        command = ["sh", "-c", f'exec {closed} "$@"', "sh", sys.executable, "-m", "toy_device", word]
         done = subprocess.run(command, cwd=tmp_path, env=own, text=True, capture_output=True, check=False)
         return done.returncode, done.stdout, done.stderr
 
     fine = run("fine")
     parent = (tmp_path / "server").read_text() if there else str(os.getpid())
-    assert fine == (0, f"toy_device: done below {parent}\n", "")
+    assert fine == run("fine", "0<&- 2>&-") == (0, f"toy_device: done below {parent}\n", "")
     assert run("refuse") == (1, "", "toy_device: no such video\n")
     status, _, said = run("full")
     assert status == 1 and said.startswith("toy_device: x: No space left on device: free") and said.count("\n") == 1
