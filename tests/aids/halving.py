@@ -27,7 +27,7 @@ class Stumble(Exception):
 
 
 def deadly(number: int, notes: Path, crowd: int = 0, gate: str = "") -> float:
-    """Ends its process: at 5 always, once there is a file `gate`; at any where more than `crowd` are at work at once."""
+    """Ends its process: at 5, once there is a file `gate`; at any where more than `crowd` are at work at once."""
     if number == 5:
         wait_until(lambda: (notes / gate).exists())
         os.kill(os.getpid(), signal.SIGKILL)
