@@ -112,8 +112,7 @@ def serve(number: int) -> None:
             _reap(os.WNOHANG)
             connection, _ = listening.accept()
             if os.fork() == 0:
-                listening.close()
-                break
+                break  # which closes what the fork has no use for
             connection.close()
     for ending, handler in handlers.items():  # as who started it had them: nohup ignores SIGHUP
         signal.signal(ending, handler)

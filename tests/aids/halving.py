@@ -26,9 +26,10 @@ class Stumble(Exception):
         super().__init__(f"{number} {then} {what}")
 
 
-def deadly(number: int, notes: Path, crowd: int = 0) -> float:
-    """Ends its process: at 5 always; at any where more than `crowd` are at work at once."""
+def deadly(number: int, notes: Path, crowd: int = 0, gate: str = "") -> float:
+    """Ends its process: at 5, once there is a file `gate`; at any where more than `crowd` are at work at once."""
     if number == 5:
+        wait_until(lambda: (notes / gate).exists())
         os.kill(os.getpid(), signal.SIGKILL)
     if crowd:
         (notes / f"{os.getpid()}.at").touch()
@@ -44,3 +45,11 @@ def idle(number: int, notes: Path) -> int:
     wait_until(lambda: len(list(notes.iterdir())) == 2)
     time.sleep(number * 0.5)
     return os.getpid()
+
+
+def gated(number: int, notes: Path) -> int:
+    """Says that it has begun, waits for the file `go` if it is 1, and says that it is done."""
+    (notes / f"{number}.begun").touch()
+    wait_until(lambda: number != 1 or (notes / "go").exists())
+    (notes / f"{number}.done").touch()
+    return number

@@ -73,3 +73,23 @@ def test_a_busy_gpu_is_an_error_and_no_reason_to_train_on_a_cpu(monkeypatch: pyt
     seen(monkeypatch, "CUDA out of memory. Tried to allocate 2.00 MiB.")
     with pytest.raises(RuntimeError, match="out of memory"):
         device.device()
+
+
+def test_a_seed_makes_the_draws_and_the_kernels_repeatable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New tensors are not filled for it: that takes a tenth of a step's time."""
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(False)
+    with torch.random.fork_rng(devices=[]):
+        try:
+            device.seed_everything(7)
+            first = torch.rand(3)
+            assert torch.are_deterministic_algorithms_enabled()
+            assert torch.is_deterministic_algorithms_warn_only_enabled()
+            assert not torch.backends.cudnn.benchmark
+            assert not torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+            device.seed_everything(7)
+            assert torch.equal(torch.rand(3), first)
+        finally:
+            torch.use_deterministic_algorithms(before[0], warn_only=before[1])

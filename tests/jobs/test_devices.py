@@ -87,6 +87,49 @@ def test_where_torch_can_use_none_the_stages_do_not_see_them_either(
     assert len(capsys.readouterr().err.splitlines()) == 2
 
 
+def test_one_answer_of_torch_is_that_of_all_parts_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA shows a process one MIG device."""
+    answers(monkeypatch, [""])
+    assert devices.gpus() == ["0", "1"]
+
+
+def test_a_torch_that_does_not_start_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stage will say why."""
+    answers(monkeypatch, [])
+    monkeypatch.setattr(devices, "TORCH", (sys.executable, "-c", "raise SystemExit('no torch')"))
+    assert devices.gpus() == ["0", "1"] and os.environ[devices.VISIBLE] == "0,1"
+
+
+@pytest.mark.parametrize(("visible", "found"), [(None, ["0", "1"]), ("b, a, -1", ["b", "a"])])
+def test_without_nvidia_smi_torch_counts(
+    visible: str | None, found: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers(monkeypatch, ["", ""])
+    torch_says = devices._answer  # nvidia-smi by `answers`, the rest in truth
+    monkeypatch.setattr(devices, "_answer", lambda *command, **variables: (
+        None if command[0] == "nvidia-smi" else
+        "2\n" if "device_count" in command[-1] else torch_says(*command, **variables)
+    ))  # fmt: skip
+    monkeypatch.delenv(devices.VISIBLE)
+    if visible is not None:
+        monkeypatch.setenv(devices.VISIBLE, visible)
+    assert devices.gpus() == found
+
+
+def test_a_machine_without_a_driver_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "DRIVERS", ("/no/such/driver",))
+    monkeypatch.setattr(devices, "_answer", lambda *command: pytest.fail("asked"))
+    assert devices.gpus() == []
+
+
+@pytest.mark.parametrize("command", [["/no/such/program"], ["false"], ["sleep", "600"]])
+def test_a_program_that_is_missing_fails_or_sleeps_has_no_answer(
+    command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "SECONDS", 0.2)
+    assert devices._answer(*command) is None
+
+
 def test_the_program_that_asks_torch_answers(capsys: pytest.CaptureFixture[str]) -> None:
     runpy.run_path(inspect.getfile(importlib.import_module(devices.TORCH[-1])), run_name="__main__")
     assert len(json.loads(capsys.readouterr().out)) == torch.cuda.device_count()

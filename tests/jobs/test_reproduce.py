@@ -1,11 +1,13 @@
 """The real DVC on a small pipeline, with a list of devices that stands for the machine's."""
 
 import getpass
+import json
 import os
 import pwd
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -14,10 +16,13 @@ from dvc.repo import Repo
 
 from pipeline.jobs import __main__ as jobs
 from pipeline.jobs.graph import load_pipeline
-from pipeline.jobs.reproduce import reproduce
-from pipeline.jobs.running import cause
+from pipeline.jobs.reproduce import _warm, reproduce
+from pipeline.jobs.running import cause, repro
 from pipeline.jobs.scheduling import Machine
+from pipeline.work import warm
+from pipeline.work.alone import STARTED_BY_JOBS
 from pipeline.work.errors import UserError
+from pipeline.work.parallel import cores
 from tests.aids.processes import wait_until
 from tests.aids.started import ROOT
 
@@ -26,6 +31,7 @@ TRAIN = """
 import os, sys, time
 from pathlib import Path
 name, gpu = sys.argv[1], os.environ["CUDA_VISIBLE_DEVICES"]
+assert "ADD_WARM" not in os.environ  # CUDA does not survive a fork
 Path("runs.txt").open("a").write(f"{name} {gpu}\\n")
 held = Path(gpu)
 held.touch(exist_ok=False)
@@ -109,6 +115,48 @@ def test_stages_end_with_a_killed_run(project: Path) -> None:
     assert above and not left
 
 
+NOTE = """
+import json, os
+told = {**os.environ, "cores": sorted(os.sched_getaffinity(0))}
+open("told.json", "w").write(json.dumps(told))
+print("noted")
+"""
+SERVE = "import os, sys; open('served', 'w').write(os.environ['OMP_NUM_THREADS']); sys.stdin.read()"
+
+
+def test_without_a_gpu_stages_with_a_network_are_told_of_the_warm_process(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which has loaded its libraries for as many threads as they shall have, and ends with the run."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(warm, "server", partial(warm.server, command=[sys.executable, "-c", SERVE]))
+    (project / "note.py").write_text(NOTE)
+    (project / "dvc.yaml").write_text("stages: {note: {cmd: python note.py, meta: {uses: device}, outs: [told.json]}}")
+    assert reproduce(Machine(1)) == 0
+    told = json.loads((project / "told.json").read_text())
+    assert Path(told[warm.ADDRESS]).name == warm.SOCKET and not Path(told[warm.ADDRESS]).exists()
+    assert (project / "served").read_text() == told["OMP_NUM_THREADS"] == str(cores())
+    with _warm(Machine(1), wanted=False) as nothing:
+        assert nothing == {}
+
+
+def test_one_stage_runs_alone_on_its_cores_and_dvcs_advice_is_left_out(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    first = min(os.sched_getaffinity(0))
+    (project / "note.py").write_text(NOTE)
+    (project / "dvc.yaml").write_text(
+        "stages: {a: {cmd: touch a, outs: [a]}, note: {cmd: python note.py, deps: [a], outs: [told.json]}}"
+    )
+    assert "failed to reproduce 'note'" in str(repro("note", {}, None))
+    assert "touch" not in capfd.readouterr().err and not (project / "a").exists()
+    (project / "a").write_text("a")
+    assert repro("note", {"WORD": "said"}, [first]) is None
+    told = json.loads((project / "told.json").read_text())
+    assert (told["WORD"], told["cores"], int(told[STARTED_BY_JOBS])) == ("said", [first], os.getpid())
+    assert capfd.readouterr().err == "noted\n"
+
+
 def test_the_cause_is_what_the_stage_said_last() -> None:
     end = "ERROR: failed to reproduce 'teacher@0': failed to run: python -m stages.classifier, exited with "
     assert cause(["teacher: 40/65 steps", "classifier: data/shards: no crops", end + "1"], 255) == (
@@ -155,6 +203,28 @@ def test_a_user_without_a_name_a_home_or_a_shell_gets_them(monkeypatch: pytest.M
     monkeypatch.setattr(jobs, "_main", lambda _: f"{getpass.getuser()} at {Path.home()} by {os.environ.get('SHELL')}")
     with pytest.raises(SystemExit, match=rf"^uid{os.getuid()} at / by None$"):
         jobs.main()
+
+
+def test_what_the_command_runs_and_says(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("pipeline.jobs.reproduce.reproduce", lambda machine: 3 + machine.cores)
+    monkeypatch.setattr("pipeline.jobs.plan.plan", lambda params, machine: f"a plan for {machine.cores}")
+
+    def run(*arguments: str) -> object:
+        monkeypatch.setattr(sys, "argv", ["jobs", *arguments])
+        with pytest.raises(SystemExit) as end:
+            jobs.main()
+        return end.value.code
+
+    assert run("--jobs", "3", "--plan") == 0 and capsys.readouterr().out == "a plan for 3\n"
+    assert run("--jobs", "4") == 7
+    assert run("--jobs", "0") == 2
+
+    def interrupted(_: Machine) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.jobs.reproduce.reproduce", interrupted)
+    assert run() == "jobs: interrupted; what is done is kept: run again to go on"
 
 
 def test_a_folder_without_git_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Which verdict follows from which faces, and who is who among them."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -7,13 +8,15 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.crops.sharpness import sharpness
 from pipeline.evaluation.calibration import Calibration
 from pipeline.faces import search
 from pipeline.faces.geometry import Face
 from pipeline.faces.search import detect, detect_every
-from pipeline.serving.inputs import Medium, gather
+from pipeline.serving.inputs import Medium, gather, open_medium
 from pipeline.serving.judgement import Judgement, Sighting
-from pipeline.serving.judging import conclude
+from pipeline.serving.judging import Looked, conclude, judge, look
+from pipeline.serving.loading import load_family
 from pipeline.serving.people import Tracks
 from pipeline.serving.shipped import Detector, read
 from pipeline.videos.quality import Quality
@@ -73,6 +76,32 @@ def test_faces_too_small_or_blurred_do_not_count(detector: Detector) -> None:
     assert mixed.verdict == "real" and mixed.decisive is not None and mixed.decisive.score == pytest.approx(0.1)
 
 
+def test_which_faces_can_be_judged_by_their_size_and_sharpness(shipped: Run, detector: Detector) -> None:
+    size, least = detector.preparation.crop_size, detector.verdict.min_size
+    sharp = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
+    blurred = cv2.GaussianBlur(sharp, (0, 0), 5)
+    seen = detector.seen.model_copy(update={"sharpness": (sharpness(sharp), 2 * sharpness(sharp))})
+    medium = Medium(Path("x.mp4"), False, 3, Fraction(25), 640, 360, Quality("h264", 0.1, 0, 0))
+    boxes = [(0, 0, (5, 5, least)), (1, 0, (5, 5, least - 1)), (2, 0, (5, 5, 90))]
+    looked = Looked(medium, range(3), boxes, np.stack([sharp, sharp, blurred]))
+    networks = load_family([shipped.detectors]).networks("raw")
+    found = judge(looked, detector.model_copy(update={"seen": seen}), networks)
+    assert [face.usable for face in found.tracks[0].sightings] == [True, False, False]
+    assert [face.score for face in found.tracks[0].sightings] == list(networks.scores(looked.crops).mean(1))
+
+
+def test_frames_that_a_container_counts_and_never_shows_are_not_looked_for(shipped: Run, detector: Detector) -> None:
+    """Others take their place, unless the frames were named."""
+    medium = open_medium(shipped.video("v0"))
+    counted = replace(medium, frames=medium.frames + 5)
+    looked = look(counted, detector, count=4)
+    assert (looked.medium.frames, looked.frames) == (medium.frames, spread(medium.frames, 4))
+    same = look(medium, detector, count=4)
+    assert looked.faces == same.faces and np.array_equal(looked.crops, same.crops)
+    named = look(counted, detector, frames=[0, 2, medium.frames])
+    assert named.frames == [0, 2] and {frame for frame, _, _ in named.faces} == {0, 2}
+
+
 def test_a_photo_is_judged_by_one_face(detector: Detector) -> None:
     strict = detector.model_copy(update={"video": detector.video.model_copy(update={"fake_above": 1.0})})
     assert verdict(strict, sightings([0.9]), frames=1).verdict == "fake"
@@ -84,6 +113,16 @@ def test_what_is_unlike_the_training_is_told(detector: Detector) -> None:
     (worse,) = verdict(detector, sightings([0.1] * 6), crf=35).warnings
     (large,) = verdict(detector, sightings([0.1] * 6, size=400)).warnings
     assert "more compressed (about crf 35)" in worse and "faces of 400 px" in large
+    trained = detector.model_copy(update={"crf": 23.0, "seen": detector.seen.model_copy(update={"face": (80.0, 90.0)})})
+    assert verdict(trained, sightings([0.1] * 6, size=60), crf=20).warnings == []
+    better, small = verdict(trained, sightings([0.1] * 6, size=50), crf=0).warnings
+    assert "less compressed" in better and "faces of 50 px" in small
+
+
+def test_false_alarms_are_those_of_one_person(detector: Detector) -> None:
+    found = verdict(detector, sightings([0.95] * 6, 0), sightings([0.1] * 6, 1))
+    assert found.verdict == "fake" and any("one person's; here are 2" in warning for warning in found.warnings)
+    assert verdict(detector, sightings([0.95] * 6, 0), sightings([0.1] * 2, 1)).warnings == []
 
 
 def test_two_people_keep_their_tracks_when_they_come_and_go() -> None:

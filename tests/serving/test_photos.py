@@ -49,6 +49,13 @@ def turned_grey16(path: Path) -> None:
     Image.fromarray(np.rot90(np.asarray(GREY)).astype(np.uint16) * 257).save(path, exif=exif)
 
 
+def grey32(path: Path) -> None:
+    """Numbers above those of 16 bits, as microscopes write them."""
+    grey = np.asarray(GREY).astype(np.int32)
+    grey[0, 0] = 255  # the brightest of all is white
+    Image.fromarray(4000 * grey).save(path)
+
+
 def oddly_turned(path: Path) -> None:
     """By a turn that does not exist, or one that is a text."""
     kind, value = (3, b"\x09\0") if path.stem == "number" else (2, b"6\0")
@@ -75,6 +82,8 @@ KINDS: dict[str, tuple[Callable[[Path], object], bool]] = {
     "turned8.jpg": (turned, True),
     "turned6.tif": (turned, True),
     "grey16-turned.tif": (turned_grey16, False),
+    "grey16-turned.png": (turned_grey16, False),
+    "grey32.tif": (grey32, False),
     "number.jpg": (oddly_turned, True),
     "text.jpg": (oddly_turned, True),
     "two.jpg": (two, True),
@@ -95,12 +104,13 @@ def test_every_kind_of_photo_shows_the_same(name: str, tmp_path: Path) -> None:
 
 
 def huge(path: Path) -> None:
-    """A PNG of no pixels that says it has too many."""
+    """A PNG of no pixels that says it has too many, or more than Pillow looks at."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", 10_001, MOST_PIXELS // 10_000, 8, 0, 0, 0, 0)
+    width = 10_001 if path.stem == "huge" else 50_000
+    header = struct.pack(">IIBBBBB", width, MOST_PIXELS // 10_000, 8, 0, 0, 0, 0)
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
 
 
@@ -123,6 +133,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "a.tga": (PICTURE.save, "a picture, damaged or of a kind not read here: convert it to JPEG or PNG"),
     "a.pdf": (PICTURE.save, "no video: photos inside another kind of file"),
     "huge.png": (huge, "a photo of 10001x10000 pixels, more than 100 million"),
+    "bomb.png": (huge, "a photo of far more pixels, more than 100 million"),
     "torn.jpg": (torn, "damaged or cut short"),
     "torn.png": (torn, "damaged or cut short"),
     "a.eps": (  # Pillow would have Ghostscript run it
@@ -151,8 +162,9 @@ def _kept_to_themselves() -> dict[str, bytes]:
             f"removed {name}": data[:start] + data[start + part :],
             f"doubled {name}": data[: start + part] + data[start:],
         }
-    webp = written("a.webp", quality=95)
-    found["zeros a.webp"] = webp[: len(webp) // 2] + bytes(100) + webp[len(webp) // 2 + 100 :]
+    for name, options in {"a.webp": {}, "profile.webp": {"icc_profile": b"odd"}}.items():  # in a chunk of odd length
+        webp = written(name, quality=95, **options)
+        found[f"zeros {name}"] = webp[: len(webp) // 2] + bytes(100) + webp[len(webp) // 2 + 100 :]
     return found
 
 
@@ -183,6 +195,16 @@ def test_damage_that_pillow_does_not_tell_of_is_refused(name: str, tmp_path: Pat
 def test_the_bits_of_a_pixel_are_the_files_by_the_pictures_area(tmp_path: Path) -> None:
     (tmp_path / "a.webp").write_bytes(data := written("a.webp", quality=95))
     assert open_medium(tmp_path / "a.webp").quality.bits == pytest.approx(8 * len(data) / (96 * 128))
+
+
+def test_the_compression_of_a_jpeg_is_that_of_its_tables(tmp_path: Path) -> None:
+    """Also of a phone's that has a second picture behind it."""
+    for quality in (30, 95):
+        PICTURE.save(tmp_path / f"{quality}.jpg", quality=quality)
+    two(tmp_path / "two.jpg")
+    coarse, fine, phone = (open_medium(tmp_path / f"{name}.jpg").quality for name in (30, 95, "two"))
+    assert coarse.crf > fine.crf + 10 and phone.crf == fine.crf
+    assert coarse.codec == phone.codec == "jpeg"
 
 
 @pytest.mark.skipif("AVIF" not in FORMATS, reason="this Pillow reads no AVIF")

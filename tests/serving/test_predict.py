@@ -17,6 +17,7 @@ import pytest
 from pipeline.serving import predicting
 from pipeline.serving.__main__ import main
 from pipeline.videos.reading import probe, read_frames
+from pipeline.videos.sampling import spread
 from tests.aids.clips import faces, ffmpeg, write_clip
 from tests.aids.shipping import Run, noise
 from tests.serving.conftest import needs_onnx
@@ -34,6 +35,15 @@ def test_a_line_a_file_and_the_nearest_detector(shipped: Run, capsys: Said) -> N
     raw, compressed = capsys.readouterr().out.splitlines()
     assert "a face in 6 of 6 frames; raw detector" in raw and "crf 0" in raw
     assert "c40 detector" in compressed and "crf 40" in compressed
+
+
+def test_the_detector_and_the_frames_asked_for(shipped: Run, tmp_path: Path) -> None:
+    """Whatever is nearest, and however many the detector was exported with."""
+    asked = ("--quality", "c40", "--frames", 3, "--json", tmp_path / "o.json")
+    assert predict(shipped, shipped.video("v0"), *asked) == 0
+    (found,) = json.loads((tmp_path / "o.json").read_text())["results"]
+    assert found["detector"]["trained_at"] == "c40" and found["frames"]["looked_at"] == 3
+    assert [face["frame"] for face in found["tracks"][0]["faces"]] == spread(found["frames"]["in_file"], 3)
 
 
 def test_a_closed_stderr_costs_no_verdict(shipped: Run, capsys: Said, monkeypatch: pytest.MonkeyPatch) -> None:

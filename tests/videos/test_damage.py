@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -190,6 +191,66 @@ def test_a_whole_video_is_decoded_once(tmp_path: Path) -> None:
     for path in (source, tmp_path / "turned.mp4"):
         log, _ = _decode(path)
         assert log.frames == 10 and not log.torn and log.pictures[0].rotation == (90 if path != source else 0)
+
+
+SHOWINFO = "[Parsed_showinfo_0 @ 0x1] [info] "
+FRAME = " pts_time:0 duration:1 fmt:yuv420p10le cl:left sar:1/1 s:96x80 i:P iskey:1 type:I "
+START = (
+    "[info] Input #0, matroska,webm, from 'a.mkv':",
+    "[info]   Duration: 01:00:02.50, start: 2.500000, bitrate: 9 kb/s",
+    "[info] Stream mapping:",
+    "[info]   Stream #0:0 -> #0:0 (av1 (libdav1d) -> wrapped_avframe (native))",
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "counts"),
+    [
+        ("[libdav1d @ 0x1] [error] Error parsing OBU data", True),
+        ("[vist#0:0/av1 @ 0x2] [dec:libdav1d @ 0x3] [error] Error submitting packet to decoder", True),
+        ("[libdav1d @ 0x1] [warning] corrupt decoded frame", True),
+        ("[libdav1d @ 0x1] [warning] odd", False),
+        ("[libdav1d @ 0x1] [error] mmco: unref short failure", False),  # where streams were joined
+        ("[av1 @ 0x1] [error] of the parser, not the decoder", False),
+        ("[aist#0:1/aac @ 0x2] [aac @ 0x4] [error] of the sound", False),
+    ],
+)
+def test_which_complaints_are_of_the_picture(line: str, counts: bool) -> None:
+    log = DecoderLog()
+    log.read([*START, line])
+    assert (log.container, log.codec, log.seconds) == ("matroska,webm", "av1", 3600)
+    assert bool(log.complaints) == counts
+
+
+def test_the_container_is_heard_while_frames_are_decoded() -> None:
+    log = DecoderLog()
+    log.read([*START, "[in#0/matroska,webm @ 0x1] [info] EBML", "[in#0/matroska,webm @ 0x1] [info] CRC mismatch"])
+    assert not log.searched and sum("[in#0" in line for line in log.opening) == 2
+    log.read(["[in#0/matroska,webm @ 0x1] [error] Invalid track number 9"])
+    assert log.searched == "Invalid track number 9"
+
+
+def test_what_frames_do_not_have_is_left_as_it_was() -> None:
+    """A time, a rate, the transfer of a high dynamic range."""
+    log = DecoderLog()
+    colours = [f"color_range:tv color_space:bt2020nc color_primaries:bt2020 color_trc:{trc}" for trc in ("arib-std-b67",
+               "bt709")]  # fmt: skip
+    frames = [
+        f"n:   0 pts:NOPTS{FRAME}",
+        colours[0],
+        f"n:   1 pts:     -1{FRAME}",
+        colours[1],
+        f"n:   2 pts:  1{FRAME}",
+    ]
+    log.read([*START, *(SHOWINFO + said for said in ("config in time_base: 1/1000, frame_rate: 0/1", *frames))])
+    assert (log.frames, log.times, log.tick, log.nominal) == (3, [-1, 1], Fraction(1, 1000), 25)
+    assert log.hdr == "arib-std-b67" and len(log.pictures) == 1 and not log.torn
+
+
+def test_a_video_of_one_frame(tmp_path: Path) -> None:
+    ffmpeg(*PICTURE, "-frames:v", 1, "-c:v", "libx264", tmp_path / "a.mp4")
+    info = examine(tmp_path / "a.mp4")
+    assert (info.frames, info.fps, info.width, info.height) == (1, 25, 320, 240)
 
 
 def test_a_black_area_of_motion_jpeg_is_no_lost_sector(tmp_path: Path) -> None:

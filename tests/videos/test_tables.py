@@ -40,6 +40,37 @@ def test_what_is_whole_contradicts_nothing(whole: Path, name: str) -> None:
     assert contradiction(whole / name) == ""
 
 
+@pytest.mark.parametrize(
+    ("said", "is_doubtful"),
+    [
+        ({}, False),
+        ({"torn": True}, True),  # between showinfo's words others may have got lost
+        ({"complaints": ["error while decoding MB 1 2"]}, True),
+        ({"lost": 1}, True),
+        ({"searched": "CRC mismatch"}, True),
+        ({"filters": 2}, True),
+    ],
+)
+def test_what_was_said_while_a_few_frames_were_read_is_reason_to_look(
+    said: dict[str, object], is_doubtful: bool, whole: Path
+) -> None:
+    log = DecoderLog(codec="h264", filters=1)
+    for name, value in said.items():
+        setattr(log, name, value)
+    assert doubtful(whole / "a.mp4", log) == is_doubtful
+
+
+def test_zeros_in_motion_jpeg_are_reason_to_look(whole: Path, tmp_path: Path) -> None:
+    """In a picture; of codecs that write as many themselves they are none."""
+    data = bytearray((whole / "odd.avi").read_bytes())
+    at = data.find(b"\xff\xda", data.find(b"movi")) + 200
+    data[at : at + 128] = bytes(128)
+    (tmp_path / "a.avi").write_bytes(data)
+    for codec, is_doubtful in {"mjpeg": True, "rawvideo": False}.items():
+        assert doubtful(tmp_path / "a.avi", DecoderLog(codec=codec, filters=1)) == is_doubtful
+    assert not doubtful(whole / "odd.avi", DecoderLog(codec="mjpeg", filters=1))
+
+
 def test_an_avi_of_live_recording_and_one_without_the_byte_that_evens_go_on(whole: Path, tmp_path: Path) -> None:
     data = bytearray((whole / "mpeg4.avi").read_bytes())
     at = data.find(b"movi")

@@ -99,16 +99,42 @@ def test_two_processes_do_not_write_one_place(raw: Path, tmp_path: Path, monkeyp
     assert "c23: another process still writes it" in line
     with alone.alone(tmp_path / "c23"):  # both before it have let go
         pass
+    assert not list((tmp_path / ".scratch").iterdir())
+
+
+def test_a_lock_that_its_last_holder_has_removed_is_none(tmp_path: Path) -> None:
+    """Between the opening of its file and the locking: others lock the file that now has its name."""
+    path = tmp_path / "lock"
+    with path.open("w") as ours:
+        path.unlink()
+        assert not alone._held(ours, path)
+        with path.open("w") as theirs:
+            assert alone._held(theirs, path) and not alone._held(ours, path)
+
+
+def test_who_has_ended_and_is_not_collected_runs_no_more() -> None:
+    """As where what started `make repro` does not look after it."""
+    process = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    assert process.stdin is not None and alone._runs(str(process.pid)) and alone._runs(None)
+    process.stdin.close()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert not alone._runs(str(process.pid))
+    process.wait()
+    assert not alone._runs(str(process.pid))
 
 
 STAGE = """
-import sys, time
+import argparse, os, time
 from pathlib import Path
-from pipeline.work import alone
-alone.end_with_parent()
-with alone.alone(Path("out")):
-    print(__import__("os").getpid(), flush=True)
+from pipeline.work import starting
+
+def work(arguments):
+    print(os.getpid(), flush=True)
     time.sleep(600)
+
+parser = argparse.ArgumentParser()
+parser.set_defaults(out=Path("out"))
+starting.run(parser, work)
 """
 DVC = """
 import os, subprocess, sys

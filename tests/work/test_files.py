@@ -26,6 +26,7 @@ def test_a_place_behind_a_link_is_refused_before_the_work(
     (tmp_path / "repository/models/x").symlink_to(tmp_path / "disk")  # as DVC links what lies in its cache
     monkeypatch.chdir(tmp_path / "repository")
     monkeypatch.setattr(sys, "argv", ["download", "--out", out])
+    monkeypatch.setattr(sys, "stdin", None)  # as where it is closed
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path)
     worked: list[Path] = []
@@ -39,7 +40,7 @@ def test_a_place_behind_a_link_is_refused_before_the_work(
             _cli.run(parser, work)
     else:
         _cli.run(parser, work)
-    assert bool(worked) != refused
+    assert bool(worked) != refused and sys.stdin is not None
 
 
 def test_make_works_where_the_path_has_blanks_and_says_where_it_cannot(tmp_path: Path) -> None:

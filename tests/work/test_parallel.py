@@ -16,7 +16,7 @@ import pytest
 from pipeline.work import processes
 from pipeline.work.errors import UserError
 from pipeline.work.parallel import Rejected, map_videos
-from tests.aids.halving import deadly, half, idle
+from tests.aids.halving import deadly, gated, half, idle
 from tests.aids.processes import alive, wait_until
 from tests.aids.started import ROOT
 
@@ -120,15 +120,67 @@ def test_a_video_that_ends_its_worker_is_rejected_and_the_others_go_on(
     assert "halve: a worker process ended (out of memory?)" in capfd.readouterr().err
 
 
-def test_where_only_all_together_are_too_large_fewer_work_at_a_time(tmp_path: Path) -> None:
+def test_where_only_all_together_are_too_large_fewer_work_at_a_time(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One pool ends, if its two meet, and not one after the other."""
     work = partial(deadly, notes=tmp_path, crowd=1)
-    assert list(map_videos(work, [1, 2, 3, 4], workers=2, what="halve")) == [0.5, 1, 1.5, 2]
+    assert list(map_videos(work, [1, 2, 3, 4, 6, 7, 8], workers=2, what="halve")) == [0.5, 1, 1.5, 2, 3, 3.5, 4]
+    assert capfd.readouterr().err.count("a worker process ended") <= 1
 
 
 def test_where_every_worker_ends_the_stage_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "MOST_LOST", 2)
     with pytest.raises(UserError, match=r"halve: each of 2 worker processes ended .*`workers: 1`"):
         list(map_videos(partial(deadly, notes=tmp_path), [5] * 20, workers=2, what="halve"))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_where_one_video_succeeds_the_machine_is_not_to_blame(
+    first: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it is done before a worker ends, or when what that one was at is tried again."""
+    monkeypatch.setattr(processes, "MOST_LOST", 2)
+    videos = [1, 5, 5, 5, 2] if first else [5, 1, 5, 5, 2]
+    results = map_videos(partial(deadly, notes=tmp_path, gate="go"), videos, workers=2, what="halve")
+    found = [next(results)] if first else []
+    (tmp_path / "go").touch()
+    found += results
+    assert [isinstance(one, Rejected) for one in found] == [number == 5 for number in videos]
+
+
+def test_who_leaves_early_waits_for_what_has_begun(tmp_path: Path) -> None:
+    """Else an encoder would go on without its worker, into a file that nobody waits for."""
+    results = processes.in_processes([partial(gated, number, tmp_path) for number in (0, 1)], 2, "wait")
+    assert next(results) == 0
+    wait_until((tmp_path / "1.begun").exists)
+    threading.Timer(0.3, (tmp_path / "go").touch).start()
+    results.close()
+    assert (tmp_path / "1.done").exists()
+
+
+def test_only_a_few_results_wait_for_a_slow_one(tmp_path: Path) -> None:
+    found: list[int] = []
+    calls = [partial(gated, number, tmp_path) for number in range(1, 31)]
+    work = threading.Thread(target=lambda: found.extend(processes.in_processes(calls, 2, "wait")))
+    work.start()
+    ahead = 2 * processes.AHEAD - 1
+    wait_until(lambda: len(list(tmp_path.glob("*.done"))) >= ahead)
+    time.sleep(0.3)
+    done = len(list(tmp_path.glob("*.done")))
+    (tmp_path / "go").touch()
+    work.join()
+    assert done == ahead and found == list(range(1, 31))
+
+
+def test_workers_have_one_thread_and_who_starts_them_keeps_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, *others = processes.ONE_THREAD
+    monkeypatch.setenv(first, "7")
+    for name in others:
+        monkeypatch.delenv(name, raising=False)
+    calls = [partial(os.getenv, name) for name in processes.ONE_THREAD]
+    assert list(processes.in_processes(calls, 2, "ask")) == ["1"] * 3
+    assert [os.environ.get(name) for name in processes.ONE_THREAD] == ["7", None, None]
 
 
 def test_where_no_worker_can_be_told_of_its_work_what_to_do_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,16 @@
 """A stage handed over to the warm process: its output, status and environment are those of a process of its own."""
 
+import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pipeline.work import warm
@@ -21,7 +24,9 @@ from pipeline.work import warm
 
 def main():
     told = sys.argv[1]
-    print(told, os.environ["WORD"], warm.ADDRESS in os.environ, "json.tool" in sys.modules, flush=True)
+    main = sys.modules["__main__"].__spec__.name  # what a cluster's node would import
+    print(told, os.environ["WORD"], main, "json.tool" in sys.modules, flush=True)
+    assert warm.ADDRESS not in os.environ and "LOADING" not in os.environ
     print("aside", file=sys.stderr)
     if told == "wait":
         Path("pid").write_text(str(os.getpid()))
@@ -30,7 +35,7 @@ def main():
         raise ValueError("odd")
     if told == "die":
         os._exit(3)
-    sys.exit({"refuse": "stage: no such video", "three": 3}.get(told))
+    sys.exit({"refuse": "stage: no such video", "three": 3, "minus": -1}.get(told))
 
 if __name__ == "__main__":
     if warm.ADDRESS in os.environ:
@@ -53,9 +58,14 @@ def stage(tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> I
     (tmp_path / "toy_stage.py").write_text(STAGE)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setattr(warm, "LIBRARIES", ("json.tool", "no_such_library"))
-    command = [sys.executable, "-c", f"from pipeline.work import warm; warm.LIBRARIES = {warm.LIBRARIES}; "
-               "import sys; warm.serve(int(sys.argv[1]))"]  # fmt: skip
-    with warm.server({}, command) as told:
+    serve = tmp_path / "elsewhere/serve.py"  # Python puts its folder on the path: the stage's own has to be there
+    serve.parent.mkdir()
+    libraries = f"warm.LIBRARIES = {warm.LIBRARIES}"
+    note = f"open({str(tmp_path / 'server')!r}, 'w').write(str(os.getpid()))"
+    serve.write_text(
+        f"import os, sys\n{note}\nfrom pipeline.work import warm\n{libraries}\nwarm.serve(int(sys.argv[1]))\n"
+    )
+    with warm.server({"LOADING": "1"}, [sys.executable, str(serve)]) as told:
         yield {**os.environ, **told, "WORD": "said"}
 
 
@@ -69,6 +79,7 @@ def start(stage: dict[str, str], folder: Path, word: str) -> subprocess.Popen[st
     [
         ("fine", 0, "aside"),
         ("three", 3, "aside"),
+        ("minus", 255, "aside"),
         ("refuse", 1, "stage: no such video"),
         ("raise", 1, "ValueError: odd"),
         ("die", 1, "toy_stage: its process was killed (out of memory?)"),
@@ -79,7 +90,7 @@ def test_it_ends_as_a_process_of_its_own_would(
 ) -> None:
     process = start(stage, tmp_path, word)
     out, err = process.communicate(timeout=600)
-    assert (process.returncode, out) == (status, f"{word} said False True\n")
+    assert (process.returncode, out) == (status, f"{word} said toy_stage True\n")
     assert err.strip().splitlines()[-1] == said
 
 
@@ -109,6 +120,92 @@ def test_what_nohup_ignores_its_forks_ignore(
     process.kill()
     process.communicate()
     assert bool(ignored >> (signal.SIGHUP - 1) & 1) == (handler == signal.SIG_IGN)
+
+
+def test_an_interrupt_is_told_once_by_the_fork(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """A terminal sends it to both; who waits for the fork's status has nothing to say of its own."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests may run in the background
+    try:
+        process = start(request.getfixturevalue("stage"), tmp_path, "wait")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != "")
+    process.send_signal(signal.SIGINT)
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGINT)
+    _, err = process.communicate(timeout=600)
+    assert process.returncode == 1 and err.count("Traceback") == 1 and err.endswith("KeyboardInterrupt\n")
+
+
+def test_forks_that_have_ended_are_collected_at_the_next_stage(stage: dict[str, str], tmp_path: Path) -> None:
+    start(stage, tmp_path, "fine").communicate(timeout=600)
+    server = psutil.Process(int((tmp_path / "server").read_text()))
+    (first,) = server.children()
+    wait_until(lambda: first.status() == psutil.STATUS_ZOMBIE)
+    start(stage, tmp_path, "fine").communicate(timeout=600)
+    assert first.pid not in {one.pid for one in server.children()}
+
+
+def test_where_it_is_killed_its_forks_keep_nobody_waiting(stage: dict[str, str], tmp_path: Path) -> None:
+    process = start(stage, tmp_path, "wait")
+    wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != "")
+    server = int((tmp_path / "server").read_text())
+    os.kill(server, signal.SIGKILL)
+    wait_until(lambda: not alive(server))
+    with socket.socket(socket.AF_UNIX) as connection:
+        assert connection.connect_ex(stage[warm.ADDRESS]) == errno.ECONNREFUSED
+    process.kill()
+    process.communicate()
+
+
+def test_libraries_are_loaded_with_the_variables_given(tmp_path: Path, temporary: Path) -> None:
+    """Such as the number of threads, which they read once: it cannot be told to a fork."""
+    note = f"import os, sys; open({str(tmp_path / 'note')!r}, 'w').write(os.environ['THREADS']); sys.stdin.read()"
+    with warm.server({"THREADS": "3"}, [sys.executable, "-c", note]):
+        pass
+    assert (tmp_path / "note").read_text() == "3"
+
+
+DEVICE = """
+import argparse, errno, os, sys
+from pathlib import Path
+from pipeline.work import starting
+from pipeline.work.errors import UserError
+
+def main(arguments):
+    if arguments.word == "refuse":
+        raise UserError("no such video")
+    if arguments.word == "full":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "x")
+    assert None not in (sys.stdin, sys.stdout, sys.stderr)
+    return f"done below {os.getppid()}"
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("word")
+    parser.add_argument("--out", type=Path, default=Path("out"))
+    starting.run_on_device(parser, main, lambda: (None, 1))
+"""
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_stage_with_a_network_runs_in_a_fork_where_there_is_one(
+    there: bool, stage: dict[str, str], tmp_path: Path
+) -> None:
+    """And says the same, whichever process it is."""
+    (tmp_path / "toy_device.py").write_text(DEVICE)
+    own = {name: value for name, value in stage.items() if there or name != warm.ADDRESS}
+
+    def run(word: str, closed: str = "") -> tuple[int, str, str]:
+        command = ["sh", "-c", f'exec {closed} "$@"', "sh", sys.executable, "-m", "toy_device", word]
+        done = subprocess.run(command, cwd=tmp_path, env=own, text=True, capture_output=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    fine = run("fine")
+    parent = (tmp_path / "server").read_text() if there else str(os.getpid())
+    assert fine == run("fine", "0<&- 2>&-") == (0, f"toy_device: done below {parent}\n", "")
+    assert run("refuse") == (1, "", "toy_device: no such video\n")
+    status, _, said = run("full")
+    assert status == 1 and said.startswith("toy_device: x: No space left on device: free") and said.count("\n") == 1
 
 
 def test_nobody_there() -> None:
@@ -164,6 +261,6 @@ def test_what_killed_runs_left_goes_and_running_ones_stay(
     running = request.getfixturevalue("stage")
     assert len(left) == 1 and not any(path.parent.exists() for path in left)
     with warm.server({}, [sys.executable, "-c", "import sys; sys.stdin.read()"]):
-        assert start(running, tmp_path, "fine").communicate(timeout=600)[0] == "fine said False True\n"
+        assert start(running, tmp_path, "fine").communicate(timeout=600)[0] == "fine said toy_stage True\n"
     assert Path(running[warm.ADDRESS]).exists() and (temporary / "add-other/warm").exists()
     assert capfd.readouterr().err == "", "being asked whether it is there is no stage"
