@@ -45,10 +45,8 @@ def write(path: Path, folder: Path, detector: Detector, crops: Crops) -> float:
     ensemble = Ensemble([model.cpu().to(memory_format=torch.contiguous_format) for model in networks.models]).eval()
     model = converted(ensemble, images[:2])
     onnx.helper.set_model_props(model, _metadata(detector))
-    for node in model.graph.node:
-        del node.metadata_props[
-            :
-        ]  # torch notes there which lines made the node, with the paths of this machine's files
+    for node in model.graph.node:  # torch notes there which lines made it, with the paths of this machine's files
+        del node.metadata_props[:]
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
     with torch.inference_mode():
